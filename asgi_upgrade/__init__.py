@@ -1,0 +1,38 @@
+"""HTTP protocol upgrade for ASGI: every handshake judged by the standards and by one policy.
+
+``UpgradeMiddleware`` wraps any ASGI application. It judges requests that carry Upgrade and native websocket scopes,
+rejects what is wrong with the right status, and, on a server that offers the ``http.upgrade`` extension, switches
+protocols itself. ``asgi_upgrade.uvicorn`` has that server side; ``asgi_upgrade.testing`` has it in memory.
+
+This package is not a WebSocket library for clients and not a server.
+"""
+
+from asgi_upgrade.errors import ClientDisconnected, ConfigurationError, HandshakeViolation, UpgradeError
+from asgi_upgrade.handshake import evaluate
+from asgi_upgrade.middleware import UpgradeMiddleware
+from asgi_upgrade.origin import LOCALHOST
+from asgi_upgrade.policy import UpgradePolicy, WebSocketOptions
+from asgi_upgrade.rules import RULES, Rule
+from asgi_upgrade.stream import UpgradedStream
+from asgi_upgrade.verdict import Facts, Ignore, Reject, Switch
+
+__all__ = [
+    "LOCALHOST",
+    "RULES",
+    "ClientDisconnected",
+    "ConfigurationError",
+    "Facts",
+    "HandshakeViolation",
+    "Ignore",
+    "Reject",
+    "Rule",
+    "Switch",
+    "UpgradeError",
+    "UpgradeMiddleware",
+    "UpgradePolicy",
+    "UpgradedStream",
+    "WebSocketOptions",
+    "evaluate",
+]
+
+__version__ = "0.1.0"

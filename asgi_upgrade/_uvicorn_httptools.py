@@ -1,0 +1,136 @@
+"""The httptools half of the uvicorn adapter.
+
+Decides where a request with Upgrade ends, which llhttp does not: behind such a head it parses no body, raises
+HttpParserUpgrade with the offset, and takes whatever comes next for a new request.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import h11
+import httptools
+from h11._connection import DEFAULT_MAX_INCOMPLETE_EVENT_SIZE
+from uvicorn.protocols.http import httptools_impl
+
+from asgi_upgrade._uvicorn_base import UpgradingProtocol, is_later_http1
+from asgi_upgrade._uvicorn_body import BodyReader, has_body
+
+_INVALID = "Invalid HTTP request received."
+
+
+class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
+    """uvicorn's httptools protocol with the ``http.upgrade`` extension."""
+
+    _body: BodyReader | None = None
+    """Set between a head and the octets behind it."""
+
+    def data_received(self, data: bytes) -> None:
+        """Octets arrived; as uvicorn does it, but keeping the offset behind a head with Upgrade."""
+        if self._raw is not None:
+            self._raw(data)
+            return
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._invalid()
+        except httptools.HttpParserUpgrade as exc:
+            self._behind_head(data[exc.args[0] :])
+
+    def on_headers_complete(self) -> None:
+        """Put an exchange under a request with Upgrade and under a CONNECT."""
+        if not self.parser.should_upgrade():
+            for name, _ in self.headers:
+                if name == b"upgrade":
+                    break
+            else:
+                super().on_headers_complete()
+                return
+        self._upgrade_headers_complete()
+
+    def _upgrade_headers_complete(self) -> None:
+        target = self.url
+        connect = self.parser.get_method() == b"CONNECT"
+        flagged = self.parser.should_upgrade()
+        reader = None
+        if flagged and has_body(self.headers):
+            # An h11 error in here reaches uvicorn as a parser error, which is answered 400.
+            limit = self.config.h11_max_incomplete_event_size
+            reader = BodyReader(self.headers, DEFAULT_MAX_INCOMPLETE_EVENT_SIZE if limit is None else limit)
+        switchable = flagged and not connect and is_later_http1(self.parser.get_http_version())
+        self.app = exchange = self._begin(target, switchable=switchable, connect=connect)
+        self.url = _parseable(target, connect=connect)
+        try:
+            super().on_headers_complete()
+        finally:
+            self.url = target
+            self.app = self.config.loaded_app
+        if connect:
+            self.scope["path"] = self.root_path + target.decode("ascii")
+            self.scope["raw_path"] = self.root_path.encode("ascii") + target
+        self._body = reader
+        self._bind(exchange)
+
+    def _should_upgrade(self) -> bool:
+        """Leave the end of a body to its reader; uvicorn asks in ``on_message_complete``, at the head's end."""
+        return self._body is not None
+
+    def _answered(self) -> None:
+        self.on_response_complete()
+        if self._raw == self._hold:
+            self._release()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer 400 to a request with Upgrade only where no other response is under way."""
+        cycle = self.cycle
+        ours = self._exchange is not None and self._exchange.cycle is cycle
+        if not ours or cycle.response_complete:
+            super().send_400_response(msg)
+        elif self.pipeline:
+            # Earlier responses are under way, and what follows them would be served if this lingered.
+            self.transport.close()
+        elif cycle.response_started:
+            self._linger()
+        else:
+            self._refuse(msg)
+
+    def _invalid(self) -> None:
+        self.logger.warning(_INVALID)
+        self.send_400_response(_INVALID)
+
+    def _behind_head(self, rest: bytes) -> None:
+        reader, self._body = self._body, None
+        if reader is None:
+            self._start_holding(rest)
+        else:
+            self._raw = partial(self._read_body, reader)
+            self._read_body(reader, rest)
+
+    def _read_body(self, reader: BodyReader, data: bytes) -> None:
+        try:
+            body = reader.feed(data)
+        except h11.RemoteProtocolError:
+            if self.cycle.response_complete:
+                self._linger()
+            else:
+                self._invalid()
+            return
+        if body:
+            self.on_body(body)
+        if reader.ended:
+            self.on_message_complete()
+            self._start_holding(reader.behind)
+            if self.cycle.response_complete:
+                self._release()
+
+
+def _parseable(target: bytes, *, connect: bool) -> bytes:
+    """Stand in for a target that uvicorn cannot split: authority-form, and absolute-form without a path."""
+    if connect:
+        return b"/"
+    if not target.startswith(b"/"):
+        url = httptools.parse_url(target)
+        if not url.path:
+            return b"/?" + url.query if url.query else b"/"
+    return target

@@ -1,0 +1,76 @@
+"""The exceptions of this package; a verdict on a request is never one of them.
+
+::
+
+    UpgradeError
+    ├── ConfigurationError   (ValueError)    an option is wrong; raised at construction
+    ├── HandshakeViolation   (RuntimeError)  the application's answer would break the handshake
+    └── ClientDisconnected   (OSError)       the other end is gone
+"""
+
+from __future__ import annotations
+
+_QUOTE_LIMIT = 200
+
+
+def quote(value: object, limit: int = _QUOTE_LIMIT) -> str:
+    """Quote a value for an error, a log line or a problem body, escaped and bounded.
+
+    Args:
+        value: Octets off the wire (read as ISO-8859-1) or any object (its ``str``).
+        limit: The greatest length of the result without its quotes, in characters; 200 by default.
+
+    Returns:
+        Printable ASCII in double quotes; nothing in it can end a line or a quoted string.
+    """
+    text = bytes(value[: limit + 1]).decode("latin-1") if isinstance(value, bytes | bytearray) else str(value)
+    escaped = text[: limit + 1].encode("ascii", "backslashreplace").decode("ascii")
+    safe = "".join(char if char.isprintable() and char not in '"' else f"\\x{ord(char):02x}" for char in escaped)
+    return f'"{safe[: limit - 3]}..."' if len(safe) > limit else f'"{safe}"'
+
+
+class UpgradeError(Exception):
+    """The base of every exception that this package raises on purpose."""
+
+
+class ConfigurationError(UpgradeError, ValueError):
+    """An option cannot mean what was written.
+
+    Args:
+        option: The name of the option, as the user wrote it.
+        value: The value given.
+        remedy: What to write instead.
+    """
+
+    def __init__(self, option: str, value: object, remedy: str) -> None:
+        super().__init__(option, value, remedy)
+        self.option = option
+        self.value = value
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.option}={quote(self.value)}: {self.remedy}"
+
+
+class HandshakeViolation(UpgradeError, RuntimeError):
+    """What the application sent would break the rules of the handshake.
+
+    Args:
+        rule: The id of the rule, for ``asgi_upgrade.rules.RULES``.
+        what: What was sent, and what to send instead.
+    """
+
+    def __init__(self, rule: str, what: str) -> None:
+        super().__init__(rule, what)
+        self.rule = rule
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"{self.what} [{self.rule}]"
+
+
+class ClientDisconnected(UpgradeError, OSError):
+    """The connection is closed; stop sending on it (ASGI HTTP and WebSocket 2.4)."""
+
+    def __str__(self) -> str:
+        return "the connection is closed"

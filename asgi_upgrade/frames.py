@@ -1,0 +1,80 @@
+"""The one seam for frame engines: octets in, events out; messages in, octets out.
+
+An engine owns the frames of one connection and nothing else: no socket, no clock, no queue, no HTTP. The bridge cannot
+tell engines apart.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol, TypeAlias
+
+
+class Ping(NamedTuple):
+    """A ping that wants its pong."""
+
+    payload: bytes
+
+
+class Pong(NamedTuple):
+    """A pong, asked for or not."""
+
+    payload: bytes
+
+
+class Close(NamedTuple):
+    """The peer's close frame; code 1005 if it had none."""
+
+    code: int
+    reason: str
+
+
+class Failure(NamedTuple):
+    """The peer broke the protocol: the code to close with (1002, 1007, 1009), and why."""
+
+    code: int
+    reason: str
+
+
+Event: TypeAlias = str | bytes | Ping | Pong | Close | Failure
+"""A complete message is its content: text is ``str``, binary ``bytes``."""
+
+
+class Engine(Protocol):
+    """The frames of one connection, on the side of the server."""
+
+    def feed(self, data: bytes) -> None:
+        """Take octets off the wire."""
+
+    def next_event(self) -> Event | None:
+        """Return the next event; None until more octets come, and for ever after Close or Failure."""
+
+    def text(self, data: str) -> bytes | bytearray:
+        """Return the frame of a text message."""
+
+    def binary(self, data: bytes) -> bytes | bytearray:
+        """Return the frame of a binary message."""
+
+    def ping(self, payload: bytes) -> bytes | bytearray:
+        """Return a ping; 125 octets of payload at most."""
+
+    def pong(self, payload: bytes) -> bytes | bytearray:
+        """Return a pong; 125 octets of payload at most."""
+
+    def close(self, code: int, reason: str) -> bytes | bytearray:
+        """Return a close frame, the reason cut to what fits; 1005 stands for no code (RFC 6455 section 7.4.1)."""
+
+
+def new_engine(name: str, max_size: int) -> Engine:
+    """Make the engine for a connection.
+
+    Args:
+        name: ``"auto"`` or ``"wsproto"``.
+        max_size: The largest message, in octets.
+
+    Returns:
+        The engine.
+    """
+    del name  # there is one, so "auto" is that one
+    from asgi_upgrade.frames_wsproto import WsprotoEngine  # noqa: PLC0415 - importing asgi_upgrade needs no third party
+
+    return WsprotoEngine(max_size)

@@ -1,0 +1,224 @@
+"""The WebSocket opening handshake, check by check: method to capacity to switch (RFC 6455 section 4.2).
+
+A part of the judge, in its own file for its length; as pure as the rest of it.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator
+from hashlib import sha1
+
+from asgi_upgrade import headers
+from asgi_upgrade.admission import admit
+from asgi_upgrade.headers import AbsoluteTarget, ExtensionOffer, FieldList, Malformed
+from asgi_upgrade.types import Field, Subprotocol
+from asgi_upgrade.verdict import Reject, Switch, Verdict
+from asgi_upgrade.view import View, first
+
+BODY_LIMIT = 65536
+"""The most content, in octets, that lenient mode reads off a handshake."""
+
+MAX_EMPTY_MEMBERS = 32
+
+VERSION_FIELD: tuple[Field, ...] = ((b"sec-websocket-version", b"13"),)
+UPGRADE_FIELDS: tuple[Field, ...] = ((b"upgrade", b"websocket"), (b"connection", b"Upgrade"))
+ADVERTISED: tuple[Field, ...] = UPGRADE_FIELDS + VERSION_FIELD
+"""What every 426 of ours carries (RFC 9110 section 15.5.22, RFC 6455 section 4.4)."""
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
+
+
+def accept_value(key: bytes) -> bytes:
+    """Return the Sec-WebSocket-Accept for a key, hashed as received (RFC 6455 section 4.2.2 item 5.4).
+
+    Args:
+        key: The value of Sec-WebSocket-Key.
+
+    Returns:
+        28 characters of base64.
+    """
+    return b64encode(sha1(key + _GUID, usedforsecurity=False).digest())
+
+
+def judge(view: View) -> Verdict:
+    """Judge a handshake that offers websocket, by everything the scope shows.
+
+    Args:
+        view: The request.
+
+    Returns:
+        Switch, or what stands against it.
+    """
+    target = headers.parse_absolute(view.facts.target)
+    extensions = headers.parse_extensions(view.lines(b"sec-websocket-extensions"))
+    offered = _subprotocols(view)
+    verdict = (
+        first(_method(view))
+        or (None if view.facts.native else first(_target(view, target)))
+        or first(_host(view))
+        or first(_version(view))
+        or first(_key(view))
+        or first(_extensions(view, extensions))
+        or first(_offered(view, offered))
+    )
+    return verdict or _switch(view, target, extensions, offered)
+
+
+def judge_without_upgrade(view: View) -> Verdict:
+    """Judge a native websocket scope without Upgrade: HTTP/2, or a test client.
+
+    Key, version, Upgrade, Connection and the presence of Host say nothing there (RFC 8441 section 5).
+
+    Args:
+        view: The request.
+
+    Returns:
+        Switch, or what stands against it.
+    """
+    extensions = headers.parse_extensions(view.lines(b"sec-websocket-extensions"))
+    offered = _subprotocols(view)
+    hosts = _host(view) if view.lines(b"host") else iter(())
+    verdict = first(hosts) or first(_extensions(view, extensions)) or first(_offered(view, offered))
+    return verdict or _switch(view, None, extensions, offered)
+
+
+def _method(view: View) -> Iterator[Verdict | None]:
+    if view.facts.method != "GET":
+        received = ("method", view.facts.method.encode("utf-8", "backslashreplace"))
+        yield view.react("ws-method-get", "the method is not GET", received, fields=((b"allow", b"GET"),))
+    # A native scope cannot read content off, and the server behind it would take the octets for frames.
+    react = view.reject if view.facts.native else view.react
+    if view.lines(b"transfer-encoding"):
+        yield react("ws-body", "content is announced", ("transfer-encoding", view.joined(b"transfer-encoding")))
+    length = headers.parse_length(view.joined(b"content-length")) or 0
+    if length:
+        received = ("content-length", view.joined(b"content-length"))
+        yield react("ws-body", "content is announced", received)
+        if length > BODY_LIMIT:
+            yield view.reject("ws-body", f"more than {BODY_LIMIT} octets of content", received, status=413)
+
+
+def _target(view: View, target: AbsoluteTarget | None) -> Iterator[Verdict | None]:
+    raw = ("target", view.facts.target)
+    if b"#" in view.facts.target:
+        yield view.react("ws-no-fragment", "the target has a fragment", raw)
+    if target is None:
+        if not view.facts.target.startswith(b"/"):
+            yield view.react("target-invalid", "the target is not a path", raw)
+        return
+    if target.scheme not in {b"http", b"https"}:
+        yield view.react("ws-target", "the scheme of the target is not http or https", raw)
+    if headers.parse_host(target.authority) is None:
+        yield view.react("host-absolute-form", "the authority of the target is not a host", raw)
+
+
+def _host(view: View) -> Iterator[Verdict | None]:
+    hosts = view.lines(b"host")
+    if not hosts:
+        yield view.react("host-missing", "there is no Host field")
+    elif len(hosts) > 1:
+        yield view.react("host-multiple", "Host came more than once", ("host", view.joined(b"host")))
+    elif headers.parse_host(hosts[0]) is None:
+        yield view.react("host-invalid", "not a host with an optional port", ("host", hosts[0]))
+
+
+def _version(view: View) -> Iterator[Verdict | None]:
+    name = "sec-websocket-version"
+    versions = view.lines(b"sec-websocket-version")
+    received = (name, view.joined(b"sec-websocket-version"))
+    if not versions:
+        yield view.react("ws-version-present", f"there is no {name} field", fields=VERSION_FIELD)
+    elif len(versions) > 1 or b"," in versions[0]:
+        yield view.react("ws-version-single", "more than one version", received, fields=VERSION_FIELD)
+    elif (version := headers.parse_version(versions[0])) is None:
+        yield view.react("ws-version-grammar", "not a number from 0 to 255", received, fields=VERSION_FIELD)
+    elif version != 13:
+        # RFC 9110 section 15.5.22: 426 names what to upgrade to, which HTTP/2 cannot express.
+        h2 = view.version == "h2"
+        fields = VERSION_FIELD if h2 else ADVERTISED
+        yield view.react("ws-version-mismatch", "not 13", received, status=400 if h2 else None, fields=fields)
+
+
+def _key(view: View) -> Iterator[Verdict | None]:
+    name = "sec-websocket-key"
+    keys = view.lines(b"sec-websocket-key")
+    if not keys:
+        yield view.react("ws-key-present", f"there is no {name} field")
+    elif len(keys) > 1:
+        yield view.react("ws-key-single", "more than one key", (name, view.joined(b"sec-websocket-key")))
+    elif not _BASE64.issuperset(keys[0]):
+        yield view.react("ws-key-alphabet", "not base64", (name, keys[0]))
+    elif not headers.is_key(keys[0]):
+        yield view.react("ws-key-16-bytes", "not 22 characters and ==", (name, keys[0]))
+
+
+def _extensions(view: View, parsed: FieldList[ExtensionOffer] | Malformed) -> Iterator[Verdict | None]:
+    name = "sec-websocket-extensions"
+    if isinstance(parsed, Malformed):
+        yield view.react("ws-ext-grammar", parsed.why, (name, parsed.value))
+        return
+    if parsed.empty > MAX_EMPTY_MEMBERS:
+        yield view.react("list-dos-cap", f"{parsed.empty} empty members, {MAX_EMPTY_MEMBERS} at most", (name, b", ,"))
+    if view.lines(b"sec-websocket-extensions") and not parsed.members:
+        yield view.react("ws-ext-nonempty", "no extension in the field", (name, b""))
+
+
+def _subprotocols(view: View) -> FieldList[Subprotocol]:
+    # Some servers remove the field, some keep its last line only; the lines are right whenever there are any.
+    lines = view.lines(b"sec-websocket-protocol")
+    if not lines and view.facts.native:
+        return headers.parse_subprotocols(name.encode("latin-1", "replace") for name in view.facts.subprotocols)
+    return headers.parse_subprotocols(lines)
+
+
+def _offered(view: View, offered: FieldList[Subprotocol]) -> Iterator[Verdict | None]:
+    name = "sec-websocket-protocol"
+    if offered.empty > MAX_EMPTY_MEMBERS:
+        yield view.react("list-dos-cap", f"{offered.empty} empty members, {MAX_EMPTY_MEMBERS} at most", (name, b", ,"))
+    if offered.malformed:
+        yield view.react("ws-protocol-grammar", "not a token", (name, offered.malformed[0]))
+    if view.lines(b"sec-websocket-protocol") and not offered.members and not offered.malformed:
+        yield view.react("ws-protocol-nonempty", "no subprotocol in the field", (name, b""))
+    if len(set(offered.members)) != len(offered.members):
+        yield view.react("ws-protocol-unique", "a name came twice", (name, view.joined(b"sec-websocket-protocol")))
+    if view.policy.require_subprotocol and not _acceptable(view, offered):
+        received = (name, view.joined(b"sec-websocket-protocol"))
+        spoken = ", ".join(view.policy.subprotocols or ()) or "any"
+        yield view.react("ws-subprotocol-required", f"none that is spoken here ({spoken})", received)
+
+
+def _acceptable(view: View, offered: FieldList[Subprotocol]) -> tuple[Subprotocol, ...]:
+    unique = dict.fromkeys(offered.members)
+    spoken = view.policy.subprotocols
+    return tuple(name for name in unique if spoken is None or name in spoken)
+
+
+def _switch(
+    view: View,
+    target: AbsoluteTarget | None,
+    extensions: FieldList[ExtensionOffer] | Malformed,
+    offered: FieldList[Subprotocol],
+) -> Verdict:
+    """The checks on who is calling; then the 101 (RFC 6455 section 4.2.2)."""
+    admission = admit(view, target)
+    if isinstance(admission, Reject):
+        return admission
+    if verdict := view.cannot_switch():
+        return verdict
+    announced = view.lines(b"transfer-encoding") or headers.parse_length(view.joined(b"content-length"))
+    key = view.joined(b"sec-websocket-key")
+    acceptable = _acceptable(view, offered)
+    return Switch(
+        protocol="websocket",
+        fields=(*UPGRADE_FIELDS, (b"sec-websocket-accept", accept_value(key))),
+        subprotocols=acceptable,
+        subprotocol=acceptable[0] if acceptable and view.policy.subprotocols is not None else None,
+        extensions=() if isinstance(extensions, Malformed) else extensions.members,
+        target=target,
+        read_body=bool(announced) and not view.facts.native,
+        pending=admission.pending,
+        origin=admission.origin,
+        notes=admission.notes,
+    )

@@ -1,0 +1,58 @@
+"""Checks of option values: each returns quietly or raises with what to write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from asgi_upgrade.errors import ConfigurationError, quote
+
+
+def string_entries(entries: object, option: str) -> tuple[str, ...]:
+    """Return the entries of an option that is a list of strings.
+
+    Args:
+        entries: What the user gave.
+        option: The name of the option, for errors.
+
+    Returns:
+        The entries.
+
+    Raises:
+        ConfigurationError: It is a bare string, cannot be iterated, or holds something else than strings.
+    """
+    if isinstance(entries, str | bytes) or not isinstance(entries, Iterable):
+        example = entries if isinstance(entries, str) else "..."
+        raise ConfigurationError(option, entries, f"write a list, such as [{quote(example)}]")
+    checked: list[str] = []
+    for entry in entries:
+        if not isinstance(entry, str):
+            raise ConfigurationError(option, entry, f"entries are str, not {type(entry).__name__}")
+        checked.append(entry)
+    return tuple(checked)
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return a hint at the nearest known spelling, or nothing."""
+    close = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Raise unless the value is one of the choices; the text suggests the nearest."""
+    if value not in choices:
+        known = " or ".join(f'"{choice}"' for choice in choices)
+        raise ConfigurationError(name, value, f"write {known}{suggest(str(value), choices)}")
+
+
+def check_flag(name: str, value: object) -> None:
+    """Raise unless the value is True or False."""
+    if not isinstance(value, bool):
+        raise ConfigurationError(name, value, "write True or False")
+
+
+def check_number(name: str, value: object, kind: type[int] | type[float]) -> None:
+    """Raise unless the value is a finite number of this kind above 0."""
+    kinds = (int,) if kind is int else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < float("inf"):
+        raise ConfigurationError(name, value, f"write {'a whole' if kind is int else 'a'} number above 0")

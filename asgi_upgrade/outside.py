@@ -1,0 +1,46 @@
+"""Which middleware stands outside ours in a Starlette or FastAPI application.
+
+Such middleware sees a handshake first; the operator should know. This only looks, through public attributes, and says
+nothing if it does not recognise what it sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from asgi_upgrade.types import ASGIApp, Scope
+
+_ALWAYS_OUTERMOST = "ServerErrorMiddleware"
+_DEPTH = 100
+
+
+def names_outside(scope: Scope, inner: object) -> list[str]:
+    """Return the class names of the middleware that stand outside.
+
+    Args:
+        scope: The scope as it reached ``inner``; Starlette puts the application into it.
+        inner: The middleware to look for.
+
+    Returns:
+        The names, outermost first; empty if there are none or ``inner`` is not part of the application's own stack.
+    """
+    names: list[str] = []
+    for layer in _layers(getattr(scope.get("app"), "middleware_stack", None)):
+        if layer is inner:
+            return names
+        if type(layer).__name__ != _ALWAYS_OUTERMOST:
+            names.append(_name(layer))
+    return []
+
+
+def _layers(layer: ASGIApp | None) -> Iterator[object]:
+    for _ in range(_DEPTH):
+        if layer is None:
+            return
+        yield layer
+        layer = getattr(layer, "app", None)
+
+
+def _name(layer: object) -> str:
+    function = getattr(getattr(layer, "dispatch_func", None), "__name__", "dispatch")
+    return type(layer).__name__ if function == "dispatch" else f"{type(layer).__name__}({function})"

@@ -1,0 +1,264 @@
+"""What a service wants of its upgrades: every option, validated when it is written and frozen from then on.
+
+Options left at None follow the mode. Nothing is judged here; ``handshake.evaluate`` does that, with a policy in hand.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from typing import Any, Literal, TypeAlias, TypedDict, Unpack
+
+from asgi_upgrade import forwarded, headers, origin, paths
+from asgi_upgrade.errors import ConfigurationError
+from asgi_upgrade.limits import Limits
+from asgi_upgrade.options import check_choice, check_flag, check_number, string_entries, suggest
+from asgi_upgrade.types import Scope
+
+Mode: TypeAlias = Literal["strict", "lenient"]
+Answer: TypeAlias = Literal["ignore", "reject"]
+OriginCheck: TypeAlias = Callable[[str, Scope], bool]
+
+
+class Unset(Enum):
+    """The value of an option that nobody has set, so that the server's own setting holds."""
+
+    UNSET = "unset"
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET = Unset.UNSET
+
+_SETTINGS = ("max_size", "max_queue", "ping_interval", "ping_timeout")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSocketOptions:
+    """How an upgraded WebSocket connection is bounded.
+
+    An option left unset takes the server's own setting where the server tells it (``--ws-max-size`` and so on), else
+    the default given here.
+
+    Args:
+        max_size: The largest message in octets, 16 MiB by default; a larger one closes with 1009.
+        max_queue: How many received messages wait for the application, 32 by default; then reading stops.
+        open_timeout: How long the application may take to accept or deny, 10 seconds by default; then 503.
+        close_timeout: How long the closing handshake may take, 10 seconds by default.
+        ping_interval: How often to ping, every 20 seconds by default; None: never.
+        ping_timeout: How long to wait for the pong, 20 seconds by default; None: for ever.
+        engine: The frame engine, ``"auto"`` or ``"wsproto"``.
+
+    Raises:
+        ConfigurationError: A size or time is not positive, or the engine is unknown.
+    """
+
+    max_size: int | Unset = UNSET
+    max_queue: int | Unset = UNSET
+    open_timeout: float = 10.0
+    close_timeout: float = 10.0
+    ping_interval: float | Unset | None = UNSET
+    ping_timeout: float | Unset | None = UNSET
+    engine: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("max_size", "max_queue"):
+            value = getattr(self, name)
+            if value is not UNSET:
+                check_number(name, value, int)
+        for name in ("open_timeout", "close_timeout"):
+            check_number(name, getattr(self, name), float)
+        for name in ("ping_interval", "ping_timeout"):
+            value = getattr(self, name)
+            if value is not UNSET and value is not None:
+                check_number(name, value, float)
+        check_choice("engine", self.engine, ("auto", "wsproto"))
+
+    def limits(self, settings: Mapping[str, Any]) -> Limits:
+        """Fill in what is unset.
+
+        Args:
+            settings: The server's own settings, from the ``http.upgrade`` extension.
+
+        Returns:
+            The limits that hold for a connection of this server.
+        """
+        chosen: dict[str, Any] = {name: settings[name] for name in _SETTINGS if name in settings}
+        own = {option.name: getattr(self, option.name) for option in fields(self)}
+        return Limits(**{**chosen, **{name: value for name, value in own.items() if value is not UNSET}})
+
+
+class PolicyFields(TypedDict, total=False):
+    """The options of UpgradePolicy, for ``add_middleware`` and its type checker."""
+
+    mode: Mode
+    allow_origins: Sequence[str]
+    allow_origin_regex: str | re.Pattern[str] | None
+    allow_missing_origin: bool
+    check_origin: OriginCheck | Literal[False] | None
+    allowed_hosts: Sequence[str] | None
+    trusted_proxies: Sequence[str]
+    subprotocols: Sequence[str] | None
+    require_subprotocol: bool
+    h2c: Answer | None
+    unknown_protocols: Answer | None
+    websocket_only: Sequence[str]
+    max_head_size: int
+    guard_responses: bool
+    websocket: WebSocketOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpgradePolicy:
+    """What a service wants of its upgrades.
+
+    Args:
+        mode: ``"strict"`` (default) or ``"lenient"``, which does the least the standards ask.
+        allow_origins: Origins admitted besides the service's own: ``"https://shop.example"``,
+            ``"https://*.shop.example"`` (one label), ``"http://localhost:*"``, ``"null"``, ``"*"``. Every entry lets
+            pages of that origin act with the user's cookies.
+        allow_origin_regex: A pattern that an admitted origin matches as a whole; keep dots escaped.
+        allow_missing_origin: Whether a handshake without Origin is accepted (default), as every client but a browser
+            sends it.
+        check_origin: Called with the origin and the scope when nothing else admits; synchronous, and must not block.
+            ``False`` turns the origin check off: any page may then act with the user's cookies.
+        allowed_hosts: Names this service answers to; others get 421. None (default) means any, which leaves services
+            on a private network open to DNS rebinding; ``LOCALHOST`` is a preset.
+        trusted_proxies: Addresses, networks, or ``"unix"``, whose Forwarded and X-Forwarded fields count.
+        subprotocols: The subprotocols spoken; the first the client offers is chosen. None: the application chooses.
+        require_subprotocol: Whether a handshake without an acceptable subprotocol is rejected; False by default.
+        h2c: ``"reject"`` or ``"ignore"`` offers of HTTP/2 over cleartext; strict rejects, lenient ignores.
+        unknown_protocols: The same for protocols not known here; both modes ignore.
+        websocket_only: Paths, in Starlette's path syntax, where a plain GET gets 426.
+        max_head_size: The largest head of a request with Upgrade, 65,536 octets by default.
+        guard_responses: Whether responses to requests without Upgrade are guarded too; False by default.
+        websocket: The bounds of upgraded connections.
+
+    Raises:
+        ConfigurationError: An option cannot mean what was written; the text says what to write.
+    """
+
+    mode: Mode = "strict"
+    allow_origins: Sequence[str] = ()
+    allow_origin_regex: str | re.Pattern[str] | None = None
+    allow_missing_origin: bool = True
+    check_origin: OriginCheck | Literal[False] | None = None
+    allowed_hosts: Sequence[str] | None = None
+    trusted_proxies: Sequence[str] = ()
+    subprotocols: Sequence[str] | None = None
+    require_subprotocol: bool = False
+    h2c: Answer | None = None
+    unknown_protocols: Answer | None = None
+    websocket_only: Sequence[str] = ()
+    max_head_size: int = 65536
+    guard_responses: bool = False
+    websocket: WebSocketOptions = field(default_factory=WebSocketOptions)
+
+    origins: origin.OriginRules = field(init=False, repr=False, compare=False)
+    origin_pattern: re.Pattern[str] | None = field(init=False, repr=False, compare=False)
+    hosts: origin.HostRules | None = field(init=False, repr=False, compare=False)
+    proxies: forwarded.ProxyRules = field(init=False, repr=False, compare=False)
+    websocket_paths: tuple[paths.PathPattern, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        check_choice("mode", self.mode, ("strict", "lenient"))
+        for name in ("h2c", "unknown_protocols"):
+            if (value := getattr(self, name)) is not None:
+                check_choice(name, value, ("ignore", "reject"))
+        for name in ("allow_missing_origin", "require_subprotocol", "guard_responses"):
+            check_flag(name, getattr(self, name))
+        check_number("max_head_size", self.max_head_size, int)
+        if not isinstance(self.websocket, WebSocketOptions):
+            raise ConfigurationError("websocket", self.websocket, "write WebSocketOptions(...)")
+        self._compile()
+        self._check_origin_options()
+
+    def _compile(self) -> None:
+        def keep(name: str, value: object) -> None:
+            object.__setattr__(self, name, value)  # the way a frozen dataclass initialises derived fields
+
+        for name in ("allow_origins", "trusted_proxies", "websocket_only"):
+            keep(name, string_entries(getattr(self, name), name))
+        for name in ("allowed_hosts", "subprotocols"):
+            if (value := getattr(self, name)) is not None:
+                keep(name, string_entries(value, name))
+        for name in self.subprotocols or ():
+            if not headers.is_token(name.encode("ascii", "replace")):
+                raise ConfigurationError("subprotocols", name, "a subprotocol name is a token (RFC 6455 section 4.1)")
+        keep("origins", origin.compile_origins(self.allow_origins))
+        keep("origin_pattern", origin.compile_origin_regex(self.allow_origin_regex))
+        keep("hosts", origin.compile_hosts(self.allowed_hosts))
+        keep("proxies", forwarded.compile_proxies(self.trusted_proxies))
+        keep("websocket_paths", paths.compile_paths(self.websocket_only, "websocket_only"))
+
+    def _check_origin_options(self) -> None:
+        check = self.check_origin
+        if inspect.iscoroutinefunction(check) or inspect.iscoroutinefunction(type(check).__call__):
+            raise ConfigurationError("check_origin", check, "write a plain function; it is not awaited")
+        if check is None or callable(check):
+            return
+        if check is not False:
+            raise ConfigurationError("check_origin", check, "write a function of (origin, scope), False or None")
+        if self._has_origin_option:
+            raise ConfigurationError(
+                "check_origin", check, "it turns the origin check off; remove it or the other origin options"
+            )
+
+    @classmethod
+    def lenient(cls, **options: Unpack[PolicyFields]) -> UpgradePolicy:
+        """Return a policy that does the least the standards ask.
+
+        Args:
+            **options: The options of UpgradePolicy except ``mode``.
+
+        Returns:
+            ``UpgradePolicy(mode="lenient", ...)``.
+
+        Raises:
+            TypeError: There is no such option.
+            ConfigurationError: An option cannot mean what was written, or ``mode`` is another.
+        """
+        if (mode := options.get("mode", "lenient")) != "lenient":
+            raise ConfigurationError("mode", mode, "write UpgradePolicy(...) for another mode than lenient")
+        return cls.of({"mode": "lenient", **options})
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> UpgradePolicy:
+        """Return the policy with these options.
+
+        Args:
+            options: Names and values.
+
+        Returns:
+            The policy.
+
+        Raises:
+            TypeError: There is no such option; the text suggests the nearest.
+            ConfigurationError: An option cannot mean what was written.
+        """
+        for name in options:
+            if name not in PolicyFields.__annotations__:
+                raise TypeError(f"there is no policy option {name!r}{suggest(name, PolicyFields.__annotations__)}")
+        return cls(**options)
+
+    @property
+    def strict(self) -> bool:
+        """Whether the mode is strict."""
+        return self.mode == "strict"
+
+    @property
+    def checks_origin(self) -> bool:
+        """Whether Origin is compared at all; lenient does only when an origin option is set."""
+        if self.check_origin is False:
+            return False
+        if self.strict or self.check_origin is not None:
+            return True
+        return self._has_origin_option
+
+    @property
+    def _has_origin_option(self) -> bool:
+        return bool(self.allow_origins) or self.allow_origin_regex is not None or not self.allow_missing_origin

@@ -1,0 +1,68 @@
+"""What a rule is: the record that the tables of the catalogue are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Level: TypeAlias = Literal["must", "should", "policy", "info"]
+Enforcer: TypeAlias = Literal["app", "middleware", "adapter", "server"]
+Reaction: TypeAlias = int | Literal["ignore", "accept", "raise", "repair"]
+"""A status to reject with; ``ignore`` the Upgrade; ``accept`` and go on; ``raise`` in the application; ``repair``."""
+
+WIRE_ONLY: tuple[Enforcer, ...] = ("adapter", "server")
+ON_REQUEST: tuple[Enforcer, ...] = ("middleware", "adapter", "server")
+ON_RESPONSE: tuple[Enforcer, ...] = ("app", "middleware")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule.
+
+    Args:
+        id: Its name, frozen.
+        title: What it is about, as a short noun phrase.
+        level: ``must`` and ``should`` as the standard words it, ``policy`` where the user decides, ``info`` where the
+            standard allows either.
+        reference: The document and section.
+        why: What goes wrong without it, in one sentence.
+        fix: What the other side, or the user, does about it.
+        fixed_by: Who can enforce it. A rule without ``middleware`` needs the adapter, or a server that does it itself.
+        strict: What this project does in strict mode.
+        lenient: What it does in lenient mode.
+    """
+
+    id: str
+    title: str
+    level: Level
+    reference: str
+    why: str
+    fix: str
+    fixed_by: tuple[Enforcer, ...]
+    strict: Reaction
+    lenient: Reaction
+
+
+def rule(  # noqa: PLR0917 - a row of a table
+    id_: str,
+    reactions: Reaction | tuple[Reaction, Reaction],
+    level: Level,
+    fixed_by: tuple[Enforcer, ...],
+    reference: str,
+    title: str,
+    why: str,
+    fix: str,
+) -> Rule:
+    """Make a record from a row; one reaction stands for both modes."""
+    strict, lenient = reactions if isinstance(reactions, tuple) else (reactions, reactions)
+    return Rule(
+        id=id_,
+        title=title,
+        level=level,
+        reference=reference,
+        why=why,
+        fix=fix,
+        fixed_by=fixed_by,
+        strict=strict,
+        lenient=lenient,
+    )

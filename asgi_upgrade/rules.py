@@ -1,0 +1,23 @@
+"""The catalogue: one frozen record for every rule this project can decide.
+
+An id never changes its meaning. The judge takes its reactions from here, and every table and report is generated from
+here, so that no fact about a rule stands in two places. Pure data; what a request does is judged in ``handshake``.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from asgi_upgrade.rule import Enforcer, Level, Reaction, Rule
+from asgi_upgrade.rules_request import FRAMING, UPGRADE
+from asgi_upgrade.rules_response import RESPONSE
+from asgi_upgrade.rules_websocket import WEBSOCKET
+
+__all__ = ["RULES", "Enforcer", "Level", "Reaction", "Rule", "urn"]
+
+RULES: Mapping[str, Rule] = MappingProxyType({rule.id: rule for rule in (*FRAMING, *UPGRADE, *WEBSOCKET, *RESPONSE)})
+"""Every rule by its id, in the order in which a request meets them."""
+
+
+def urn(rule: Rule) -> str:
+    """Return the URI that names a rule in a problem document (RFC 9457 section 3.1.1)."""
+    return f"urn:asgi-upgrade:rule:{rule.id}"

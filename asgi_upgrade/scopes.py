@@ -1,0 +1,150 @@
+"""ASGI scopes in, facts out; and the scopes that go on to the application.
+
+The only module that knows how a scope spells what the judge needs. It copies what it changes and judges nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote, unquote
+
+from asgi_upgrade.headers import AbsoluteTarget, without_upgrade
+from asgi_upgrade.paths import route_path
+from asgi_upgrade.stream import EXTENSION, UpgradeExtension
+from asgi_upgrade.types import Peer, Scope
+from asgi_upgrade.verdict import Facts
+
+JUDGED = "asgi_upgrade.judged"
+"""A key of scopes that a middleware has judged, so that another one inside leaves them alone."""
+
+
+def is_judged(scope: Scope) -> bool:
+    """Tell whether an UpgradeMiddleware outside has already judged this scope."""
+    return JUDGED in scope
+
+
+def http_facts(scope: Scope, extension: UpgradeExtension | None) -> Facts:
+    """Return what an http scope tells.
+
+    Args:
+        scope: The scope.
+        extension: Its ``http.upgrade`` extension, which knows the target and the peer better.
+
+    Returns:
+        The facts.
+    """
+    extension = extension or {}
+    return Facts(
+        method=scope["method"],
+        http_version=scope.get("http_version", "1.1"),
+        scheme=scope.get("scheme", "http"),
+        target=extension.get("target") or _target(scope),
+        path=route_path(scope["path"], scope.get("root_path", "")),
+        headers=scope["headers"],
+        peer=extension["peer"] if "peer" in extension else _client(scope),
+        can_switch="stream" in extension,
+    )
+
+
+def websocket_facts(scope: Scope) -> Facts:
+    """Return what a server's own websocket scope tells; it hides the method and sometimes more.
+
+    Args:
+        scope: The scope.
+
+    Returns:
+        The facts.
+    """
+    return Facts(
+        method="GET",
+        http_version=scope.get("http_version", "1.1"),
+        scheme=scope.get("scheme", "ws"),
+        target=_target(scope),
+        path=route_path(scope["path"], scope.get("root_path", "")),
+        headers=scope["headers"],
+        peer=_client(scope),
+        native=True,
+        subprotocols=tuple(scope.get("subprotocols") or ()),
+    )
+
+
+def _client(scope: Scope) -> Peer:
+    client = scope.get("client")
+    return (str(client[0]), int(client[1] or 0)) if client else None
+
+
+def _target(scope: Scope) -> bytes:
+    """Put the target together again; servers put ``root_path`` before it, a proxy does not."""
+    raw: bytes = scope.get("raw_path") or _quoted(scope["path"])
+    prefix = scope.get("root_path", "").encode("utf-8", "surrogateescape")
+    rest = raw.removeprefix(prefix)
+    path = raw if rest and not rest.startswith(b"/") else rest or b"/"
+    query: bytes = scope.get("query_string", b"")
+    return path + b"?" + query if query else path
+
+
+def _quoted(path: str) -> bytes:
+    return quote(path, safe="/:@!$&'()*+,;=~%", errors="surrogatepass").encode("ascii")
+
+
+def plain_scope(scope: Scope) -> Scope:
+    """Return the scope of a request whose Upgrade is ignored: nothing inside can switch.
+
+    Args:
+        scope: The scope as it came.
+
+    Returns:
+        A copy without the Upgrade field, what belongs to it, and the extension.
+    """
+    copy = dict(scope)
+    copy["headers"] = without_upgrade(scope["headers"])
+    _drop_extension(copy)
+    copy[JUDGED] = True
+    return copy
+
+
+def switch_scope(scope: Scope, target: AbsoluteTarget | None) -> Scope:
+    """Return the scope of a request that switches.
+
+    Args:
+        scope: The scope as it came.
+        target: The parts of a target in absolute form; path, query and Host become the target's (RFC 9112 3.2.2).
+
+    Returns:
+        A copy, still an http scope.
+    """
+    copy = dict(scope)
+    _drop_extension(copy)
+    copy[JUDGED] = True
+    if target is not None:
+        root_path = scope.get("root_path", "")
+        copy["path"] = root_path + unquote(target.path.decode("latin-1"))
+        copy["raw_path"] = root_path.encode("utf-8", "surrogateescape") + target.path
+        copy["query_string"] = target.query
+        others = [field for field in scope["headers"] if field[0].lower() != b"host"]
+        copy["headers"] = [(b"host", target.authority), *others]
+    return copy
+
+
+def judged_websocket_scope(scope: Scope, subprotocols: Sequence[str]) -> Scope:
+    """Return the copy of a native websocket scope that the application gets.
+
+    Args:
+        scope: The scope as it came.
+        subprotocols: What the application may choose from.
+
+    Returns:
+        The copy.
+    """
+    copy = dict(scope)
+    copy["subprotocols"] = list(subprotocols)
+    copy[JUDGED] = True
+    if scope.get("http_version") in {"2", "3"}:
+        copy["headers"] = without_upgrade(scope["headers"])  # lenient overlooks them; RFC 9113 section 8.2.2
+    return copy
+
+
+def _drop_extension(copy: dict[str, Any]) -> None:
+    if EXTENSION in (extensions := copy.get("extensions") or {}):
+        copy["extensions"] = {name: value for name, value in extensions.items() if name != EXTENSION}

@@ -1,0 +1,297 @@
+"""The contract of the ``http.upgrade`` extension: what a server hands over after the 101.
+
+A server that can give up its connection puts into ``scope["extensions"]`` of an HTTP/1.1 request that carries Upgrade::
+
+    "http.upgrade": {"stream": UpgradedStream, "peer": (host, port) or "unix", "target": b"/path?query", "settings": {}}
+
+The application answers 101 through its own ``send`` and speaks the new protocol through the stream. This module knows
+neither HTTP nor WebSocket: octets in, octets out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol, TypedDict
+
+from asgi_upgrade.errors import ClientDisconnected
+from asgi_upgrade.types import Peer, Scope
+
+EXTENSION = "http.upgrade"
+
+logger = logging.getLogger("asgi_upgrade")
+
+
+class UpgradeExtension(TypedDict, total=False):
+    """The value of ``scope["extensions"]["http.upgrade"]``.
+
+    ``settings`` holds the server's own WebSocket settings under the names of WebSocketOptions, ``adapter`` says which
+    server this is, and ``judged`` is set by the middleware once it has decided the request.
+    """
+
+    stream: UpgradedStream
+    peer: Peer
+    target: bytes
+    settings: dict[str, Any]
+    adapter: str
+    judged: bool
+
+
+def extension_of(scope: Scope) -> UpgradeExtension | None:
+    """Return the ``http.upgrade`` extension of a scope, or None where the server has none."""
+    extension: UpgradeExtension | None = (scope.get("extensions") or {}).get(EXTENSION)
+    return extension
+
+
+class StreamTransport(Protocol):
+    """What a stream needs of the server's transport; ``asyncio.Transport`` is one."""
+
+    def write(self, data: bytes | bytearray, /) -> None: ...  # noqa: D102 - as asyncio.WriteTransport
+    def can_write_eof(self) -> bool: ...  # noqa: D102
+    def write_eof(self) -> None: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
+    def abort(self) -> None: ...  # noqa: D102
+    def pause_reading(self) -> None: ...  # noqa: D102
+    def resume_reading(self) -> None: ...  # noqa: D102
+
+
+class UpgradedStream:
+    """The octets of a connection after its 101, in anyio's ByteStream shape.
+
+    The application calls ``receive``, ``send``, ``send_eof`` and ``aclose``; or, in protocol code, ``set_receiver``,
+    ``write``, ``pause`` and ``resume``. The server calls the methods below *The server's side*.
+
+    Args:
+        transport: The connection.
+    """
+
+    def __init__(self, transport: StreamTransport) -> None:
+        self.shutdown = asyncio.Event()
+        """Set when the server begins a graceful shutdown."""
+        self._transport = transport
+        self._open = False
+        self._ended = False
+        self._closing = False
+        self._lost = False
+        self._reading = True
+        self._early: deque[bytes] = deque()
+        self._arrived = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._gone = asyncio.Event()
+        self._receiver: Callable[[bytes], None] | None = None
+        self._on_shutdown: Callable[[], None] | None = None
+
+    # Octets in
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        """Return the next octets.
+
+        Args:
+            max_bytes: The most to return; 65,536 by default.
+
+        Returns:
+            At least one octet, or ``b""`` at the end of the stream.
+        """
+        while not self._early:
+            if self._ended or self._closing:
+                return b""
+            self._arrived.clear()
+            self.resume()
+            await self._arrived.wait()
+        data = self._early.popleft()
+        if len(data) > max_bytes:
+            self._early.appendleft(data[max_bytes:])
+            data = data[:max_bytes]
+        return data
+
+    def set_receiver(self, receiver: Callable[[bytes], None], *, on_shutdown: Callable[[], None] | None = None) -> None:
+        """Have each segment handed over as it arrives, inside the server's own ``data_received``.
+
+        Args:
+            receiver: Called with each segment, and once with ``b""`` at the end of the stream (the connection may
+                already be lost then). Before the 101 it is called for the end only; what had arrived behind the
+                request comes first afterwards.
+            on_shutdown: Called once when the server begins a graceful shutdown.
+        """
+        self._receiver = receiver
+        self._on_shutdown = on_shutdown
+        if self.shutdown.is_set() and on_shutdown is not None:
+            on_shutdown()
+        self._hand_over()
+
+    def pause(self) -> None:
+        """Stop reading from the connection until ``resume``."""
+        if self._reading and not self._lost:
+            self._reading = False
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read from the connection again."""
+        if not self._reading and not self._lost:
+            self._reading = True
+            self._transport.resume_reading()
+
+    # Octets out
+
+    async def send(self, data: bytes | bytearray) -> None:
+        """Write octets, and wait while the peer does not read.
+
+        Args:
+            data: What to write.
+
+        Raises:
+            ClientDisconnected: The connection is closed; nothing was written, or not all of it arrived.
+        """
+        self.write(data)
+        if not self._writable.is_set():
+            await self.drain()
+
+    def write(self, data: bytes | bytearray) -> None:
+        """Write octets without waiting; for short answers from protocol code.
+
+        Args:
+            data: What to write.
+
+        Raises:
+            ClientDisconnected: The connection is closed.
+        """
+        if not self._open or self._closing or self._lost:
+            raise ClientDisconnected
+        self._transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait until the peer has read enough for more to be written.
+
+        Raises:
+            ClientDisconnected: The connection was lost meanwhile.
+        """
+        await self._writable.wait()
+        if self._lost:
+            raise ClientDisconnected
+
+    async def send_eof(self) -> None:
+        """End the outgoing half; over TLS, where no half can be closed alone, flush and close both."""
+        if self._closing or self._lost:
+            return
+        if not self._transport.can_write_eof():
+            self.close()
+            return
+        try:
+            self._transport.write_eof()
+        except OSError:
+            # The peer has reset the connection and the loop has not noticed yet.
+            self.close()
+
+    async def aclose(self) -> None:
+        """Flush what was written and close both ways; closing twice is no error."""
+        self.close()
+
+    def close(self) -> None:
+        """Close as ``aclose`` does, from code that cannot wait."""
+        if not self._closing and not self._lost:
+            self._closing = True
+            self._arrived.set()
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once and drop what the peer has not read."""
+        if not self._lost:
+            self._closing = True
+            self._transport.abort()
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is gone."""
+        await self._gone.wait()
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the connection is closed or about to be."""
+        return self._closing or self._lost
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the 101 has been written."""
+        return self._open
+
+    @property
+    def can_send_now(self) -> bool:
+        """Whether the peer has read enough for ``send`` not to wait."""
+        return self._writable.is_set()
+
+    # The server's side
+
+    def switched(self, early: bytes = b"") -> None:
+        """The 101 is written: open the stream.
+
+        Args:
+            early: Octets that had arrived behind the request.
+        """
+        self._open = True
+        if early:
+            self._early.append(early)
+        self._hand_over()
+
+    def feed(self, data: bytes) -> None:
+        """Octets arrived."""
+        if self._receiver is not None and not self._early:
+            self._call(self._receiver, data)
+            return
+        self._early.append(data)
+        self._arrived.set()
+        self.pause()
+
+    def feed_eof(self) -> None:
+        """The peer ended its half."""
+        self._end()
+
+    def connection_lost(self) -> None:
+        """The connection is gone, for whatever reason."""
+        self._lost = True
+        self._gone.set()
+        self._writable.set()
+        self._end()
+
+    def pause_writing(self) -> None:
+        """The transport's write buffer is full."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """The transport's write buffer has room again."""
+        self._writable.set()
+
+    def request_shutdown(self) -> None:
+        """A graceful shutdown begins."""
+        if not self.shutdown.is_set():
+            self.shutdown.set()
+            if self._on_shutdown is not None:
+                self._call(self._on_shutdown)
+
+    def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self._arrived.set()
+        if self._receiver is not None and not self._early:
+            self._call(self._receiver, b"")
+
+    def _hand_over(self) -> None:
+        if self._receiver is None or not (self._open or self._ended):
+            return
+        if not self._ended:
+            # Before the hand-over: a receiver that pauses in it must stay paused.
+            self.resume()
+        while self._early:
+            self._call(self._receiver, self._early.popleft())
+        if self._ended:
+            self._call(self._receiver, b"")
+
+    def _call(self, callback: Callable[..., None], *args: bytes) -> None:
+        # Nothing may raise into the server's own callbacks: that would log a traceback of the event loop's.
+        try:
+            callback(*args)
+        except Exception:
+            logger.exception("%r failed; closing the connection", callback)
+            self.abort()

@@ -1,0 +1,316 @@
+"""The server side of the ``http.upgrade`` extension in memory, as an httpx transport.
+
+A test of an upgrade needs no socket: the application answers its 101 as it would on a server, and the client finds the
+connection in ``response.extensions["network_stream"]``, as it would with httpx over a network. Any httpx client library
+that speaks WebSocket over that stream works on it. Needs httpx (the ``testing`` extra) and asyncio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import httpcore
+import httpx
+
+from asgi_upgrade._uvicorn_exchange import Exchange
+from asgi_upgrade.stream import EXTENSION, UpgradedStream, UpgradeExtension
+from asgi_upgrade.types import ASGIApp, Field, Message, Scope
+
+_HIGH_WATER = 65536
+
+
+class UpgradeTransport(httpx.AsyncBaseTransport):
+    """Serves requests with an ASGI application, upgrades included; HTTP/1.1, no lifespan.
+
+    Args:
+        app: The application.
+        client: The address of the client.
+        root_path: The path the application is mounted at.
+        settings: The server's own WebSocket settings, as in the extension; none by default.
+        state: The lifespan state that scopes carry a copy of.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        client: tuple[str, int] = ("testclient", 50000),
+        root_path: str = "",
+        settings: Mapping[str, Any] | None = None,
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._app = app
+        self._client = client
+        self._root_path = root_path
+        self._settings = dict(settings or {})
+        self._state = dict(state or {})
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Serve one request.
+
+        Args:
+            request: The request; its content is read to the end first.
+
+        Returns:
+            The response; after a 101 the connection is in its ``network_stream`` extension.
+
+        Raises:
+            Exception: Whatever the application raises before its response is complete.
+        """
+        body = await request.aread()
+        connection = _Connection(body)
+        scope = self._scope(request)
+        extension = self._extension(scope, connection) if "upgrade" in request.headers else None
+        exchange = Exchange(connection, self._app, extension, websocket=False, connect=request.method == "CONNECT")
+        exchange.cycle = connection
+        task = asyncio.ensure_future(exchange(scope, connection.receive, connection.send))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(connection.application_ended)
+        try:
+            await connection.answered.wait()
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if not connection.response_complete:
+            await task  # raises what the application raised
+            raise RuntimeError("the application returned without completing a response")
+        return connection.response(request)
+
+    async def aclose(self) -> None:
+        """End every application that still runs, as a server does when it stops."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _scope(self, request: httpx.Request) -> Scope:
+        target = request.url.raw_path
+        raw_path, _, query = target.partition(b"?")
+        port = request.url.port or {"http": 80, "https": 443}[request.url.scheme]
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": request.method,
+            "scheme": request.url.scheme,
+            "path": self._root_path + request.url.path,
+            "raw_path": self._root_path.encode() + raw_path,
+            "query_string": query,
+            "root_path": self._root_path,
+            "headers": [(name.lower(), value) for name, value in request.headers.raw],
+            "client": self._client,
+            "server": (request.url.host, port),
+            "state": dict(self._state),
+        }
+
+    def _extension(self, scope: Scope, connection: _Connection) -> UpgradeExtension:
+        connection.stream = UpgradedStream(connection)
+        query = scope["query_string"]
+        extension: UpgradeExtension = {
+            "stream": connection.stream,
+            "peer": self._client,
+            "target": scope["raw_path"][len(self._root_path.encode()) :] + (b"?" + query if query else b""),
+            "settings": self._settings,
+            "adapter": "asgi_upgrade.testing",
+        }
+        scope["extensions"] = {EXTENSION: extension}
+        return extension
+
+
+class _Connection:
+    """One connection in memory: the request's cycle before the 101, the stream's transport after it."""
+
+    def __init__(self, body: bytes) -> None:
+        self.stream: UpgradedStream | None = None
+        self.answered = asyncio.Event()
+        self.response_started = False
+        self.response_complete = False
+        self.disconnected = False
+        self._body: bytes | None = body
+        self._status = 0
+        self._headers: list[Field] = []
+        self._content = bytearray()
+        self._gone = asyncio.Event()
+        self._to_client = bytearray()
+        self._for_client = asyncio.Event()
+        self._to_server = asyncio.Event()
+        self._to_server.set()
+        self._ended = False
+        self._lost = False
+
+    # The request
+
+    async def receive(self) -> Message:
+        if self._body is None:
+            await self._gone.wait()
+            return {"type": "http.disconnect"}
+        body, self._body = self._body, None
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and not self.response_started:
+            self.response_started = True
+            self._status = message["status"]
+            self._headers = list(message.get("headers") or ())
+        elif message["type"] == "http.response.body" and self.response_started and not self.response_complete:
+            self._content += message.get("body", b"")
+            if not message.get("more_body", False):
+                self._complete()
+        else:
+            raise RuntimeError(f"unexpected message {message['type']!r}")
+
+    def response(self, request: httpx.Request) -> httpx.Response:
+        extensions: dict[str, Any] = {"http_version": b"HTTP/1.1"}
+        if self._status == 101:
+            extensions["network_stream"] = NetworkStream(self)
+        return httpx.Response(
+            self._status,
+            headers=self._headers,
+            stream=httpx.ByteStream(bytes(self._content)),
+            extensions=extensions,
+            request=request,
+        )
+
+    def application_ended(self, task: asyncio.Task[None]) -> None:
+        self.answered.set()
+        self._gone.set()
+        if self.response_complete and not task.cancelled():
+            task.exception()  # the client has its response; what comes later is the application's own affair
+
+    def _complete(self) -> None:
+        self.response_complete = True
+        self.answered.set()
+        self._gone.set()
+
+    # What the exchange calls
+
+    def switch_protocols(self, _: object, fields: list[Field]) -> None:
+        assert self.stream is not None  # noqa: S101 - the exchange switches only where it was given an extension
+        self.response_started = True
+        self._status, self._headers = 101, fields
+        self._complete()
+        self.stream.switched()
+
+    def finish_switched(self) -> None:
+        assert self.stream is not None  # noqa: S101
+        self.stream.close()
+
+    def warn_unjudged(self) -> None:
+        """Tests may leave the middleware out."""
+
+    # The stream's transport
+
+    def write(self, data: bytes | bytearray, /) -> None:
+        self._to_client += data
+        self._for_client.set()
+        if len(self._to_client) > _HIGH_WATER and self.stream is not None:
+            self.stream.pause_writing()
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self._ended = True
+        self._for_client.set()
+
+    def close(self) -> None:
+        self.write_eof()
+        self._lose()
+
+    def abort(self) -> None:
+        self._to_client.clear()
+        self.close()
+
+    def pause_reading(self) -> None:
+        self._to_server.clear()
+
+    def resume_reading(self) -> None:
+        self._to_server.set()
+
+    def _lose(self) -> None:
+        if not self._lost:
+            self._lost = True
+            self._to_server.set()
+            asyncio.get_running_loop().call_soon(self._tell_lost)
+
+    def _tell_lost(self) -> None:
+        if self.stream is not None:
+            self.stream.connection_lost()
+
+    # The client
+
+    async def client_read(self, max_bytes: int) -> bytes:
+        while not self._to_client:
+            if self._ended:
+                return b""
+            self._for_client.clear()
+            await self._for_client.wait()
+        data = bytes(self._to_client[:max_bytes])
+        del self._to_client[:max_bytes]
+        if len(self._to_client) <= _HIGH_WATER and self.stream is not None:
+            self.stream.resume_writing()
+        return data
+
+    async def client_write(self, data: bytes) -> None:
+        await self._to_server.wait()
+        if self._lost or self.stream is None:
+            raise httpcore.WriteError("the connection is closed")
+        self.stream.feed(data)
+
+    def client_close(self) -> None:
+        self._ended = True
+        self._lose()
+
+
+class NetworkStream:
+    """The client's end of an upgraded connection, as httpcore's AsyncNetworkStream."""
+
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Read what has arrived.
+
+        Args:
+            max_bytes: The most to return.
+            timeout: How long to wait, in seconds; None waits for ever.
+
+        Returns:
+            At least one octet, or ``b""`` at the end.
+
+        Raises:
+            httpcore.ReadTimeout: Nothing came in time.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._connection.client_read(max_bytes)
+        except TimeoutError:
+            raise httpcore.ReadTimeout(f"nothing came within {timeout:g} s") from None
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Write, and wait while the application does not read.
+
+        Args:
+            buffer: What to write.
+            timeout: How long to wait, in seconds; None waits for ever.
+
+        Raises:
+            httpcore.WriteTimeout: The application did not read in time.
+            httpcore.WriteError: The connection is closed.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                await self._connection.client_write(buffer)
+        except TimeoutError:
+            raise httpcore.WriteTimeout(f"nothing was read within {timeout:g} s") from None
+
+    async def aclose(self) -> None:
+        """Close the connection; the application sees that the client is gone."""
+        self._connection.client_close()
+
+    def get_extra_info(self, info: str) -> None:
+        """There is no socket to tell anything about."""

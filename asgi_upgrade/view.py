@@ -1,0 +1,166 @@
+"""A request as the judge reads it: the fields that matter, sorted once, and the reaction of a rule in this mode.
+
+It decides nothing by itself; ``handshake`` and ``opening`` ask it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from asgi_upgrade import headers
+from asgi_upgrade.policy import UpgradePolicy
+from asgi_upgrade.rules import RULES, Reaction
+from asgi_upgrade.types import Field
+from asgi_upgrade.verdict import Facts, Ignore, Reject, Verdict
+
+READ = frozenset(
+    {
+        b"connection",
+        b"content-length",
+        b"cookie",
+        b"expect",
+        b"forwarded",
+        b"host",
+        b"origin",
+        b"sec-fetch-site",
+        b"sec-websocket-extensions",
+        b"sec-websocket-key",
+        b"sec-websocket-protocol",
+        b"sec-websocket-version",
+        b"transfer-encoding",
+        b"upgrade",
+        b"x-forwarded-host",
+        b"x-forwarded-proto",
+    }
+)
+"""The fields that this project reads; no other value can influence a verdict, but for the size of the head."""
+
+ALWAYS_CLOSE = frozenset(
+    {
+        "upgrade-head-size",
+        "field-crlf-nul",
+        "content-length-invalid",
+        "cl-and-te",
+        "te-not-final-chunked",
+        "http-major-unknown",
+        "connect-with-upgrade",
+        "ws-ext-grammar",
+        "ws-ext-nonempty",
+    }
+)
+"""Rules after whose rejection nothing more may be read off the connection, in either mode."""
+
+_HTTP1 = re.compile(r"1(?:\.([0-9]))?")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The facts and the policy, with the fields that matter sorted by name.
+
+    Args:
+        facts: What is known of the request.
+        policy: What the service wants.
+    """
+
+    facts: Facts
+    policy: UpgradePolicy
+    values: dict[bytes, list[bytes]] = field(init=False)
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        values: dict[bytes, list[bytes]] = {}
+        size = len(self.facts.method) + len(self.facts.target) + 14
+        for name, value in self.facts.headers:
+            size += len(name) + len(value) + 4
+            if (key := name.lower()) in READ:
+                values.setdefault(key, []).append(value.strip(headers.OWS))
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "size", size)
+
+    def lines(self, name: bytes) -> list[bytes]:
+        """Return the values of every line of a field."""
+        return self.values.get(name, [])
+
+    def joined(self, name: bytes) -> bytes:
+        """Return all lines of a field as one value; empty if there is none."""
+        return b", ".join(self.lines(name))
+
+    def react(
+        self,
+        rule_id: str,
+        detail: str,
+        received: tuple[str, bytes] | None = None,
+        *,
+        status: int | None = None,
+        reaction: Reaction | None = None,
+        fields: tuple[Field, ...] = (),
+    ) -> Reject | Ignore | None:
+        """Return what this mode does about a breach of a rule.
+
+        Args:
+            rule_id: The rule.
+            detail: What is wrong, in one sentence without the value.
+            received: The field that decided, and its value.
+            status: A status other than the rule's own.
+            reaction: A reaction that an option prescribes instead of the rule's own.
+            fields: Fields that belong to the rejection.
+
+        Returns:
+            None to go on. A native scope cannot be served as plain HTTP, so there Ignore becomes a rejection with 400.
+        """
+        rule = RULES[rule_id]
+        if reaction is None:
+            reaction = rule.strict if self.policy.strict else rule.lenient
+        if reaction == "accept":
+            return None
+        if reaction == "ignore" and not self.facts.native:
+            return Ignore(rule=rule, detail=detail)
+        status = status or (reaction if isinstance(reaction, int) else 400)
+        return self.reject(rule_id, detail, received, status=status, fields=fields)
+
+    def reject(
+        self,
+        rule_id: str,
+        detail: str,
+        received: tuple[str, bytes] | None = None,
+        *,
+        status: int | None = None,
+        fields: tuple[Field, ...] = (),
+    ) -> Reject:
+        """Return the rejection of a rule that both modes reject by; the arguments are those of ``react``."""
+        rule = RULES[rule_id]
+        return Reject(
+            rule=rule,
+            status=status or (rule.strict if isinstance(rule.strict, int) else 400),
+            detail=detail,
+            received=received,
+            fields=fields,
+            # 413 leaves content unread.
+            close=self.policy.strict or rule_id in ALWAYS_CLOSE or status == 413,
+        )
+
+    def cannot_switch(self) -> Reject | Ignore | None:
+        """Return what stands against switching on the part of the server, if anything does."""
+        if self.facts.can_switch or self.facts.native:
+            return None
+        return self.react("ws-cannot-switch", "the server cannot hand over the connection")
+
+    @property
+    def version(self) -> str:
+        """The HTTP version as ``"1.0"``, ``"1.1"``, ``"h2"`` (2 and 3) or ``""`` for one that is not known.
+
+        Some servers write "1" for HTTP/1.0. "2.0" comes off an HTTP/1 wire only, where it means no version there is.
+        """
+        if self.facts.http_version in {"2", "3"}:
+            return "h2"
+        match = _HTTP1.fullmatch(self.facts.http_version)
+        if match is None:
+            return ""
+        return "1.0" if match[1] in {None, "0"} else "1.1"
+
+
+def first(outcomes: Iterator[Verdict | None]) -> Verdict | None:
+    """Return the first outcome that is a verdict; the checks behind it do not run."""
+    return next((outcome for outcome in outcomes if outcome is not None), None)

@@ -1,0 +1,90 @@
+"""A server in a process of its own that tells how much CPU time it has used.
+
+``python -m tests.benchmarks.server NAME`` binds a loopback port, prints it, and serves until its standard input ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+from asgi_upgrade import UpgradeMiddleware
+from asgi_upgrade.types import Receive, Scope, Send
+
+BODY = b"Hello, world"
+HEADERS = [(b"content-type", b"text/plain"), (b"content-length", b"12")]
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a GET, echo a WebSocket, and tell the CPU time under /cpu."""
+    if scope["type"] == "websocket":
+        await echo(receive, send)
+        return
+    body = BODY
+    if scope["path"] == "/cpu":
+        body = b"%d" % time.process_time_ns()
+    headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def echo(receive: Receive, send: Send) -> None:
+    """Send back every message."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        if (text := message.get("text")) is not None:
+            await send({"type": "websocket.send", "text": text})
+        else:
+            await send({"type": "websocket.send", "bytes": message["bytes"]})
+
+
+def config(name: str) -> uvicorn.Config:
+    """Return the configuration of a named server: ours or uvicorn's own, by parser and WebSocket class."""
+    kind, parser, *rest = name.split("-", 2)
+    options: dict[str, Any] = {"lifespan": "off", "log_level": "error", "access_log": False, "interface": "asgi3"}
+    if kind == "ours":
+        classes = {"h11": "H11Protocol", "httptools": "HttpToolsProtocol"}
+        return uvicorn.Config(UpgradeMiddleware(app), http=f"asgi_upgrade.uvicorn:{classes[parser]}", **options)
+    return uvicorn.Config(app, http=parser, ws=rest[0] if rest else "auto", ws_per_message_deflate=False, **options)
+
+
+def main() -> None:
+    """Serve."""
+    sock = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    print(sock.getsockname()[1], flush=True)
+    server = uvicorn.Server(config(sys.argv[1]))
+
+    def watch() -> None:
+        sys.stdin.read()
+        server.should_exit = True
+
+    threading.Thread(target=watch, daemon=True).start()
+    loop = config(sys.argv[1]).get_loop_factory()
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(server.serve(sockets=[sock]))
+
+
+@contextmanager
+def running(name: str) -> Iterator[int]:
+    """Run a named server and yield its port."""
+    command = [sys.executable, "-m", "tests.benchmarks.server", name]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+        process.stdin.close()
+        process.wait(10)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from asgi_upgrade.errors import ConfigurationError
+from asgi_upgrade.options import check_choice, check_flag, check_number, string_entries, suggest
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        pytest.param(["a", "b"], id="list"),
+        pytest.param(("a", "b"), id="tuple"),
+        pytest.param({"a": 1, "b": 2}, id="keys"),
+        pytest.param(iter(["a", "b"]), id="iterator"),
+    ],
+)
+def test_entries_become_a_tuple(entries: Any) -> None:
+    assert string_entries(entries, "x") == ("a", "b")
+
+
+def test_no_entries_are_entries() -> None:
+    assert string_entries([], "x") == ()
+
+
+@pytest.mark.parametrize(
+    ("entries", "text"),
+    [
+        pytest.param("a", 'x="a": write a list, such as ["a"]', id="bare-str"),
+        pytest.param(b"a", 'x="a": write a list, such as ["..."]', id="bare-bytes"),
+        pytest.param(None, 'x="None": write a list, such as ["..."]', id="none"),
+        pytest.param(3, 'x="3": write a list, such as ["..."]', id="number"),
+        pytest.param(["a", b"b"], 'x="b": entries are str, not bytes', id="bytes-inside"),
+        pytest.param([["a"]], "x=\"['a']\": entries are str, not list", id="list-inside"),
+    ],
+)
+def test_what_is_no_list_of_strings_is_refused(entries: Any, text: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        string_entries(entries, "x")
+    assert str(caught.value) == text
+
+
+def test_a_long_string_for_a_list_is_quoted_in_part() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        string_entries("a" * 1_000_000, "x")
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        pytest.param("strickt", "; did you mean 'strict'?", id="near"),
+        pytest.param("strict", "; did you mean 'strict'?", id="equal"),
+        pytest.param("xyz", "", id="far"),
+        pytest.param("", "", id="empty"),
+    ],
+)
+def test_the_nearest_spelling_is_suggested(name: str, hint: str) -> None:
+    assert suggest(name, iter(["strict", "lenient"])) == hint
+
+
+@pytest.mark.parametrize("value", ["a", "b"])
+def test_a_choice_is_accepted(value: str) -> None:
+    check_choice("x", value, ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        pytest.param("aple", 'x="aple": write "apple" or "pear"; did you mean \'apple\'?', id="near"),
+        pytest.param("plum", 'x="plum": write "apple" or "pear"', id="far"),
+        pytest.param(None, 'x="None": write "apple" or "pear"', id="none"),
+        pytest.param(["apple"], 'x="[\'apple\']": write "apple" or "pear"', id="unhashable"),
+    ],
+)
+def test_another_choice_is_refused(value: object, text: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        check_choice("x", value, ("apple", "pear"))
+    assert str(caught.value).startswith(text)
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_a_flag_is_accepted(value: bool) -> None:
+    check_flag("x", value)
+
+
+@pytest.mark.parametrize("value", [0, 1, None, "yes", "False", []])
+def test_what_is_only_like_a_flag_is_refused(value: object) -> None:
+    with pytest.raises(ConfigurationError, match="write True or False"):
+        check_flag("x", value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [(int, 1), (int, 10**400), (float, 1), (float, 0.001), (float, 10**400)],
+    ids=["int", "great-int", "int-for-float", "float", "great-int-for-float"],
+)
+def test_a_number_above_0_is_accepted(kind: type[int] | type[float], value: float) -> None:
+    check_number("x", value, kind)
+
+
+@pytest.mark.parametrize("value", [0, -1, True, None, "1", float("inf"), float("nan")], ids=repr)
+@pytest.mark.parametrize(
+    ("kind", "text"), [pytest.param(int, "a whole number", id="int"), pytest.param(float, "a number", id="float")]
+)
+def test_another_number_is_refused(kind: type[int] | type[float], value: object, text: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"write {text} above 0"):
+        check_number("x", value, kind)
+
+
+def test_a_fraction_is_no_whole_number() -> None:
+    with pytest.raises(ConfigurationError, match="write a whole number above 0"):
+        check_number("x", 1.5, int)
