@@ -10,6 +10,7 @@ import abc
 import asyncio
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
@@ -86,7 +87,7 @@ class UpgradingProtocol(UvicornProtocol):
     def _bind(self, exchange: Exchange) -> None:
         """Take over the cycle that uvicorn made for the exchange; its task has not run yet."""
         exchange.cycle = self.cycle
-        self.cycle.transport = LingeringTransport(self.transport, self._linger)
+        self.cycle.transport = LingeringTransport(self.transport, partial(self._linger, self.cycle))
         self.cycle.on_response = self._complete
 
     def _extension(self, target: bytes) -> UpgradeExtension:
@@ -197,15 +198,15 @@ class UpgradingProtocol(UvicornProtocol):
 
     # Closing as HTTP
 
-    def _linger(self) -> None:
+    def _linger(self, cycle: Cycle) -> None:
         """Close so that the response arrives (RFC 9112 section 9.6)."""
         if self._switched or self.transport.is_closing():
             self.transport.close()
             return
-        if not self.cycle.response_complete:
+        if not cycle.response_complete:
             # Nothing can be written behind our end of file; the application learns that it speaks to nobody.
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+            cycle.disconnected = True
+            cycle.message_event.set()
         self._lingering = Lingering(self.transport, self.loop)
         self._raw = self._lingering.discard
         self.flow.resume_reading()
@@ -219,7 +220,7 @@ class UpgradingProtocol(UvicornProtocol):
             super().send_400_response(msg)
         finally:
             self.transport = transport
-        self._linger()
+        self._linger(self.cycle)
 
     # uvicorn's names
 

@@ -78,7 +78,8 @@ class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
 
     def _answered(self) -> None:
         self.on_response_complete()
-        if self._raw == self._hold:
+        # What is held may be behind a later request, which this response has only just let start.
+        if self._raw == self._hold and self.cycle.response_complete:
             self._release()
 
     def send_400_response(self, msg: str) -> None:
@@ -91,7 +92,7 @@ class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
             # Earlier responses are under way, and what follows them would be served if this lingered.
             self.transport.close()
         elif cycle.response_started:
-            self._linger()
+            self._linger(self.cycle)
         else:
             self._refuse(msg)
 
@@ -112,7 +113,7 @@ class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
             body = reader.feed(data)
         except h11.RemoteProtocolError:
             if self.cycle.response_complete:
-                self._linger()
+                self._linger(self.cycle)
             else:
                 self._invalid()
             return

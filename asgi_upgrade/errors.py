@@ -11,6 +11,8 @@
 from __future__ import annotations
 
 _QUOTE_LIMIT = 200
+_QUOTED = frozenset('"\\')
+"""Characters that would end or change a quoted string."""
 
 
 def quote(value: object, limit: int = _QUOTE_LIMIT) -> str:
@@ -24,9 +26,14 @@ def quote(value: object, limit: int = _QUOTE_LIMIT) -> str:
         Printable ASCII in double quotes; nothing in it can end a line or a quoted string.
     """
     text = bytes(value[: limit + 1]).decode("latin-1") if isinstance(value, bytes | bytearray) else str(value)
-    escaped = text[: limit + 1].encode("ascii", "backslashreplace").decode("ascii")
-    safe = "".join(char if char.isprintable() and char not in '"' else f"\\x{ord(char):02x}" for char in escaped)
+    safe = "".join(map(_escape, text[: limit + 1]))
     return f'"{safe[: limit - 3]}..."' if len(safe) > limit else f'"{safe}"'
+
+
+def _escape(char: str) -> str:
+    if " " <= char <= "~" and char not in _QUOTED:
+        return char
+    return f"\\x{ord(char):02x}" if char.isascii() else char.encode("ascii", "backslashreplace").decode("ascii")
 
 
 class UpgradeError(Exception):

@@ -1,4 +1,4 @@
-"""The bounds of one upgraded WebSocket connection: plain numbers, decided by whoever holds policy and server settings."""
+"""The bounds of one upgraded WebSocket connection: plain numbers, decided by who holds policy and server settings."""
 
 from dataclasses import dataclass
 

@@ -19,7 +19,6 @@ from asgi_upgrade.opening import BODY_LIMIT
 from asgi_upgrade.outside import names_outside
 from asgi_upgrade.policy import PolicyFields, UpgradePolicy
 from asgi_upgrade.rejection import describe, render
-from asgi_upgrade.rules import RULES
 from asgi_upgrade.stream import EXTENSION, UpgradeExtension, extension_of
 from asgi_upgrade.types import ASGIApp, Message, Receive, Scope, Send
 from asgi_upgrade.verdict import Facts, Ignore, Note, Reject, Switch
@@ -156,7 +155,7 @@ class UpgradeMiddleware:
         if content.disconnected:
             return None
         if content.size > BODY_LIMIT:
-            reject = Reject(rule=RULES["ws-body"], status=413, detail=f"more than {BODY_LIMIT} octets of content")
+            reject = Reject.of("ws-body", f"more than {BODY_LIMIT} octets of content", status=413)
             return await self._reject_http(reject, facts, scope, receive, send)
         extension: UpgradeExtension = scope["extensions"][EXTENSION]
         return await websocket.serve(
@@ -185,7 +184,7 @@ class UpgradeMiddleware:
             if admitted is True or admitted is False:
                 return None if admitted else switch.pending
             logger.error("check_origin callback %s returned %s; return True or False", name, quote(admitted))
-        return Reject(rule=RULES["ws-5xx-app"], status=500, detail="the origin could not be checked")
+        return Reject.of("ws-5xx-app", "the origin could not be checked")
 
     # What the application sends
 

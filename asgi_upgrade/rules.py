@@ -12,10 +12,15 @@ from asgi_upgrade.rules_request import FRAMING, UPGRADE
 from asgi_upgrade.rules_response import RESPONSE
 from asgi_upgrade.rules_websocket import WEBSOCKET
 
-__all__ = ["RULES", "Enforcer", "Level", "Reaction", "Rule", "urn"]
+__all__ = ["RULES", "Enforcer", "Level", "Reaction", "Rule", "status_of", "urn"]
 
 RULES: Mapping[str, Rule] = MappingProxyType({rule.id: rule for rule in (*FRAMING, *UPGRADE, *WEBSOCKET, *RESPONSE)})
 """Every rule by its id, in the order in which a request meets them."""
+
+
+def status_of(rule: Rule) -> int:
+    """Return the status that a rule rejects with; 400 where it names none."""
+    return rule.strict if isinstance(rule.strict, int) else 400
 
 
 def urn(rule: Rule) -> str:

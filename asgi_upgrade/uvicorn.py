@@ -155,7 +155,7 @@ class H11Protocol(UpgradingProtocol, h11_impl.H11Protocol):
         elif self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self._refuse(msg)
         else:
-            self._linger()
+            self._linger(self.cycle)
 
 
 def _is_switchable(version: str, fields: Fields) -> bool:

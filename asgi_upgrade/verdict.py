@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from asgi_upgrade.headers import AbsoluteTarget, ExtensionOffer
-from asgi_upgrade.rule import Rule
+from asgi_upgrade.rules import RULES, Rule, status_of
 from asgi_upgrade.types import Field, Fields, Peer, Subprotocol
 
 WEBSOCKET = frozenset({"websocket"})
@@ -71,6 +71,22 @@ class Reject:
     fields: tuple[Field, ...] = ()
     close: bool = True
     notes: tuple[Note, ...] = ()
+
+    @classmethod
+    def of(cls, rule_id: str, detail: str, *, status: int | None = None, close: bool = True) -> Reject:
+        """Return the rejection that a rule calls for when something fails outside the judge.
+
+        Args:
+            rule_id: The rule.
+            detail: What is wrong, in one sentence.
+            status: A status other than the rule's own.
+            close: Whether the connection ends with the answer.
+
+        Returns:
+            The rejection.
+        """
+        rule = RULES[rule_id]
+        return cls(rule=rule, status=status or status_of(rule), detail=detail, close=close)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

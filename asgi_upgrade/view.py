@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from asgi_upgrade import headers
 from asgi_upgrade.policy import UpgradePolicy
-from asgi_upgrade.rules import RULES, Reaction
+from asgi_upgrade.rules import RULES, Reaction, status_of
 from asgi_upgrade.types import Field
 from asgi_upgrade.verdict import Facts, Ignore, Reject, Verdict
 
@@ -133,7 +133,7 @@ class View:
         rule = RULES[rule_id]
         return Reject(
             rule=rule,
-            status=status or (rule.strict if isinstance(rule.strict, int) else 400),
+            status=status or status_of(rule),
             detail=detail,
             received=received,
             fields=fields,

@@ -18,8 +18,10 @@ from asgi_upgrade.errors import ClientDisconnected, quote
 from asgi_upgrade.frames import Close, Event, Failure, Ping, Pong, new_engine
 from asgi_upgrade.keepalive import Keepalive
 from asgi_upgrade.limits import Limits
+from asgi_upgrade.rejection import Answer, render
 from asgi_upgrade.stream import UpgradedStream
 from asgi_upgrade.types import ASGIApp, Field, Message, Scope, Send
+from asgi_upgrade.verdict import Reject
 
 logger = logging.getLogger("asgi_upgrade")
 
@@ -63,7 +65,7 @@ async def serve(
         if not deadline.expired():
             await bridge.failed()
             raise
-        await bridge.unanswered(503, f"not answered within {limits.open_timeout:g} s")
+        await bridge.unanswered("ws-503", f"the application did not answer within {limits.open_timeout:g} s")
     except asyncio.CancelledError:
         bridge.close(1012, "the server is going away")
         raise
@@ -184,7 +186,10 @@ class Bridge:
             case "websocket.accept":
                 await self._accept(self._guard(message))
             case "websocket.close":
-                await self._respond(403)
+                # What the application decided is its own affair; there is no rule to name.
+                headers = [(b"content-length", b"0"), (b"cache-control", b"no-store")]
+                headers += [(b"connection", b"close")] if self._close_denied else []
+                await self._respond(Answer(status=403, headers=headers, body=b""))
             case "websocket.http.response.start":
                 await self._deny_start(message)
             case _:
@@ -222,15 +227,11 @@ class Bridge:
         body = message.get("body", b"")
         await self._send_http({"type": "http.response.body", "body": body, "more_body": more})
 
-    async def _respond(self, status: int) -> None:
-        """Deny without content."""
-        headers = [(b"content-length", b"0"), (b"cache-control", b"no-store")]
-        headers += [(b"connection", b"close")] if self._close_denied else []
-        headers += [(b"retry-after", b"5")] if status == 503 else []
+    async def _respond(self, answer: Answer) -> None:
         self._answered(State.DENIED)
         self._denied()
-        await self._send_http({"type": "http.response.start", "status": status, "headers": headers})
-        await self._send_http({"type": "http.response.body", "body": b"", "more_body": False})
+        for message in answer.messages("http.response"):
+            await self._send_http(message)
 
     def _answered(self, state: State) -> None:
         self._state = state
@@ -246,7 +247,7 @@ class Bridge:
     async def returned(self) -> None:
         """The application returned: answer what it left unanswered, and close what it left open."""
         if self._state is State.HANDSHAKE and self._disconnect is None:
-            await self.unanswered(500, "the application returned without answering the handshake")
+            await self.unanswered("ws-5xx-app", "the application returned without answering")
         self.close(1000, "")
         await self._closed()
 
@@ -255,11 +256,11 @@ class Bridge:
         self.close(1011, "")
         await self._closed()
 
-    async def unanswered(self, status: int, why: str) -> None:
-        """Deny for an application that did not answer."""
+    async def unanswered(self, rule_id: str, why: str) -> None:
+        """Reject in the place of an application that did not answer."""
         if self._state is State.HANDSHAKE:
-            self._log(logging.ERROR, f"denied with {status}: {why}")
-            await self._respond(status)
+            self._log(logging.ERROR, f"rejected: {why} [{rule_id}]")
+            await self._respond(render(Reject.of(rule_id, why, close=self._close_denied)))
 
     def is_reaction_to_loss(self, error: BaseException) -> bool:
         """Tell whether an exception only says that the client is gone, which frameworks wrap in their own."""
@@ -330,7 +331,7 @@ class Bridge:
 
     def _peer_closed(self, code: int, reason: str) -> None:
         if self._state is State.OPEN:
-            self._write(self._engine.close(code, ""))
+            self._write(self._engine.close(code, reason))
             self._end(code, reason)
         self._finish()
 

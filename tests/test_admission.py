@@ -30,8 +30,12 @@ ORIGINS = [
     pytest.param({b"origin": b"shop.example"}, {}, both(NOT_AN_ORIGIN, SWITCHES), id="bare-host"),
     pytest.param({b"origin": SHOP + b"/"}, {}, both(NOT_AN_ORIGIN, SWITCHES), id="trailing-slash"),
     pytest.param({b"origin": [SHOP, SHOP]}, {}, both(rejects(400, "ws-origin-single"), SWITCHES), id="twice"),
-    pytest.param({b"origin": [SHOP, EVIL]}, LISTED, both(rejects(400, "ws-origin-single"), SWITCHES), id="first-is-good"),
-    pytest.param({b"origin": [EVIL, SHOP]}, LISTED, both(rejects(400, "ws-origin-single"), NOT_ALLOWED), id="first-is-bad"),
+    pytest.param(
+        {b"origin": [SHOP, EVIL]}, LISTED, both(rejects(400, "ws-origin-single"), SWITCHES), id="first-is-good"
+    ),
+    pytest.param(
+        {b"origin": [EVIL, SHOP]}, LISTED, both(rejects(400, "ws-origin-single"), NOT_ALLOWED), id="first-is-bad"
+    ),
     # an option is set: both modes check
     pytest.param({b"origin": SHOP}, LISTED, both(SWITCHES), id="same-origin-besides-the-list"),
     pytest.param({b"origin": b"https://friend.example"}, LISTED, both(SWITCHES), id="listed"),
@@ -43,7 +47,10 @@ ORIGINS = [
     pytest.param({b"origin": EVIL}, ANY, both(SWITCHES), id="wildcard"),
     pytest.param({b"origin": b"a b"}, ANY, both(NOT_AN_ORIGIN), id="not-an-origin-under-wildcard"),
     pytest.param(
-        {b"origin": b"https://a.example"}, {"allow_origin_regex": r"https://[a-c]\.example"}, both(SWITCHES), id="pattern"
+        {b"origin": b"https://a.example"},
+        {"allow_origin_regex": r"https://[a-c]\.example"},
+        both(SWITCHES),
+        id="pattern",
     ),
     pytest.param(
         {b"origin": b"https://a.example.evil"},
@@ -62,23 +69,38 @@ ORIGINS = [
     pytest.param({b"origin": EVIL}, UNCHECKED, both(SWITCHES), id="unchecked"),
     pytest.param({b"origin": b"a b"}, UNCHECKED, both(SWITCHES), id="unchecked-junk"),
     pytest.param(
-        {b"origin": [SHOP, SHOP]}, UNCHECKED, both(rejects(400, "ws-origin-single"), SWITCHES), id="twice-is-a-protocol-fault"
+        {b"origin": [SHOP, SHOP]},
+        UNCHECKED,
+        both(rejects(400, "ws-origin-single"), SWITCHES),
+        id="twice-is-a-protocol-fault",
     ),
     # Sec-Fetch-Site
     pytest.param(
-        {b"origin": SHOP, b"sec-fetch-site": b"cross-site"}, {}, both(NOT_ALLOWED, SWITCHES), id="cross-site-stops-same-origin"
+        {b"origin": SHOP, b"sec-fetch-site": b"cross-site"},
+        {},
+        both(NOT_ALLOWED, SWITCHES),
+        id="cross-site-stops-same-origin",
     ),
     pytest.param(
-        {b"origin": b"https://friend.example", b"sec-fetch-site": b"cross-site"}, LISTED, both(SWITCHES), id="cross-site-and-listed"
+        {b"origin": b"https://friend.example", b"sec-fetch-site": b"cross-site"},
+        LISTED,
+        both(SWITCHES),
+        id="cross-site-and-listed",
     ),
     pytest.param(
-        {b"origin": SHOP, b"host": b"backend:8000", b"sec-fetch-site": b"same-origin"}, LISTED, both(SWITCHES), id="host-rewritten"
+        {b"origin": SHOP, b"host": b"backend:8000", b"sec-fetch-site": b"same-origin"},
+        LISTED,
+        both(SWITCHES),
+        id="host-rewritten",
     ),
     pytest.param(
         {b"origin": EVIL, b"sec-fetch-site": b"same-site"}, LISTED, both(NOT_ALLOWED), id="same-site-decides-nothing"
     ),
     pytest.param(
-        {b"origin": SHOP, b"sec-fetch-site": [b"cross-site", b"cross-site"]}, LISTED, both(SWITCHES), id="repeats-count-as-absent"
+        {b"origin": SHOP, b"sec-fetch-site": [b"cross-site", b"cross-site"]},
+        LISTED,
+        both(SWITCHES),
+        id="repeats-count-as-absent",
     ),
 ]
 
@@ -102,15 +124,23 @@ MISDIRECTED = both(rejects(421, "misdirected"))
     ("facts", "hosts", "expected"),
     [
         pytest.param(handshake(), ["shop.example"], both(SWITCHES), id="allowed"),
-        pytest.param(handshake({b"host": b"SHOP.EXAMPLE:80"}), ["shop.example"], both(SWITCHES), id="allowed-spelled-out"),
+        pytest.param(
+            handshake({b"host": b"SHOP.EXAMPLE:80"}), ["shop.example"], both(SWITCHES), id="allowed-spelled-out"
+        ),
         pytest.param(handshake(), ["other.example"], MISDIRECTED, id="not-allowed"),
         pytest.param(handshake({b"host": b"shop.example.evil"}), ["shop.example"], MISDIRECTED, id="longer-name"),
         pytest.param(
-            handshake({b"sec-fetch-site": b"same-origin"}), ["other.example"], MISDIRECTED, id="browser-word-does-not-help"
+            handshake({b"sec-fetch-site": b"same-origin"}),
+            ["other.example"],
+            MISDIRECTED,
+            id="browser-word-does-not-help",
         ),
         # RFC 9112 section 3.2.2: the authority of an absolute target replaces Host.
         pytest.param(
-            handshake({b"host": b"evil.example"}, target=b"http://shop.example/"), ["shop.example"], both(SWITCHES), id="target-allowed"
+            handshake({b"host": b"evil.example"}, target=b"http://shop.example/"),
+            ["shop.example"],
+            both(SWITCHES),
+            id="target-allowed",
         ),
         pytest.param(handshake(target=b"http://evil.example/"), ["shop.example"], MISDIRECTED, id="target-not-allowed"),
     ],
@@ -185,7 +215,10 @@ def test_note_about_a_proxy_survives_the_origin_check() -> None:
         pytest.param({b"origin": EVIL}, ANY, False, id="no-cookie"),
         pytest.param({b"origin": SHOP, b"cookie": b"a=b"}, ANY, False, id="same-origin"),
         pytest.param(
-            {b"origin": EVIL, b"cookie": b"a=b"}, {"allow_origins": ["*", "https://evil.example"]}, False, id="listed-too"
+            {b"origin": EVIL, b"cookie": b"a=b"},
+            {"allow_origins": ["*", "https://evil.example"]},
+            False,
+            id="listed-too",
         ),
     ],
 )

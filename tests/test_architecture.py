@@ -19,7 +19,7 @@ ROOT = "asgi_upgrade"
 FLOORS: tuple[Set[str], ...] = (
     {"types", "errors", "limits"},
     {"rule", "headers", "stream", "contract", "options"},
-    {"rules_request", "rules_response", "rules_websocket"},
+    {"rules_request", "rules_response", "rules_websocket", "exchange"},
     {"rules", "deflate"},
     {"paths", "origin", "guard"},
     {"forwarded"},
@@ -41,7 +41,7 @@ FLOORS: tuple[Set[str], ...] = (
 SERVERS = {"uvicorn", "testing"}
 """Server sides of the contract, beside the house: they know neither the grammar nor the middleware."""
 
-SERVER_STANDS_ON = {"stream", "contract", "types", "errors"}
+SERVER_STANDS_ON = {"stream", "contract", "exchange", "types", "errors"}
 
 MAY_SERVE = {"check", "cli", "pytest_plugin", "__main__"}
 """Rooms that may start a server."""

@@ -28,7 +28,9 @@ FULL = 65536
 def padded(size: int) -> Facts:
     """Return a handshake whose head has this many octets: request line, field lines and the empty line."""
     facts = handshake({b"x-padding": b""})
-    head = b"GET /chat HTTP/1.1\r\n" + b"".join(name + b": " + value + b"\r\n" for name, value in facts.headers) + b"\r\n"
+    head = (
+        b"GET /chat HTTP/1.1\r\n" + b"".join(name + b": " + value + b"\r\n" for name, value in facts.headers) + b"\r\n"
+    )
     return handshake({b"x-padding": b"x" * (size - len(head))})
 
 
@@ -43,7 +45,9 @@ UPGRADES = [
     pytest.param(handshake(http_version="1.2"), {}, both(SWITCHES), id="http-1.2-is-as-1.1"),
     pytest.param(handshake(http_version="1.9"), {}, both(SWITCHES), id="http-1.9-is-as-1.1"),
     pytest.param(handshake({b"connection": b"keep-alive, Upgrade"}), {}, both(SWITCHES), id="keep-alive-and-upgrade"),
-    pytest.param(handshake({b"connection": [b"keep-alive", b"upgrade"]}), {}, both(SWITCHES), id="two-connection-lines"),
+    pytest.param(
+        handshake({b"connection": [b"keep-alive", b"upgrade"]}), {}, both(SWITCHES), id="two-connection-lines"
+    ),
     pytest.param(handshake({b"connection": b"close, upgrade"}), {}, both(SWITCHES), id="close-and-upgrade"),
     pytest.param(handshake({b"upgrade": b"WebSocket"}), {}, both(SWITCHES), id="protocol-name-in-any-case"),
     pytest.param(handshake({b"upgrade": b"h2c, websocket"}), {}, both(SWITCHES), id="first-member-that-is-spoken"),
@@ -51,7 +55,10 @@ UPGRADES = [
     pytest.param(handshake({b"upgrade": b"websocket, websocket"}), {}, both(SWITCHES), id="member-twice"),
     pytest.param(handshake({b"upgrade": None}), {}, both(ignores(None)), id="connection-without-upgrade"),
     pytest.param(
-        handshake(headers=[(b"host", b"shop.example"), (b"connection", b"upgrade")]), {}, both(ignores(None)), id="option-alone"
+        handshake(headers=[(b"host", b"shop.example"), (b"connection", b"upgrade")]),
+        {},
+        both(ignores(None)),
+        id="option-alone",
     ),
     pytest.param(handshake(headers=[], method="POST"), {}, both(ignores(None)), id="plain-request"),
     pytest.param(
@@ -78,14 +85,25 @@ UPGRADES = [
         id="h2c",
     ),
     pytest.param(
-        handshake({b"upgrade": b"H2C"}), {}, both(rejects(400, "h2c-obsolete"), ignores("h2c-obsolete")), id="h2c-in-capitals"
+        handshake({b"upgrade": b"H2C"}),
+        {},
+        both(rejects(400, "h2c-obsolete"), ignores("h2c-obsolete")),
+        id="h2c-in-capitals",
     ),
-    pytest.param(handshake({b"upgrade": b"h2"}), {}, both(rejects(400, "h2c-obsolete"), ignores("h2c-obsolete")), id="h2"),
     pytest.param(
-        handshake({b"upgrade": b"HTTP/2.0"}), {}, both(rejects(400, "h2c-obsolete"), ignores("h2c-obsolete")), id="HTTP/2.0"
+        handshake({b"upgrade": b"h2"}), {}, both(rejects(400, "h2c-obsolete"), ignores("h2c-obsolete")), id="h2"
     ),
     pytest.param(
-        handshake({b"upgrade": b"irc, h2c"}), {}, both(rejects(400, "h2c-obsolete"), ignores("h2c-obsolete")), id="h2c-and-unknown"
+        handshake({b"upgrade": b"HTTP/2.0"}),
+        {},
+        both(rejects(400, "h2c-obsolete"), ignores("h2c-obsolete")),
+        id="HTTP/2.0",
+    ),
+    pytest.param(
+        handshake({b"upgrade": b"irc, h2c"}),
+        {},
+        both(rejects(400, "h2c-obsolete"), ignores("h2c-obsolete")),
+        id="h2c-and-unknown",
     ),
     pytest.param(handshake({b"upgrade": b"h2c"}), {"h2c": "ignore"}, both(ignores("h2c-obsolete")), id="h2c-ignored"),
     pytest.param(
@@ -94,11 +112,15 @@ UPGRADES = [
         both(ignores("h2c-obsolete")),
         id="h2c-ignored-with-body",
     ),
-    pytest.param(handshake({b"upgrade": b"h2c"}), {"h2c": "reject"}, both(rejects(400, "h2c-obsolete")), id="h2c-rejected"),
+    pytest.param(
+        handshake({b"upgrade": b"h2c"}), {"h2c": "reject"}, both(rejects(400, "h2c-obsolete")), id="h2c-rejected"
+    ),
     # unknown protocols
     pytest.param(handshake({b"upgrade": b"irc"}), {}, both(ignores("upgrade-unknown-token")), id="unknown"),
     pytest.param(handshake({b"upgrade": b"TLS/1.0"}), {}, both(ignores("upgrade-unknown-token")), id="tls"),
-    pytest.param(handshake({b"upgrade": b"websocket/13"}), {}, both(ignores("upgrade-unknown-token")), id="websocket/13"),
+    pytest.param(
+        handshake({b"upgrade": b"websocket/13"}), {}, both(ignores("upgrade-unknown-token")), id="websocket/13"
+    ),
     pytest.param(
         handshake({b"upgrade": b"TLS/1.0"}),
         {"unknown_protocols": "reject"},
@@ -113,10 +135,16 @@ UPGRADES = [
     ),
     # synthetic
     pytest.param(
-        handshake({b"upgrade": b"web socket"}), {}, both(rejects(400, "upgrade-malformed"), ignores("upgrade-empty")), id="malformed"
+        handshake({b"upgrade": b"web socket"}),
+        {},
+        both(rejects(400, "upgrade-malformed"), ignores("upgrade-empty")),
+        id="malformed",
     ),
     pytest.param(
-        handshake({b"upgrade": b"websocket/, websocket"}), {}, both(rejects(400, "upgrade-malformed"), SWITCHES), id="one-malformed"
+        handshake({b"upgrade": b"websocket/, websocket"}),
+        {},
+        both(rejects(400, "upgrade-malformed"), SWITCHES),
+        id="one-malformed",
     ),
     pytest.param(
         handshake({b"upgrade": b'"websocket", irc'}),
@@ -125,7 +153,10 @@ UPGRADES = [
         id="quoted-member",
     ),
     pytest.param(
-        handshake({b"connection": b"Upgrade, keep alive"}), {}, both(rejects(400, "connection-grammar"), SWITCHES), id="connection-grammar"
+        handshake({b"connection": b"Upgrade, keep alive"}),
+        {},
+        both(rejects(400, "connection-grammar"), SWITCHES),
+        id="connection-grammar",
     ),
     pytest.param(
         handshake({b"connection": b"upgrade;q=1"}),
@@ -144,13 +175,24 @@ UPGRADES = [
     ),
     pytest.param(handshake({b"connection": b"Upgrade, TE"}), {}, both(SWITCHES), id="connection-names-hop-by-hop"),
     pytest.param(handshake({b"connection": b"Upgrade" + b"," * 32}), {}, both(SWITCHES), id="32-empty-options"),
-    pytest.param(handshake({b"connection": b"Upgrade" + b"," * 33}), {}, both(rejects(400, "list-dos-cap")), id="33-empty-options"),
+    pytest.param(
+        handshake({b"connection": b"Upgrade" + b"," * 33}),
+        {},
+        both(rejects(400, "list-dos-cap")),
+        id="33-empty-options",
+    ),
     pytest.param(handshake({b"upgrade": b"," * 32 + b"websocket"}), {}, both(SWITCHES), id="32-empty-members"),
     pytest.param(
-        handshake({b"upgrade": [b"websocket", *[b","] * 17]}), {}, both(rejects(400, "list-dos-cap")), id="34-empty-members-on-lines"
+        handshake({b"upgrade": [b"websocket", *[b","] * 17]}),
+        {},
+        both(rejects(400, "list-dos-cap")),
+        id="34-empty-members-on-lines",
     ),
     pytest.param(
-        handshake(method="CONNECT"), {}, both(rejects(501, "connect-with-upgrade", close=True)), id="connect-with-upgrade"
+        handshake(method="CONNECT"),
+        {},
+        both(rejects(501, "connect-with-upgrade", close=True)),
+        id="connect-with-upgrade",
     ),
     pytest.param(
         handshake({b"connection": None}, method="CONNECT"),
@@ -164,17 +206,25 @@ UPGRADES = [
         both(rejects(501, "connect-with-upgrade", close=True)),
         id="connect-with-unknown-protocol",
     ),
-    pytest.param(handshake({b"upgrade": None}, method="CONNECT"), {}, both(ignores(None)), id="connect-without-upgrade"),
+    pytest.param(
+        handshake({b"upgrade": None}, method="CONNECT"), {}, both(ignores(None)), id="connect-without-upgrade"
+    ),
     # versions
     *(
         pytest.param(
-            handshake(http_version=version), {}, both(rejects(505, "http-major-unknown", close=True)), id=f"version-{version!r}"
+            handshake(http_version=version),
+            {},
+            both(rejects(505, "http-major-unknown", close=True)),
+            id=f"version-{version!r}",
         )
         for version in ("2.0", "3.0", "0.9", "1.10", "1.", "", " 1.1", "1.1\n", "HTTP/1.1", "1.²")
     ),
     *(
         pytest.param(
-            handshake(http_version=version), {}, both(rejects(400, "h2-malformed"), ignores("h2-malformed")), id=f"over-http-{version}"
+            handshake(http_version=version),
+            {},
+            both(rejects(400, "h2-malformed"), ignores("h2-malformed")),
+            id=f"over-http-{version}",
         )
         for version in ("2", "3")
     ),
@@ -187,11 +237,16 @@ UPGRADES = [
     # pathological
     pytest.param(padded(FULL), {}, both(SWITCHES), id="largest-head"),
     pytest.param(padded(FULL + 1), {}, both(rejects(431, "upgrade-head-size", close=True)), id="head-too-large"),
-    pytest.param(padded(1001), {"max_head_size": 1000}, both(rejects(431, "upgrade-head-size", close=True)), id="own-limit"),
+    pytest.param(
+        padded(1001), {"max_head_size": 1000}, both(rejects(431, "upgrade-head-size", close=True)), id="own-limit"
+    ),
     pytest.param(lines(200), {}, both(SWITCHES), id="most-field-lines"),
     pytest.param(lines(201), {}, both(rejects(431, "upgrade-head-size", close=True)), id="too-many-field-lines"),
     pytest.param(
-        handshake({b"upgrade": None, b"x-padding": b"x" * FULL}), {}, both(ignores(None)), id="large-head-without-upgrade"
+        handshake({b"upgrade": None, b"x-padding": b"x" * FULL}),
+        {},
+        both(ignores(None)),
+        id="large-head-without-upgrade",
     ),
     *(
         pytest.param(
@@ -225,7 +280,9 @@ FRAMING = [
     pytest.param({b"content-length": b"0, 5"}, "content-length-invalid", id="list-of-lengths"),
     pytest.param({b"transfer-encoding": b"gzip"}, "te-not-final-chunked", id="gzip"),
     pytest.param({b"transfer-encoding": b"chunked, gzip"}, "te-not-final-chunked", id="chunked-not-last"),
-    pytest.param({b"transfer-encoding": [b"chunked", b"identity"]}, "te-not-final-chunked", id="chunked-on-the-first-line"),
+    pytest.param(
+        {b"transfer-encoding": [b"chunked", b"identity"]}, "te-not-final-chunked", id="chunked-on-the-first-line"
+    ),
     pytest.param({b"transfer-encoding": b""}, "te-not-final-chunked", id="empty-coding"),
     pytest.param({b"transfer-encoding": b"xchunked"}, "te-not-final-chunked", id="another-coding"),
 ]
@@ -243,7 +300,9 @@ def test_broken_framing_is_rejected_and_the_connection_closed(
 
 @pytest.mark.parametrize("coding", [b"chunked", b"Chunked", b"gzip, chunked", b"gzip,\tchunked"])
 def test_chunked_as_the_last_coding_is_sound_framing(coding: bytes) -> None:
-    assert judged(handshake({b"upgrade": b"irc", b"transfer-encoding": coding})) == both(ignores("upgrade-unknown-token"))
+    assert judged(handshake({b"upgrade": b"irc", b"transfer-encoding": coding})) == both(
+        ignores("upgrade-unknown-token")
+    )
 
 
 ONLY = {"websocket_only": ["/chat", "/rooms/{room}"]}
@@ -258,15 +317,21 @@ WEBSOCKET_ONLY = [
     pytest.param(handshake({b"upgrade": None}, method="OPTIONS"), both(ignores(None)), id="options"),
     pytest.param(handshake({b"upgrade": None}, http_version="1.0"), both(ignores(None)), id="get-in-http-1.0"),
     pytest.param(handshake({b"upgrade": None}, http_version="2"), both(ignores(None)), id="get-in-http-2"),
-    pytest.param(handshake({b"upgrade": None}, http_version="2.0"), both(ignores(None)), id="get-in-an-unknown-version"),
+    pytest.param(
+        handshake({b"upgrade": None}, http_version="2.0"), both(ignores(None)), id="get-in-an-unknown-version"
+    ),
     # an Upgrade that is of no use is as good as none
     pytest.param(handshake({b"upgrade": b"irc"}), both(PLAIN_GET), id="unknown-protocol"),
     pytest.param(handshake({b"upgrade": b""}), both(PLAIN_GET), id="empty-upgrade"),
     pytest.param(handshake({b"upgrade": b"h2c"}), both(rejects(400, "h2c-obsolete"), PLAIN_GET), id="h2c"),
-    pytest.param(handshake({b"connection": None}), both(rejects(400, "upgrade-without-connection"), PLAIN_GET), id="no-option"),
+    pytest.param(
+        handshake({b"connection": None}), both(rejects(400, "upgrade-without-connection"), PLAIN_GET), id="no-option"
+    ),
     pytest.param(handshake(http_version="1.0"), both(ignores("upgrade-http10-ignore")), id="handshake-in-http-1.0"),
     pytest.param(
-        handshake(http_version="2"), both(rejects(400, "h2-malformed"), ignores("h2-malformed")), id="handshake-in-http-2"
+        handshake(http_version="2"),
+        both(rejects(400, "h2-malformed"), ignores("h2-malformed")),
+        id="handshake-in-http-2",
     ),
 ]
 

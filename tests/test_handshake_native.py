@@ -32,13 +32,21 @@ BARE = "switch"
         pytest.param(native(can_switch=False), both(SWITCHES), id="the-server-switches-itself"),
         pytest.param(native({b"upgrade": b"h2c, websocket"}), both(SWITCHES), id="member-of-a-list"),
         pytest.param(
-            native({b"sec-websocket-version": b"8"}), both(rejects(426, "ws-version-mismatch", *ADVERTISED)), id="version-8"
+            native({b"sec-websocket-version": b"8"}),
+            both(rejects(426, "ws-version-mismatch", *ADVERTISED)),
+            id="version-8",
         ),
         pytest.param(native({b"sec-websocket-key": b"short"}), both(rejects(400, "ws-key-16-bytes")), id="key"),
         pytest.param(native({b"host": None}), both(rejects(400, "host-missing")), id="no-host"),
-        pytest.param(native({b"sec-websocket-extensions": b""}), both(rejects(400, "ws-ext-nonempty", close=True)), id="extensions"),
         pytest.param(
-            native({b"origin": [b"http://shop.example"] * 2}), both(rejects(400, "ws-origin-single"), SWITCHES), id="origin-twice"
+            native({b"sec-websocket-extensions": b""}),
+            both(rejects(400, "ws-ext-nonempty", close=True)),
+            id="extensions",
+        ),
+        pytest.param(
+            native({b"origin": [b"http://shop.example"] * 2}),
+            both(rejects(400, "ws-origin-single"), SWITCHES),
+            id="origin-twice",
         ),
         # What would be ignored in an http scope is rejected.
         pytest.param(native(http_version="1.0"), both(rejects(400, "upgrade-http10-ignore")), id="http-1.0"),
@@ -114,7 +122,9 @@ def test_scope_without_upgrade_is_not_judged_on_what_it_cannot_show(facts: Facts
     [
         pytest.param({b"host": b"a b"}, {}, both(rejects(400, "host-invalid")), id="host-invalid"),
         pytest.param({b"host": [b"a", b"b"]}, {}, both(rejects(400, "host-multiple")), id="host-twice"),
-        pytest.param({}, {"allowed_hosts": ["other.example"]}, both(rejects(421, "misdirected")), id="host-not-allowed"),
+        pytest.param(
+            {}, {"allowed_hosts": ["other.example"]}, both(rejects(421, "misdirected")), id="host-not-allowed"
+        ),
         pytest.param(
             {b"origin": b"https://evil.example"},
             {"allow_origins": ["https://friend.example"]},
@@ -128,8 +138,12 @@ def test_scope_without_upgrade_is_not_judged_on_what_it_cannot_show(facts: Facts
         pytest.param(
             {b"origin": b"http://a\x00b"}, {}, both(rejects(400, "field-crlf-nul", close=True)), id="control-octet"
         ),
-        pytest.param({b"sec-websocket-protocol": b"," * 34}, {}, both(rejects(400, "list-dos-cap")), id="empty-members"),
-        pytest.param({}, {"require_subprotocol": True}, both(rejects(400, "ws-subprotocol-required")), id="subprotocol"),
+        pytest.param(
+            {b"sec-websocket-protocol": b"," * 34}, {}, both(rejects(400, "list-dos-cap")), id="empty-members"
+        ),
+        pytest.param(
+            {}, {"require_subprotocol": True}, both(rejects(400, "ws-subprotocol-required")), id="subprotocol"
+        ),
     ],
 )
 def test_scope_without_upgrade_is_judged_on_what_it_shows(

@@ -93,7 +93,9 @@ all_facts = near_facts() | st.fixed_dictionaries(FACTS).map(lambda facts: Facts(
 def policies(draw: st.DrawFn, **fixed: Any) -> UpgradePolicy:
     options: dict[str, Any] = {
         "mode": st.sampled_from(MODES),
-        "allow_origins": st.lists(st.sampled_from(["*", "null", "https://friend.example", "https://*.shop.example"]), max_size=2),
+        "allow_origins": st.lists(
+            st.sampled_from(["*", "null", "https://friend.example", "https://*.shop.example"]), max_size=2
+        ),
         "allow_origin_regex": st.none() | st.just(r"https://[a-c]\.example"),
         "allowed_hosts": st.none() | st.just(["shop.example"]) | st.just(["other.example"]),
         "trusted_proxies": st.sampled_from([(), ("10.0.0.0/8",), ("unix",)]),
@@ -197,7 +199,12 @@ def test_fields_of_a_switch_are_exactly_those_of_the_101(facts: Facts, policy: U
 FOREIGN = [b"https://foreign.example", b"http://shop.example.foreign", b"http://shop.example:81", b"null", b"", b"a b"]
 
 
-@given(near_handshakes(), st.sampled_from(FOREIGN), policies(mode="strict", allow_origins=(), check_origin=None), st.booleans())
+@given(
+    near_handshakes(),
+    st.sampled_from(FOREIGN),
+    policies(mode="strict", allow_origins=(), check_origin=None),
+    st.booleans(),
+)
 def test_foreign_origin_is_never_switched_in_strict_mode(
     fields: list[Field], foreign: bytes, policy: UpgradePolicy, native: bool
 ) -> None:

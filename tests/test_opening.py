@@ -43,7 +43,9 @@ def rejects_version(rule: str) -> tuple[Outcome, Outcome]:
 METHODS = [
     *(
         pytest.param(
-            handshake(method=method), both(rejects(405, "ws-method-get", ALLOW), ignores("ws-method-get")), id=method or "empty"
+            handshake(method=method),
+            both(rejects(405, "ws-method-get", ALLOW), ignores("ws-method-get")),
+            id=method or "empty",
         )
         for method in ("POST", "HEAD", "OPTIONS", "PUT", "get", "GET ", "")
     ),
@@ -59,14 +61,22 @@ TARGETS = [
     pytest.param(handshake(target=b"/chat?room=1"), both(SWITCHES), id="path-and-query"),
     pytest.param(handshake(target=b"http://shop.example/chat"), both(SWITCHES), id="absolute-http"),
     pytest.param(handshake(target=b"HTTPS://shop.example/chat?a"), both(SWITCHES), id="absolute-https"),
-    pytest.param(handshake(target=b"ws://shop.example/chat"), both(rejects(400, "ws-target"), SWITCHES), id="absolute-ws"),
-    pytest.param(handshake(target=b"wss://shop.example/chat"), both(rejects(400, "ws-target"), SWITCHES), id="absolute-wss"),
+    pytest.param(
+        handshake(target=b"ws://shop.example/chat"), both(rejects(400, "ws-target"), SWITCHES), id="absolute-ws"
+    ),
+    pytest.param(
+        handshake(target=b"wss://shop.example/chat"), both(rejects(400, "ws-target"), SWITCHES), id="absolute-wss"
+    ),
     # synthetic
     pytest.param(handshake(target=b"/chat#top"), both(rejects(400, "ws-no-fragment")), id="fragment"),
     pytest.param(handshake(target=b"http://shop.example/#"), both(rejects(400, "ws-no-fragment")), id="empty-fragment"),
     pytest.param(handshake(target=b"http:///chat"), both(rejects(400, "host-absolute-form")), id="no-authority"),
-    pytest.param(handshake(target=b"http://u@shop.example/"), both(rejects(400, "host-absolute-form")), id="user-information"),
-    pytest.param(handshake(target=b"http://shop.example:70000/"), both(rejects(400, "host-absolute-form")), id="bad-port"),
+    pytest.param(
+        handshake(target=b"http://u@shop.example/"), both(rejects(400, "host-absolute-form")), id="user-information"
+    ),
+    pytest.param(
+        handshake(target=b"http://shop.example:70000/"), both(rejects(400, "host-absolute-form")), id="bad-port"
+    ),
     pytest.param(handshake(target=b"*"), both(rejects(400, "target-invalid")), id="asterisk"),
     pytest.param(handshake(target=b"chat"), both(rejects(400, "target-invalid")), id="no-slash"),
     pytest.param(handshake(target=b""), both(rejects(400, "target-invalid")), id="empty"),
@@ -76,7 +86,14 @@ HOSTS = [
     # realistic
     *(
         pytest.param({b"host": value}, both(SWITCHES), id=value.decode())
-        for value in (b"localhost:8000", b"[::1]:8000", b"127.0.0.1", b"SHOP.example", b"xn--bcher-kva.example", b"shop.example:")
+        for value in (
+            b"localhost:8000",
+            b"[::1]:8000",
+            b"127.0.0.1",
+            b"SHOP.example",
+            b"xn--bcher-kva.example",
+            b"shop.example:",
+        )
     ),
     pytest.param({b"host": None}, both(rejects(400, "host-missing")), id="missing"),
     pytest.param({b"host": [b"shop.example", b"evil.example"]}, both(rejects(400, "host-multiple")), id="two"),
@@ -115,7 +132,20 @@ VERSIONS = [
     pytest.param({b"sec-websocket-version": b"13,"}, rejects_version("ws-version-single"), id="comma"),
     *(
         pytest.param({b"sec-websocket-version": value}, rejects_version("ws-version-grammar"), id=repr(value))
-        for value in (b"", b"013", b"+13", b"-13", b"13.0", b"1_3", b"0xD", b"256", b"1 3", b"thirteen", b"\xb9\xb3", b"9" * 5000)
+        for value in (
+            b"",
+            b"013",
+            b"+13",
+            b"-13",
+            b"13.0",
+            b"1_3",
+            b"0xD",
+            b"256",
+            b"1 3",
+            b"thirteen",
+            b"\xb9\xb3",
+            b"9" * 5000,
+        )
     ),
 ]
 
@@ -243,7 +273,10 @@ def test_accept_answers_the_key_as_received(nonce: bytes) -> None:
 
 
 def test_sample_key_with_unused_bits_is_hashed_as_received() -> None:
-    accepts = {dict(switch(handshake({b"sec-websocket-key": key})).fields)[b"sec-websocket-accept"] for key in (SAMPLE, SAMPLE[:-3] + b"A==")}
+    accepts = {
+        dict(switch(handshake({b"sec-websocket-key": key})).fields)[b"sec-websocket-accept"]
+        for key in (SAMPLE, SAMPLE[:-3] + b"A==")
+    }
     assert len(accepts) == 2
 
 

@@ -54,7 +54,9 @@ def test_http_scope_is_read_as_it_stands() -> None:
 
 
 def test_optional_keys_of_an_http_scope_have_the_defaults_of_asgi() -> None:
-    optional = dict.fromkeys(("http_version", "scheme", "raw_path", "query_string", "root_path", "client", "extensions"), ...)
+    optional = dict.fromkeys(
+        ("http_version", "scheme", "raw_path", "query_string", "root_path", "client", "extensions"), ...
+    )
     facts = http_facts(http_scope(**optional), None)
     assert (facts.http_version, facts.scheme, facts.target, facts.peer) == ("1.1", "http", b"/chat", None)
 
@@ -97,7 +99,9 @@ def test_client_of_the_scope_is_the_peer_otherwise(client: Any, peer: Peer) -> N
         # synthetic
         pytest.param({"root_path": "/api", "raw_path": b"/apiary"}, b"/apiary", id="root-path-ends-inside-a-segment"),
         pytest.param({"root_path": "/api", "raw_path": b"/api"}, b"/", id="root-path-alone"),
-        pytest.param({"root_path": "/api", "raw_path": b"/api", "query_string": b"a"}, b"/?a", id="root-path-and-query"),
+        pytest.param(
+            {"root_path": "/api", "raw_path": b"/api", "query_string": b"a"}, b"/?a", id="root-path-and-query"
+        ),
         pytest.param({"raw_path": b"", "path": ""}, b"/", id="empty"),
         pytest.param({"raw_path": ..., "path": "/a#b?c"}, b"/a%23b%3Fc", id="decoded-delimiters"),
         pytest.param({"raw_path": ..., "path": "/\udcff"}, b"/%ED%B3%BF", id="lone-surrogate"),

@@ -115,7 +115,9 @@ def test_rejection_by_a_rule_that_does_not_reject_is_400() -> None:
         ({"can_switch": False}, 501, "ignore"),
     ],
 )
-def test_server_that_cannot_switch_stands_against_it(facts: dict[str, Any], strict: int | None, lenient: str | None) -> None:
+def test_server_that_cannot_switch_stands_against_it(
+    facts: dict[str, Any], strict: int | None, lenient: str | None
+) -> None:
     outcomes = [view(policy, **facts).cannot_switch() for policy in (STRICT, LENIENT)]
     assert [outcome.rule.id for outcome in outcomes if outcome and outcome.rule] == (
         ["ws-cannot-switch"] * 2 if strict else []

@@ -98,3 +98,12 @@ def test_lingering_survives_a_peer_that_has_reset() -> None:
     lingering.cancel()
     loop.close()
     assert transport.calls == ["write_eof"]
+
+
+def test_failure_midway_ends_only_its_own_request(app: App, client: RawClient) -> None:
+    head = b"GET /crash_midway HTTP/1.1\r\nHost: a\r\nUpgrade: echo\r\n\r\n"
+    client.send(head, b"GET /show HTTP/1.1\r\nHost: a\r\n\r\n")
+    client.recv_until(b"half")
+    app.gate.set()
+    assert client.read_until_closed() == b""
+    assert app.seen.empty()
