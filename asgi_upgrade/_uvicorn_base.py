@@ -143,7 +143,7 @@ class UpgradingProtocol(UvicornProtocol):
 
     def _release(self) -> None:
         """The request was answered as HTTP: what was held is parsed after all."""
-        held, self._raw = bytes(self._held), None
+        held, self._held, self._raw = bytes(self._held), bytearray(), None
         self.flow.resume_reading()
         if held and not self.transport.is_closing():
             self.data_received(held)

@@ -158,10 +158,9 @@ def _extensions(view: View, parsed: FieldList[ExtensionOffer] | Malformed) -> It
     name = "sec-websocket-extensions"
     if isinstance(parsed, Malformed):
         yield view.react("ws-ext-grammar", parsed.why, (name, parsed.value))
-        return
-    if parsed.empty > MAX_EMPTY_MEMBERS:
+    elif parsed.empty > MAX_EMPTY_MEMBERS:
         yield view.react("list-dos-cap", f"{parsed.empty} empty members, {MAX_EMPTY_MEMBERS} at most", (name, b", ,"))
-    if view.lines(b"sec-websocket-extensions") and not parsed.members:
+    elif view.lines(b"sec-websocket-extensions") and not parsed.members:
         yield view.react("ws-ext-nonempty", "no extension in the field", (name, b""))
 
 

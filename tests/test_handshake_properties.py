@@ -80,7 +80,7 @@ FACTS: dict[str, st.SearchStrategy[Any]] = {
 
 
 @st.composite
-def near_facts(draw: st.DrawFn, **fixed: Any) -> Facts:
+def near_facts(draw: st.DrawFn, /, **fixed: Any) -> Facts:
     """Return a valid handshake in which up to three facts are something else."""
     names = draw(st.lists(st.sampled_from(sorted(FACTS)), max_size=3, unique=True))
     return handshake(**{name: draw(FACTS[name]) for name in names} | fixed)
@@ -90,7 +90,7 @@ all_facts = near_facts() | st.fixed_dictionaries(FACTS).map(lambda facts: Facts(
 
 
 @st.composite
-def policies(draw: st.DrawFn, **fixed: Any) -> UpgradePolicy:
+def policies(draw: st.DrawFn, /, **fixed: Any) -> UpgradePolicy:
     options: dict[str, Any] = {
         "mode": st.sampled_from(MODES),
         "allow_origins": st.lists(

@@ -9,13 +9,20 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from asgi_upgrade.outside import names_outside
 
 
 class Ours:
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+
+async def nothing(_scope: Scope, _receive: Receive, _send: Send) -> None: ...
 
 
 class Own:
@@ -84,9 +91,9 @@ def endless() -> Own:
     ],
 )
 def test_nothing_is_said_of_what_is_not_recognised(scope: dict[str, Any]) -> None:
-    assert names_outside(scope, Ours(None)) == []
+    assert names_outside(scope, Ours(nothing)) == []
 
 
 def test_name_of_a_dispatcher_that_has_none_is_left_out() -> None:
-    ours = Ours(None)
+    ours = Ours(nothing)
     assert names_outside({"app": App(Own(ours, dispatch_func=object()))}, ours) == ["Own"]

@@ -84,9 +84,9 @@ def test_pipelined_request_is_answered_before_101(client: RawClient) -> None:
 
 
 def test_switch_behind_an_upgrade_without_connection_option(client: RawClient) -> None:
-    client.send(b"GET /a HTTP/1.1\r\nHost: a\r\nUpgrade: echo\r\n\r\n", SWITCH, PLAIN)
+    client.send(b"GET /a HTTP/1.1\r\nHost: a\r\nUpgrade: echo\r\n\r\n", SWITCH, b"\0early")
     assert client.read_response().body == b"/a 0 "
-    assert client.recv_exactly(len(HEAD_101) + len(PLAIN)) == HEAD_101 + PLAIN
+    assert client.recv_exactly(len(HEAD_101) + 6) == HEAD_101 + b"\0early"
 
 
 def test_switch_after_ignored_upgrades_on_the_same_connection(client: RawClient) -> None:

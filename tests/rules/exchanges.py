@@ -74,7 +74,7 @@ def start(status: int, *headers: Field) -> Mapping[str, Any]:
 UPGRADE: Field = (b"upgrade", b"websocket")
 OPTION: Field = (b"connection", b"Upgrade")
 
-EXCHANGES: Mapping[str, Request | Accept | Response] = {
+REQUESTS: Mapping[str, Request] = {
     # The head of the request, and its framing
     "upgrade-head-size": fields({b"cookie": b"x" * 65536}, {b"cookie": b"x" * 65000}),
     "field-crlf-nul": fields({b"cookie": b"a=b\nx"}, {b"cookie": b"a=b"}),
@@ -145,10 +145,15 @@ EXCHANGES: Mapping[str, Request | Accept | Response] = {
     ),
     "ws-cannot-switch": facts({"can_switch": False}),
     "ws-plain-get": fields({b"upgrade": None}, websocket_only=["/chat"]),
-    # What an application sends
+}
+
+ACCEPTS: Mapping[str, Accept] = {
     "ws-subprotocol-offered": accept({"subprotocol": "superchat"}, {"subprotocol": "chat"}),
     "asgi-accept-owned": accept({"headers": [(b"content-length", b"0")]}, {"headers": []}),
     "asgi-accept-headers": accept({"headers": [(b":path", b"/")]}, {"headers": []}),
+}
+
+RESPONSES: Mapping[str, Response] = {
     "asgi-no-101": Response(conforming=start(200), violating=start(101)),
     "101-not-h2-h3": Response(conforming=start(200), violating=start(101), h2=True),
     "426-upgrade": Response(conforming=start(426, OPTION, UPGRADE), violating=start(426, OPTION)),

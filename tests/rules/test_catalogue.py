@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,10 +14,12 @@ from asgi_upgrade.handshake import evaluate
 from asgi_upgrade.policy import Mode, UpgradePolicy
 from asgi_upgrade.rules import RULES, Reaction, Rule
 from asgi_upgrade.verdict import Facts, Ignore, Reject, Switch
-from tests.rules.exchanges import ELSEWHERE, EXCHANGES, Accept, Request, Response
+from tests.rules.exchanges import ACCEPTS, ELSEWHERE, REQUESTS, RESPONSES
 
 MODES: tuple[Mode, ...] = ("strict", "lenient")
 OFFERED = ("chat",)
+
+KINDS: tuple[Mapping[str, object], ...] = (REQUESTS, ACCEPTS, RESPONSES, ELSEWHERE)
 
 every_mode = pytest.mark.parametrize("mode", MODES)
 
@@ -27,35 +28,12 @@ def reaction_of(rule: Rule, mode: Mode) -> Reaction:
     return rule.strict if mode == "strict" else rule.lenient
 
 
-def of(kind: type[Request | Accept | Response]) -> Any:
-    """Parametrise over the rules whose case is of a kind."""
-    return pytest.mark.parametrize("rule_id", [rule for rule, case in EXCHANGES.items() if isinstance(case, kind)])
-
-
-def request_case(rule_id: str) -> Request:
-    case = EXCHANGES[rule_id]
-    assert isinstance(case, Request)
-    return case
-
-
-def accept_case(rule_id: str) -> Accept:
-    case = EXCHANGES[rule_id]
-    assert isinstance(case, Accept)
-    return case
-
-
-def response_case(rule_id: str) -> Response:
-    case = EXCHANGES[rule_id]
-    assert isinstance(case, Response)
-    return case
-
-
 @pytest.mark.parametrize("rule_id", RULES)
 def test_every_rule_has_a_case_or_a_test_module(rule_id: str) -> None:
-    assert (rule_id in EXCHANGES) != (rule_id in ELSEWHERE)
+    assert [rule_id in cases for cases in KINDS].count(True) == 1
 
 
-@pytest.mark.parametrize("rule_id", [*EXCHANGES, *ELSEWHERE])
+@pytest.mark.parametrize("rule_id", [rule_id for cases in KINDS for rule_id in cases])
 def test_every_case_is_about_a_rule_of_the_catalogue(rule_id: str) -> None:
     assert rule_id in RULES
 
@@ -83,23 +61,23 @@ def differences(one: Facts, other: Facts) -> list[str]:
     return named + [name for name in known if getattr(one, name) != getattr(other, name)]
 
 
-@of(Request)
+@pytest.mark.parametrize("rule_id", REQUESTS)
 def test_violating_request_differs_from_the_conforming_one_in_one_thing(rule_id: str) -> None:
-    case = request_case(rule_id)
+    case = REQUESTS[rule_id]
     assert len(differences(case.conforming, case.violating)) == 1
 
 
 @every_mode
-@of(Request)
+@pytest.mark.parametrize("rule_id", REQUESTS)
 def test_conforming_request_is_switched(rule_id: str, mode: Mode) -> None:
-    case = request_case(rule_id)
+    case = REQUESTS[rule_id]
     assert isinstance(evaluate(case.conforming, UpgradePolicy(mode=mode, **case.options)), Switch)
 
 
 @every_mode
-@of(Request)
+@pytest.mark.parametrize("rule_id", REQUESTS)
 def test_violating_request_gets_the_reaction_of_its_rule(rule_id: str, mode: Mode) -> None:
-    case = request_case(rule_id)
+    case = REQUESTS[rule_id]
     verdict = evaluate(case.violating, UpgradePolicy(mode=mode, **case.options))
     match reaction_of(RULES[rule_id], mode):
         case int(status):
@@ -117,31 +95,22 @@ def test_violating_request_gets_the_reaction_of_its_rule(rule_id: str, mode: Mod
 # What an application sends
 
 
-def cured(case: Accept | Response) -> Mapping[str, Any]:
-    """Return the violating message as the guard repairs it."""
-    if isinstance(case, Accept):
-        return accept_breaches(dict(case.violating), OFFERED)[1]
-    message = case.violating
-    repaired = repaired_response(message["status"], message["headers"], h2=case.h2)
-    return message if repaired is None else {**message, "headers": repaired}
-
-
-@of(Accept)
+@pytest.mark.parametrize("rule_id", ACCEPTS)
 def test_conforming_accept_has_no_breach(rule_id: str) -> None:
-    case = accept_case(rule_id)
+    case = ACCEPTS[rule_id]
     assert accept_breaches(dict(case.conforming), OFFERED) == ([], case.conforming)
 
 
-@of(Accept)
+@pytest.mark.parametrize("rule_id", ACCEPTS)
 def test_violating_accept_breaks_its_rule_alone(rule_id: str) -> None:
-    breaches, _ = accept_breaches(dict(accept_case(rule_id).violating), OFFERED)
+    breaches, _ = accept_breaches(dict(ACCEPTS[rule_id].violating), OFFERED)
     assert [breach.rule for breach in breaches] == [rule_id]
 
 
 @every_mode
-@of(Accept)
+@pytest.mark.parametrize("rule_id", ACCEPTS)
 def test_violating_accept_gets_the_reaction_of_its_rule(rule_id: str, mode: Mode) -> None:
-    case = accept_case(rule_id)
+    case = ACCEPTS[rule_id]
     breaches, cleaned = accept_breaches(dict(case.violating), OFFERED)
     if reaction_of(RULES[rule_id], mode) == "raise":
         with pytest.raises(HandshakeViolation) as caught:
@@ -154,17 +123,17 @@ def test_violating_accept_gets_the_reaction_of_its_rule(rule_id: str, mode: Mode
         assert accept_breaches(dict(cleaned), OFFERED)[0] == []
 
 
-@of(Response)
+@pytest.mark.parametrize("rule_id", RESPONSES)
 def test_conforming_response_is_left_as_it_is(rule_id: str) -> None:
-    case = response_case(rule_id)
+    case = RESPONSES[rule_id]
     message = dict(case.conforming)
     assert response_breach(message, h2=case.h2) is None
     assert repaired_response(message["status"], message["headers"], h2=case.h2) is None
 
 
-@of(Response)
+@pytest.mark.parametrize("rule_id", RESPONSES)
 def test_violating_response_gets_the_reaction_of_its_rule(rule_id: str) -> None:
-    case = response_case(rule_id)
+    case = RESPONSES[rule_id]
     rule = RULES[rule_id]
     assert rule.strict == rule.lenient
     breach = response_breach(dict(case.violating), h2=case.h2)
@@ -174,4 +143,5 @@ def test_violating_response_gets_the_reaction_of_its_rule(rule_id: str) -> None:
     else:
         assert rule.strict == "repair"
         assert breach is None
-        assert cured(case) == case.conforming
+        repaired = repaired_response(case.violating["status"], case.violating["headers"], h2=case.h2)
+        assert repaired == case.conforming["headers"]
