@@ -30,8 +30,9 @@ class WsprotoEngine:
         self._done = False
 
     def feed(self, data: bytes) -> None:
-        """Take octets off the wire."""
-        self._frames.receive_bytes(data)
+        """Take octets off the wire; after Close or Failure they mean nothing and are not kept."""
+        if not self._done:
+            self._frames.receive_bytes(data)
 
     def next_event(self) -> Event | None:
         """Return the next event; None until more octets come, and for ever after Close or Failure."""
@@ -73,6 +74,7 @@ class WsprotoEngine:
             return Close(int(payload[0]), payload[1])
         if isinstance(payload, str):
             return self._more_text(payload, complete=frame.message_finished)
+        payload = bytes(payload)  # wsproto 1.2.0 hands over bytearrays; of bytes this is no copy
         if frame.opcode is Opcode.PING:
             return Ping(payload)
         if frame.opcode is Opcode.PONG:

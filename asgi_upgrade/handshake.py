@@ -7,6 +7,7 @@ HTTP version, tokens, and for WebSocket those of ``opening``; the cheap ones fir
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from asgi_upgrade import headers, opening
 from asgi_upgrade.headers import FieldList, Offer
@@ -145,4 +146,6 @@ def _plain(view: View) -> Reject | None:
         return None
     if not any(pattern.matches(facts.path) for pattern in view.policy.websocket_paths):
         return None
-    return view.reject("ws-plain-get", "this path is served as a WebSocket only", fields=opening.ADVERTISED)
+    rejection = view.reject("ws-plain-get", "this path is served as a WebSocket only", fields=opening.ADVERTISED)
+    # Behind a request that offered no protocol at all, nothing but HTTP can follow.
+    return replace(rejection, close=rejection.close and bool(view.lines(b"upgrade")))

@@ -21,8 +21,7 @@ class Keepalive:
     """
 
     def __init__(self, limits: Limits, ping: Callable[[bytes], None], unresponsive: Callable[[], None]) -> None:
-        self.suspended = False
-        """Whether reading is stopped, so that a pong could not be seen."""
+        self._suspended = False
         self._interval = limits.ping_interval
         self._timeout = limits.ping_timeout
         self._ping = ping
@@ -49,8 +48,18 @@ class Keepalive:
             self._waiting = None
             self.start()
 
+    def suspend(self) -> None:
+        """Reading stops, so that a pong could not be seen."""
+        self._suspended = True
+
+    def resume(self) -> None:
+        """Reading goes on; the pong may have lain unread, so its time begins anew."""
+        self._suspended = False
+        if self._interval is not None and self._timeout is not None and self._waiting is not None:
+            self._set_timer(self._timeout, self._overdue)
+
     def _due(self) -> None:
-        if self.suspended:
+        if self._suspended:
             self.start()
             return
         self._count += 1
@@ -62,12 +71,9 @@ class Keepalive:
             self._set_timer(self._timeout, self._overdue)
 
     def _overdue(self) -> None:
-        if self.suspended and self._timeout is not None:
-            # The pong may lie unread; the wait begins anew.
-            self._set_timer(self._timeout, self._overdue)
-            return
-        self.stop()
-        self._unresponsive()
+        if not self._suspended:  # else ``resume`` sets the timer again
+            self.stop()
+            self._unresponsive()
 
     def _set_timer(self, delay: float, callback: Callable[[], None]) -> None:
         if self._timer is not None:

@@ -76,13 +76,17 @@ class UpgradedStream:
         self._closing = False
         self._lost = False
         self._reading = True
+        self._eof_sent = False
+        self._told_end = False
         self._early: deque[bytes] = deque()
+        self._offset = 0  # how much of the first has been received; cutting it off each time would be quadratic
         self._arrived = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
         self._gone = asyncio.Event()
         self._receiver: Callable[[bytes], None] | None = None
         self._on_shutdown: Callable[[], None] | None = None
+        self._on_writable: Callable[[], None] | None = None
 
     # Octets in
 
@@ -101,13 +105,19 @@ class UpgradedStream:
             self._arrived.clear()
             self.resume()
             await self._arrived.wait()
-        data = self._early.popleft()
-        if len(data) > max_bytes:
-            self._early.appendleft(data[max_bytes:])
-            data = data[:max_bytes]
-        return data
+        start, end = self._offset, self._offset + max_bytes
+        if len(self._early[0]) <= end:
+            return self._first_early()
+        self._offset = end
+        return self._early[0][start:end]
 
-    def set_receiver(self, receiver: Callable[[bytes], None], *, on_shutdown: Callable[[], None] | None = None) -> None:
+    def set_receiver(
+        self,
+        receiver: Callable[[bytes], None],
+        *,
+        on_shutdown: Callable[[], None] | None = None,
+        on_writable: Callable[[], None] | None = None,
+    ) -> None:
         """Have each segment handed over as it arrives, inside the server's own ``data_received``.
 
         Args:
@@ -115,9 +125,12 @@ class UpgradedStream:
                 already be lost then). Before the 101 it is called for the end only; what had arrived behind the
                 request comes first afterwards.
             on_shutdown: Called once when the server begins a graceful shutdown.
+            on_writable: Called each time the peer has read enough for more to be written, after it had not.
         """
         self._receiver = receiver
+        self._told_end = False
         self._on_shutdown = on_shutdown
+        self._on_writable = on_writable
         if self.shutdown.is_set() and on_shutdown is not None:
             on_shutdown()
         self._hand_over()
@@ -157,25 +170,35 @@ class UpgradedStream:
 
         Raises:
             ClientDisconnected: The connection is closed.
+            RuntimeError: ``send_eof`` has ended the outgoing half.
         """
         if not self._open or self._closing or self._lost:
             raise ClientDisconnected
+        if self._eof_sent:
+            raise RuntimeError("nothing can be sent after send_eof")
         self._transport.write(data)
 
     async def drain(self) -> None:
         """Wait until the peer has read enough for more to be written.
 
         Raises:
-            ClientDisconnected: The connection was lost meanwhile.
+            ClientDisconnected: The connection was closed or lost meanwhile.
         """
         await self._writable.wait()
-        if self._lost:
+        if self.is_closing:
             raise ClientDisconnected
 
     async def send_eof(self) -> None:
-        """End the outgoing half; over TLS, where no half can be closed alone, flush and close both."""
-        if self._closing or self._lost:
+        """End the outgoing half; over TLS, where no half can be closed alone, flush and close both.
+
+        Raises:
+            RuntimeError: The 101 has not been sent; the response still needs this half.
+        """
+        if not self._open:
+            raise RuntimeError("send_eof before the 101")
+        if self._closing or self._lost or self._eof_sent:
             return
+        self._eof_sent = True
         if not self._transport.can_write_eof():
             self.close()
             return
@@ -194,6 +217,8 @@ class UpgradedStream:
         if not self._closing and not self._lost:
             self._closing = True
             self._arrived.set()
+            # A peer that never reads would hold a waiting ``drain`` for ever: closing flushes without a bound.
+            self._writable.set()
             self._transport.close()
 
     def abort(self) -> None:
@@ -235,8 +260,10 @@ class UpgradedStream:
         self._hand_over()
 
     def feed(self, data: bytes) -> None:
-        """Octets arrived."""
-        if self._receiver is not None and not self._early:
+        """Octets arrived; after ``close`` nobody wants them."""
+        if self._closing:
+            return
+        if self._receiver is not None and self._open:
             self._call(self._receiver, data)
             return
         self._early.append(data)
@@ -261,6 +288,8 @@ class UpgradedStream:
     def resume_writing(self) -> None:
         """The transport's write buffer has room again."""
         self._writable.set()
+        if self._on_writable is not None:
+            self._call(self._on_writable)
 
     def request_shutdown(self) -> None:
         """A graceful shutdown begins."""
@@ -270,23 +299,32 @@ class UpgradedStream:
                 self._call(self._on_shutdown)
 
     def _end(self) -> None:
-        if self._ended:
-            return
         self._ended = True
         self._arrived.set()
-        if self._receiver is not None and not self._early:
+        self._tell_end()
+
+    def _tell_end(self) -> None:
+        """Call the receiver for the end, once; what had arrived before it comes first unless it never can."""
+        if self._receiver is not None and not self._told_end and (self._lost or not self._early):
+            self._told_end = True
             self._call(self._receiver, b"")
 
     def _hand_over(self) -> None:
-        if self._receiver is None or not (self._open or self._ended):
+        if self._receiver is None:
             return
-        if not self._ended:
-            # Before the hand-over: a receiver that pauses in it must stay paused.
-            self.resume()
-        while self._early:
-            self._call(self._receiver, self._early.popleft())
+        if self._open:
+            if not self._ended:
+                # Before the hand-over: a receiver that pauses in it must stay paused.
+                self.resume()
+            while self._early and not self._closing:
+                self._call(self._receiver, self._first_early())
         if self._ended:
-            self._call(self._receiver, b"")
+            self._tell_end()
+
+    def _first_early(self) -> bytes:
+        """Take the rest of the first segment."""
+        rest, self._offset = self._early.popleft()[self._offset :], 0
+        return rest
 
     def _call(self, callback: Callable[..., None], *args: bytes) -> None:
         # Nothing may raise into the server's own callbacks: that would log a traceback of the event loop's.

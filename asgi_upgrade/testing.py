@@ -14,7 +14,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from asgi_upgrade._uvicorn_exchange import Exchange
+from asgi_upgrade.exchange import Exchange
 from asgi_upgrade.stream import EXTENSION, UpgradedStream, UpgradeExtension
 from asgi_upgrade.types import ASGIApp, Field, Message, Scope
 
@@ -130,6 +130,7 @@ class _Connection:
         self.response_started = False
         self.response_complete = False
         self.disconnected = False
+        self.keep_alive = True
         self._body: bytes | None = body
         self._status = 0
         self._headers: list[Field] = []
@@ -188,7 +189,7 @@ class _Connection:
 
     # What the exchange calls
 
-    def switch_protocols(self, _: object, fields: list[Field]) -> None:
+    def switch_protocols(self, fields: list[Field]) -> None:
         assert self.stream is not None  # noqa: S101 - the exchange switches only where it was given an extension
         self.response_started = True
         self._status, self._headers = 101, fields

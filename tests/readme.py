@@ -20,9 +20,7 @@ def table() -> str:
 
 def _row(rule: Rule) -> str:
     by = ", ".join(rule.fixed_by)
-    return (
-        f"| `{rule.id}` | {rule.title} | {_word(rule.strict)} | {_word(rule.lenient)} | {by} | {rule.reference} |\n"
-    )
+    return f"| `{rule.id}` | {rule.title} | {_word(rule.strict)} | {_word(rule.lenient)} | {by} | {rule.reference} |\n"
 
 
 def _word(reaction: Reaction) -> str:

@@ -18,7 +18,7 @@ ROOT = "asgi_upgrade"
 
 FLOORS: tuple[Set[str], ...] = (
     {"types", "errors", "limits"},
-    {"rule", "headers", "stream", "contract", "options"},
+    {"rule", "headers", "stream", "options"},
     {"rules_request", "rules_response", "rules_websocket", "exchange"},
     {"rules", "deflate"},
     {"paths", "origin", "guard"},
@@ -41,12 +41,12 @@ FLOORS: tuple[Set[str], ...] = (
 SERVERS = {"uvicorn", "testing"}
 """Server sides of the contract, beside the house: they know neither the grammar nor the middleware."""
 
-SERVER_STANDS_ON = {"stream", "contract", "exchange", "types", "errors"}
+SERVER_STANDS_ON = {"stream", "exchange", "types", "errors"}
 
 MAY_SERVE = {"check", "cli", "pytest_plugin", "__main__"}
 """Rooms that may start a server."""
 
-SPLIT_ROOMS = {"_uvicorn_": "uvicorn", "frames_": "frames"}
+SPLIT_ROOMS = {"frames_": "frames"}
 """Rooms of several modules, by the prefix of their names; within a room imports run freely."""
 
 PURE = {
@@ -125,7 +125,7 @@ def is_wrong(source: str, target: str) -> bool:
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [("check.probes", "check"), ("_uvicorn_base", "uvicorn"), ("frames_wsproto", "frames"), ("rules_request",) * 2],
+    [("check.probes", "check"), ("uvicorn.base", "uvicorn"), ("frames_wsproto", "frames"), ("rules_request",) * 2],
 )
 def test_a_module_belongs_to_one_room(module: str, name: str) -> None:
     assert room(module) == name

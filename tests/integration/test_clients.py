@@ -14,7 +14,7 @@ import websockets
 from httpx_ws import aconnect_ws
 from websockets.sync.client import connect
 from wsproto import ConnectionType, WSConnection
-from wsproto.events import AcceptConnection, CloseConnection, Request, TextMessage
+from wsproto.events import AcceptConnection, CloseConnection, Event, Request, TextMessage
 
 from asgi_upgrade import UpgradeMiddleware
 from tests.integration.serving import TIMEOUT, Serving, serve
@@ -57,14 +57,14 @@ def test_httpx_ws(server: Serving) -> None:
         ):
             assert websocket.subprotocol == "chat"
             await websocket.send_text("hello")
-            return await websocket.receive_text(timeout=TIMEOUT)
+            return str(await websocket.receive_text(timeout=TIMEOUT))
 
     assert asyncio.run(talk()) == "hello"
 
 
 def test_wsproto(server: Serving) -> None:
     client = WSConnection(ConnectionType.CLIENT)
-    events = []
+    events: list[Event] = []
     with socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT) as sock:
         sock.sendall(client.send(Request(host=f"127.0.0.1:{server.port}", target="/ws", subprotocols=["chat"])))
         while not any(isinstance(event, CloseConnection) for event in events):

@@ -15,9 +15,9 @@ import pytest
 from uvicorn.protocols.http import h11_impl, httptools_impl
 
 import asgi_upgrade.uvicorn as adapter
-from asgi_upgrade import _uvicorn_base
 from asgi_upgrade.stream import UpgradedStream
 from asgi_upgrade.types import Receive, Scope, Send
+from asgi_upgrade.uvicorn import base
 from tests.integration.serving import TIMEOUT, RawClient, Serving, serve
 from tests.integration.upgrade_app import (
     HEAD_101,
@@ -185,8 +185,8 @@ def test_peer_on_a_unix_socket(app: App, parser: str, loop: str, tmp_path: Path)
 
 def test_peer_without_a_socket_is_what_uvicorn_knows() -> None:
     transport = cast(asyncio.Transport, FakeTransport())
-    assert _uvicorn_base._peer(transport, ("192.0.2.1", 5)) == ("192.0.2.1", 5)
-    assert _uvicorn_base._peer(transport, None) is None
+    assert base._peer(transport, ("192.0.2.1", 5)) == ("192.0.2.1", 5)
+    assert base._peer(transport, None) is None
 
 
 # The warning
@@ -271,7 +271,7 @@ def test_auto_protocol_is_httptools_where_it_is_installed() -> None:
 
 def test_module_works_without_httptools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "httptools", None)
-    monkeypatch.delitem(sys.modules, "asgi_upgrade._uvicorn_httptools")
+    monkeypatch.delitem(sys.modules, "asgi_upgrade.uvicorn.httptools")
     monkeypatch.delitem(sys.modules, "uvicorn.protocols.http.httptools_impl")
     spec = importlib.util.spec_from_file_location("adapter_without_httptools", str(adapter.__file__))
     assert spec is not None

@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 
-from asgi_upgrade import _uvicorn_base, _uvicorn_linger
+from asgi_upgrade.uvicorn import base, linger
 from tests.integration.serving import RawClient, Serving, serve
 from tests.integration.upgrade_app import HEAD_101, LARGE, SWITCH, App, shutdown_all, upgrade_request
 
@@ -47,7 +47,7 @@ def test_large_plain_response_is_uvicorns_own_business(client: RawClient) -> Non
 
 
 def test_peer_that_never_reads_is_cut_off(client: RawClient, serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_uvicorn_base, "ABORT_AFTER", 0.01)
+    monkeypatch.setattr(base, "ABORT_AFTER", 0.01)
     client.send(upgrade_request("/flood_and_leave", method="GET"))
     client.recv_exactly(len(HEAD_101))
     serving.wait_until(lambda: not serving.server.server_state.connections)
@@ -125,7 +125,7 @@ def test_shutdown_before_the_switch_reaches_the_stream_after_it(app: App, parser
 def test_shutdown_closes_a_stream_that_goes_on(
     app: App, parser: str, grace: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_uvicorn_base, "SHUTDOWN_GRACE", 0.01)
+    monkeypatch.setattr(base, "SHUTDOWN_GRACE", 0.01)
     with serve(app, http=parser, timeout_graceful_shutdown=grace) as running, running.connect() as client:
         client.send(upgrade_request("/outlive_shutdown", method="GET"))
         client.recv_exactly(len(HEAD_101))
@@ -150,7 +150,7 @@ def test_shutdown_closes_an_idle_connection(app: App, parser: str) -> None:
 
 
 def test_shutdown_ends_lingering(app: App, parser: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_uvicorn_linger, "MAX_SECONDS", 60.0)
+    monkeypatch.setattr(linger, "MAX_SECONDS", 60.0)
     with serve(app, http=parser) as running, running.connect() as client:
         client.send(upgrade_request("/reject", b"Content-Length: 5\r\n"))
         assert client.read_response().status == 400

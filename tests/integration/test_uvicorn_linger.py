@@ -7,8 +7,8 @@ from typing import cast
 
 import pytest
 
-from asgi_upgrade import _uvicorn_linger
-from asgi_upgrade._uvicorn_linger import Lingering
+from asgi_upgrade.uvicorn import linger
+from asgi_upgrade.uvicorn.linger import Lingering
 from tests.integration.serving import RawClient, Serving, serve
 from tests.integration.upgrade_app import LARGE, UPGRADE, App, FakeTransport, upgrade_request
 
@@ -41,8 +41,8 @@ def _send_forever(client: RawClient) -> None:
 
 
 def test_lingering_reads_no_more_than_its_limit(app: App, serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_uvicorn_linger, "MAX_DISCARDED", 1000)
-    monkeypatch.setattr(_uvicorn_linger, "MAX_SECONDS", 60.0)
+    monkeypatch.setattr(linger, "MAX_DISCARDED", 1000)
+    monkeypatch.setattr(linger, "MAX_SECONDS", 60.0)
     with serving.connect() as client:
         client.send(upgrade_request("/reject", b"Content-Length: %d\r\n" % LARGE))
         assert client.read_response().status == 400
@@ -51,7 +51,7 @@ def test_lingering_reads_no_more_than_its_limit(app: App, serving: Serving, monk
 
 
 def test_lingering_ends_in_time(app: App, serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_uvicorn_linger, "MAX_SECONDS", 0.01)
+    monkeypatch.setattr(linger, "MAX_SECONDS", 0.01)
     with serving.connect() as client:
         client.send(upgrade_request("/reject", b"Content-Length: 5\r\n"))
         assert client.read_until_closed().endswith(b"rejected")

@@ -8,8 +8,8 @@ import socket
 import h11
 import pytest
 
-from asgi_upgrade._uvicorn_body import BodyReader
 from asgi_upgrade.types import Receive, Scope, Send
+from asgi_upgrade.uvicorn.body import BodyReader
 from tests.integration.serving import TIMEOUT, RawClient, Response, serve
 from tests.integration.upgrade_app import CHUNKED, PLAIN, UPGRADE, respond
 

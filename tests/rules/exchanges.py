@@ -18,7 +18,7 @@ ELSEWHERE: Mapping[str, str] = {
     "expect-100-then-101": "integration/test_uvicorn_switch.py",
     "ws-wait": "integration/test_uvicorn_switch.py",
     "ws-503": "test_websocket.py",
-    "ws-5xx-app": "test_middleware.py",
+    "ws-5xx-app": "integration/test_wire.py",
 }
 """Rules about what happens over time on a connection, and who tests them."""
 

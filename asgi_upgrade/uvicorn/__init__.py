@@ -6,8 +6,8 @@
 
 Thin subclasses of uvicorn's own classes. Every request reaches the application as an ``http`` scope; one with Upgrade
 that can be switched carries the extension of ``asgi_upgrade.stream``. The adapter knows neither the field grammar nor
-the middleware. Its parts: ``_uvicorn_base`` (the connection), ``_uvicorn_exchange`` (one request), ``_uvicorn_body``,
-``_uvicorn_linger``, ``_uvicorn_httptools``.
+the middleware. Its parts: ``base`` (the connection), ``body``, ``linger`` and ``httptools``; what one request
+does under uvicorn's cycle is in ``asgi_upgrade.exchange``.
 
 What is overridden or read of uvicorn, tested on 0.54.0:
 
@@ -75,8 +75,8 @@ from h11._connection import DEFAULT_MAX_INCOMPLETE_EVENT_SIZE
 from h11._state import MIGHT_SWITCH_PROTOCOL
 from uvicorn.protocols.http import h11_impl
 
-from asgi_upgrade._uvicorn_base import UpgradingProtocol, is_later_http1
 from asgi_upgrade.types import Fields
+from asgi_upgrade.uvicorn.base import UpgradingProtocol, is_later_http1
 
 __all__ = ["AutoProtocol", "H11Protocol", "HttpToolsProtocol"]
 
@@ -167,7 +167,7 @@ def _is_switchable(version: str, fields: Fields) -> bool:
 
 AutoProtocol: type[asyncio.Protocol]
 try:
-    from asgi_upgrade._uvicorn_httptools import HttpToolsProtocol
+    from asgi_upgrade.uvicorn.httptools import HttpToolsProtocol
 except ModuleNotFoundError:
     # As uvicorn's own "auto": httptools is optional, h11 always there.
     AutoProtocol = H11Protocol

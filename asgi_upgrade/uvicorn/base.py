@@ -1,7 +1,7 @@
 """The connection half of the uvicorn adapter, for either of its parsers.
 
 Owns what becomes of incoming octets (parser, hold, stream or nowhere), of shutdown, end of file and loss. It knows
-neither parser: the subclasses in ``uvicorn`` and ``_uvicorn_httptools`` find the end of a request.
+neither parser: the subclasses in ``uvicorn`` and ``httptools`` find the end of a request.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import uvicorn
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 
-from asgi_upgrade._uvicorn_exchange import Cycle, Exchange
-from asgi_upgrade._uvicorn_linger import ABORT_AFTER, Lingering, LingeringTransport
+from asgi_upgrade.exchange import Exchange
 from asgi_upgrade.stream import EXTENSION, UpgradedStream, UpgradeExtension
 from asgi_upgrade.types import Field, Peer
+from asgi_upgrade.uvicorn.linger import ABORT_AFTER, Lingering, LingeringTransport
 
 SHUTDOWN_GRACE = 10.0
 """The longest an upgraded connection lives after a graceful shutdown began, in seconds."""
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from uvicorn.protocols.http.flow_control import FlowControl
     from uvicorn.server import ServerState
 
-    class UvicornProtocol(asyncio.Protocol):
+    class _UvicornProtocol(asyncio.Protocol):
         """The names that both HTTP protocols of uvicorn have, and that are used here."""
 
         config: Config
@@ -56,10 +56,10 @@ if TYPE_CHECKING:
         def send_400_response(self, msg: str) -> None: ...
         def _unset_keepalive_if_required(self) -> None: ...
 else:
-    UvicornProtocol = asyncio.Protocol
+    _UvicornProtocol = asyncio.Protocol
 
 
-class UpgradingProtocol(UvicornProtocol):
+class UpgradingProtocol(_UvicornProtocol):
     """Mixed into a protocol class of uvicorn, in front of it."""
 
     _raw: Callable[[bytes], None] | None = None
@@ -154,9 +154,9 @@ class UpgradingProtocol(UvicornProtocol):
         """Return what has arrived behind the request."""
         return bytes(self._held)
 
-    def switch_protocols(self, cycle: Cycle, fields: list[Field]) -> None:
+    def switch_protocols(self, fields: list[Field]) -> None:
         """Write the 101 with exactly these fields, and hand the connection to the stream."""
-        stream = cast(UpgradedStream, self._stream)
+        stream, cycle = cast(UpgradedStream, self._stream), self.cycle
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
         self._unset_keepalive_if_required()
@@ -198,7 +198,7 @@ class UpgradingProtocol(UvicornProtocol):
 
     # Closing as HTTP
 
-    def _linger(self, cycle: Cycle) -> None:
+    def _linger(self, cycle: Any) -> None:
         """Close so that the response arrives (RFC 9112 section 9.6)."""
         if self._switched or self.transport.is_closing():
             self.transport.close()

@@ -1,7 +1,7 @@
-"""One request that carries Upgrade, or is a CONNECT: the application under uvicorn's request cycle.
+"""One request that carries Upgrade, or is a CONNECT, on the side of a server that can switch.
 
-Decides whether a 101 may be written and hands it to the connection; every other response goes to uvicorn untouched. It
-knows neither sockets nor parsers.
+Stands between the server and the application: decides whether a 101 may be written and hands it to the connection;
+every other response passes. It knows neither sockets nor parsers, and no server in particular.
 """
 
 from __future__ import annotations
@@ -17,20 +17,17 @@ _TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqr
 
 
 class Cycle(Protocol):
-    """What is read and written of uvicorn's RequestResponseCycle, which both its HTTP protocols have."""
+    """The state of one request on its server; uvicorn's RequestResponseCycle has it under these names."""
 
-    scope: Any
-    transport: Any
-    message_event: Any
     disconnected: bool
+    keep_alive: bool
     response_started: bool
-    response_complete: bool
 
 
 class Connection(Protocol):
     """What an exchange needs of the connection."""
 
-    def switch_protocols(self, cycle: Cycle, fields: list[Field]) -> None:
+    def switch_protocols(self, fields: list[Field]) -> None:
         """Write the 101 and open the stream."""
 
     def finish_switched(self) -> None:
@@ -41,7 +38,7 @@ class Connection(Protocol):
 
 
 class Exchange:
-    """An ASGI application that stands directly under the cycle, outside every middleware.
+    """An ASGI application that stands directly under the server, outside every middleware.
 
     Args:
         connection: The connection the request came on.
@@ -61,7 +58,7 @@ class Exchange:
         connect: bool,
     ) -> None:
         self.cycle: Cycle | None = None
-        """uvicorn's cycle, once it has been made."""
+        """The server's state of this request, once it has been made."""
         self._connection = connection
         self._app = app
         self._extension = extension
@@ -100,6 +97,9 @@ class Exchange:
                 return
             if self._connect:
                 message = self._closing(message)
+            if self.cycle is not None and _closes(message):
+                # uvicorn before 0.53 overlooks "close" beside another option on httptools.
+                self.cycle.keep_alive = False
         await send(message)
 
     def _warn(self) -> None:
@@ -111,7 +111,7 @@ class Exchange:
     def _closing(message: Message) -> Message:
         # RFC 9931: what follows a CONNECT may be the tunnel's octets, never a request.
         fields = list(message.get("headers", ()))
-        if not any(name.lower() == b"connection" and b"close" in value.lower() for name, value in fields):
+        if not _closes(message):
             fields.append((b"connection", b"close"))
         return {**message, "headers": fields}
 
@@ -137,7 +137,13 @@ class Exchange:
         if self.cycle is None or self.cycle.disconnected:
             return
         self._switched = True
-        self._connection.switch_protocols(self.cycle, fields)
+        self._connection.switch_protocols(fields)
+
+
+def _closes(message: Message) -> bool:
+    """Tell whether a response ends the connection (RFC 9112 section 9.6)."""
+    options = b",".join(value for name, value in message.get("headers", ()) if name.lower() == b"connection")
+    return b"close" in (option.strip(b" \t").lower() for option in options.split(b","))
 
 
 def _check_field(name: bytes, value: bytes) -> None:

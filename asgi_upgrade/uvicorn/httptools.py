@@ -13,8 +13,8 @@ import httptools
 from h11._connection import DEFAULT_MAX_INCOMPLETE_EVENT_SIZE
 from uvicorn.protocols.http import httptools_impl
 
-from asgi_upgrade._uvicorn_base import UpgradingProtocol, is_later_http1
-from asgi_upgrade._uvicorn_body import BodyReader, has_body
+from asgi_upgrade.uvicorn.base import UpgradingProtocol, is_later_http1
+from asgi_upgrade.uvicorn.body import BodyReader, has_body
 
 _INVALID = "Invalid HTTP request received."
 
