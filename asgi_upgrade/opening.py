@@ -135,10 +135,8 @@ def _version(view: View) -> Iterator[Verdict | None]:
     elif (version := headers.parse_version(versions[0])) is None:
         yield view.react("ws-version-grammar", "not a number from 0 to 255", received, fields=VERSION_FIELD)
     elif version != 13:
-        # RFC 9110 section 15.5.22: 426 names what to upgrade to, which HTTP/2 cannot express.
-        h2 = view.version == "h2"
-        fields = VERSION_FIELD if h2 else ADVERTISED
-        yield view.react("ws-version-mismatch", "not 13", received, status=400 if h2 else None, fields=fields)
+        # Never over HTTP/2, where 426 could not name what to upgrade to: Upgrade in such a request is malformed before.
+        yield view.react("ws-version-mismatch", "not 13", received, fields=ADVERTISED)
 
 
 def _key(view: View) -> Iterator[Verdict | None]:

@@ -18,7 +18,7 @@ WEBSOCKET = (
         "Send GET.",
     ),
     rule(
-        "ws-body", (400, "accept"), "should", WIRE_ONLY, "RFC 9931 section 7.1",
+        "ws-body", (400, "accept"), "should", ON_REQUEST, "RFC 9931 section 7.1",
         "WebSocket handshake with content",
         "Content that one side takes for frames is a way to smuggle; a handshake has none.",
         "Send no content with the handshake.",

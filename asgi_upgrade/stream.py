@@ -287,8 +287,9 @@ class UpgradedStream:
 
     def resume_writing(self) -> None:
         """The transport's write buffer has room again."""
+        waiting = not self._writable.is_set()
         self._writable.set()
-        if self._on_writable is not None:
+        if waiting and self._on_writable is not None:
             self._call(self._on_writable)
 
     def request_shutdown(self) -> None:
@@ -333,3 +334,15 @@ class UpgradedStream:
         except Exception:
             logger.exception("%r failed; closing the connection", callback)
             self.abort()
+
+
+def is_loss(error: BaseException) -> bool:
+    """Tell whether an exception stands for ClientDisconnected, which frameworks wrap in their own or in a group."""
+    seen: BaseException | None = error
+    for _ in range(10):
+        if isinstance(seen, BaseExceptionGroup):
+            return all(is_loss(one) for one in seen.exceptions)
+        if seen is None or isinstance(seen, ClientDisconnected):
+            break
+        seen = seen.__cause__ or seen.__context__
+    return isinstance(seen, ClientDisconnected)

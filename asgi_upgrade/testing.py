@@ -8,6 +8,7 @@ that speaks WebSocket over that stream works on it. Needs httpx (the ``testing``
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,12 @@ from asgi_upgrade.exchange import Exchange
 from asgi_upgrade.stream import EXTENSION, UpgradedStream, UpgradeExtension
 from asgi_upgrade.types import ASGIApp, Field, Message, Scope
 
+logger = logging.getLogger("asgi_upgrade")
+
 _HIGH_WATER = 65536
+
+_SCHEMES = {"http": ("http", 80), "ws": ("http", 80), "https": ("https", 443), "wss": ("https", 443)}
+"""What the handshake's http scope says for the scheme of a URL; WebSocket clients write it either way."""
 
 
 class UpgradeTransport(httpx.AsyncBaseTransport):
@@ -58,12 +64,14 @@ class UpgradeTransport(httpx.AsyncBaseTransport):
             The response; after a 101 the connection is in its ``network_stream`` extension.
 
         Raises:
-            Exception: Whatever the application raises before its response is complete.
+            Exception: Whatever the application raises before its response is complete; what it raises later is logged.
+            RuntimeError: The application ended without completing a response.
+            httpx.UnsupportedProtocol: The scheme is none of http, https, ws, wss.
         """
         body = await request.aread()
         connection = _Connection(body)
         scope = self._scope(request)
-        extension = self._extension(scope, connection) if "upgrade" in request.headers else None
+        extension = self._extension(scope, connection) if _is_switchable(request) else None
         exchange = Exchange(connection, self._app, extension, websocket=False, connect=request.method == "CONNECT")
         exchange.cycle = connection
         task = asyncio.ensure_future(exchange(scope, connection.receive, connection.send))
@@ -76,8 +84,9 @@ class UpgradeTransport(httpx.AsyncBaseTransport):
             task.cancel()
             raise
         if not connection.response_complete:
-            await task  # raises what the application raised
-            raise RuntimeError("the application returned without completing a response")
+            if not task.cancelled():
+                task.result()  # raises what the application raised
+            raise RuntimeError("the application ended without completing a response")
         return connection.response(request)
 
     async def aclose(self) -> None:
@@ -90,20 +99,22 @@ class UpgradeTransport(httpx.AsyncBaseTransport):
     def _scope(self, request: httpx.Request) -> Scope:
         target = request.url.raw_path
         raw_path, _, query = target.partition(b"?")
-        port = request.url.port or {"http": 80, "https": 443}[request.url.scheme]
+        if request.url.scheme not in _SCHEMES:
+            raise httpx.UnsupportedProtocol(f"expected http, https, ws or wss, got {request.url.scheme!r}")
+        scheme, port = _SCHEMES[request.url.scheme]
         return {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": "1.1",
             "method": request.method,
-            "scheme": request.url.scheme,
+            "scheme": scheme,
             "path": self._root_path + request.url.path,
             "raw_path": self._root_path.encode() + raw_path,
             "query_string": query,
             "root_path": self._root_path,
             "headers": [(name.lower(), value) for name, value in request.headers.raw],
             "client": self._client,
-            "server": (request.url.host, port),
+            "server": (request.url.host, request.url.port or port),
             "state": dict(self._state),
         }
 
@@ -179,8 +190,9 @@ class _Connection:
     def application_ended(self, task: asyncio.Task[None]) -> None:
         self.answered.set()
         self._gone.set()
-        if self.response_complete and not task.cancelled():
-            task.exception()  # the client has its response; what comes later is the application's own affair
+        # The client has its response already: as on a server, only the log can tell what failed behind it.
+        if self.response_complete and not task.cancelled() and (error := task.exception()):
+            logger.error("the application failed behind its response", exc_info=error)
 
     def _complete(self) -> None:
         self.response_complete = True
@@ -227,7 +239,8 @@ class _Connection:
         self.close()
 
     def pause_reading(self) -> None:
-        self._to_server.clear()
+        if not self._lost:
+            self._to_server.clear()
 
     def resume_reading(self) -> None:
         self._to_server.set()
@@ -257,14 +270,23 @@ class _Connection:
         return data
 
     async def client_write(self, data: bytes) -> None:
-        await self._to_server.wait()
+        while not self._to_server.is_set():  # another writer may have come first
+            await self._to_server.wait()
         if self._lost or self.stream is None:
             raise httpcore.WriteError("the connection is closed")
         self.stream.feed(data)
 
     def client_close(self) -> None:
         self._ended = True
+        self._for_client.set()
         self._lose()
+
+
+def _is_switchable(request: httpx.Request) -> bool:
+    """Whether Connection names Upgrade, and the connection is not already a tunnel (RFC 9110 section 7.8)."""
+    options = request.headers.get("connection", "").lower().split(",")
+    named = "upgrade" in request.headers and "upgrade" in (option.strip(" \t") for option in options)
+    return named and request.method != "CONNECT"
 
 
 class NetworkStream:

@@ -15,17 +15,19 @@ from enum import Enum, auto
 from typing import Any
 
 from asgi_upgrade.errors import ClientDisconnected, quote
-from asgi_upgrade.frames import Close, Event, Failure, Ping, Pong, new_engine
+from asgi_upgrade.frames import Close, Failure, Ping, Pong, new_engine
+from asgi_upgrade.frames_asgi import close_of, frame_of, message_of
 from asgi_upgrade.keepalive import Keepalive
 from asgi_upgrade.limits import Limits
 from asgi_upgrade.rejection import Answer, render
-from asgi_upgrade.stream import UpgradedStream
+from asgi_upgrade.stream import UpgradedStream, is_loss
 from asgi_upgrade.types import ASGIApp, Field, Message, Scope, Send
 from asgi_upgrade.verdict import Reject
 
 logger = logging.getLogger("asgi_upgrade")
 
-_SCHEMES = {"http": "ws", "https": "wss"}
+_LATE = frozenset({"websocket.send", "websocket.close", "websocket.http.response.body"})
+"""What may come when the connection has closed meanwhile, through no fault of the application."""
 
 
 async def serve(
@@ -58,21 +60,16 @@ async def serve(
     """
     bridge = Bridge(scope, send, stream=stream, fields=fields, limits=limits, guard=guard, close_denied=close_denied)
     try:
-        async with asyncio.timeout(limits.open_timeout) as deadline:
-            bridge.deadline = deadline
+        async with bridge.deadline:
             await app(websocket_scope(scope, subprotocols), bridge.receive, bridge.send)
-    except TimeoutError:
-        if not deadline.expired():
-            await bridge.failed()
-            raise
-        await bridge.unanswered("ws-503", f"the application did not answer within {limits.open_timeout:g} s")
     except asyncio.CancelledError:
         bridge.close(1012, "the server is going away")
         raise
     except Exception as error:
-        if not bridge.is_reaction_to_loss(error):
-            await bridge.failed()
+        if not bridge.explains(error):
+            await bridge.closed(1011)
             raise
+        await bridge.returned()
     else:
         await bridge.returned()
     finally:
@@ -84,7 +81,8 @@ def websocket_scope(scope: Scope, subprotocols: Sequence[str]) -> Scope:
     made = {name: value for name, value in scope.items() if name != "method"}
     made["type"] = "websocket"
     made["asgi"] = {**scope.get("asgi", {}), "spec_version": "2.5"}
-    made["scheme"] = _SCHEMES[scope.get("scheme", "http")]
+    # A proxy may have named any of the four.
+    made["scheme"] = "wss" if scope.get("scheme") in {"https", "wss"} else "ws"
     made["subprotocols"] = list(subprotocols)
     made["extensions"] = {**(scope.get("extensions") or {}), "websocket.http.response": {}}
     return made
@@ -115,7 +113,8 @@ class Bridge:
         guard: Callable[[Message], Message],
         close_denied: bool,
     ) -> None:
-        self.deadline: asyncio.Timeout | None = None
+        self.deadline = asyncio.timeout(limits.open_timeout)
+        """How long the application may take to answer; it runs inside."""
         self._scope = scope
         self._send_http = send
         self._stream = stream
@@ -131,9 +130,10 @@ class Bridge:
         self._arrived.set()
         self._disconnect: Message | None = None
         self._paused = False
+        self._pong: bytes | None = None
         self._ended = asyncio.Event()
         self._close_timer: asyncio.TimerHandle | None = None
-        stream.set_receiver(self._received, on_shutdown=self._shut_down)
+        stream.set_receiver(self._received, on_shutdown=self._shut_down, on_writable=self._answer_ping)
 
     # The application's side
 
@@ -159,25 +159,19 @@ class Bridge:
         """
         kind = message["type"]
         if self._state is State.OPEN and kind == "websocket.send":
-            self._stream.write(self._frame(message))
+            self._stream.write(frame_of(self._engine, message))
             if not self._stream.can_send_now:
                 await self._stream.drain()
         elif self._state is State.OPEN and kind == "websocket.close":
-            self.close(message.get("code", 1000), message.get("reason") or "")
+            self.close(*close_of(message))
         elif self._state is State.HANDSHAKE:
             await self._answer(kind, message)
         elif self._state is State.DENYING and kind == "websocket.http.response.body":
             await self._deny_body(message)
-        elif self._disconnect is not None and kind in {"websocket.send", "websocket.close"}:
+        elif self._state in {State.CLOSING, State.CLOSED} and kind in _LATE:
             raise ClientDisconnected
         else:
             raise RuntimeError(f"unexpected message {quote(kind)}; the connection is {self._state.name.lower()}")
-
-    def _frame(self, message: Message) -> bytes | bytearray:
-        text, data = message.get("text"), message.get("bytes")
-        if (text is None) == (data is None):
-            raise RuntimeError("websocket.send needs exactly one of text and bytes that is not None")
-        return self._engine.text(text) if text is not None else self._engine.binary(data)  # type: ignore[arg-type]
 
     async def _answer(self, kind: str, message: Message) -> None:
         if self._disconnect is not None:
@@ -189,35 +183,45 @@ class Bridge:
                 # What the application decided is its own affair; there is no rule to name.
                 headers = [(b"content-length", b"0"), (b"cache-control", b"no-store")]
                 headers += [(b"connection", b"close")] if self._close_denied else []
+                self._decided()
                 await self._respond(Answer(status=403, headers=headers, body=b""))
             case "websocket.http.response.start":
                 await self._deny_start(message)
             case _:
-                raise RuntimeError(
-                    f"expected websocket.accept, websocket.close or websocket.http.response.start, got {quote(kind)}"
-                )
+                raise RuntimeError(f"expected websocket.accept, .close or .http.response.start, got {quote(kind)}")
 
     async def _accept(self, message: Message) -> None:
         headers = list(self._fields)
         if (subprotocol := message.get("subprotocol")) is not None:
             headers.append((b"sec-websocket-protocol", subprotocol.encode("ascii")))
         headers += message.get("headers") or ()
+        self._decided()
         await self._send_http({"type": "http.response.start", "status": 101, "headers": headers})
-        self._answered(State.OPEN)
-        await self._send_http({"type": "http.response.body", "body": b"", "more_body": False})
+        # Frames may have come with the request; the stream hands them over inside this call.
+        self._state = State.OPEN
+        try:
+            await self._send_http({"type": "http.response.body", "body": b"", "more_body": False})
+        except BaseException:
+            if not self._stream.is_open:
+                self._state = State.HANDSHAKE  # the server can still answer 500
+            raise
         if not self._stream.is_open:
             self._lost("the client went away during the handshake")
         elif self._state is State.OPEN:
             self._keepalive.start()
+            if self._stream.shutdown.is_set():
+                self._shut_down()
 
     async def _deny_start(self, message: Message) -> None:
         status = message["status"]
         if not 300 <= status <= 599:
             raise RuntimeError(f"a denial response has a status from 300 to 599, not {quote(status)}")
-        headers = [(name, value) for name, value in message.get("headers") or () if name != b"transfer-encoding"]
-        if self._close_denied and not any(name == b"connection" for name, _ in headers):
-            headers.append((b"connection", b"close"))
-        self._answered(State.DENYING)
+        fields = message.get("headers") or ()
+        headers = [(name, value) for name, value in fields if name.lower() != b"transfer-encoding"]
+        if self._close_denied and (b"connection", b"close") not in headers:
+            headers.append((b"connection", b"close"))  # beside the application's own: two lines are one list
+        self._decided()
+        self._state = State.DENYING
         await self._send_http({"type": "http.response.start", "status": status, "headers": headers})
 
     async def _deny_body(self, message: Message) -> None:
@@ -228,14 +232,12 @@ class Bridge:
         await self._send_http({"type": "http.response.body", "body": body, "more_body": more})
 
     async def _respond(self, answer: Answer) -> None:
-        self._answered(State.DENIED)
         self._denied()
         for message in answer.messages("http.response"):
             await self._send_http(message)
 
-    def _answered(self, state: State) -> None:
-        self._state = state
-        if self.deadline is not None and not self.deadline.expired():
+    def _decided(self) -> None:
+        if not self.deadline.expired():
             self.deadline.reschedule(None)
 
     def _denied(self) -> None:
@@ -245,36 +247,32 @@ class Bridge:
     # How the application ends
 
     async def returned(self) -> None:
-        """The application returned: answer what it left unanswered, and close what it left open."""
+        """The application is done: answer what it left unanswered, and close what it left open."""
         if self._state is State.HANDSHAKE and self._disconnect is None:
-            await self.unanswered("ws-5xx-app", "the application returned without answering")
-        self.close(1000, "")
-        await self._closed()
+            late = self.deadline.expired()
+            what = f"did not answer within {self._limits.open_timeout:g} s" if late else "returned without answering"
+            await self._unanswered("ws-503" if late else "ws-5xx-app", f"the application {what}")
+        await self.closed(1000)
 
-    async def failed(self) -> None:
-        """The application raised; before the 101 the server answers 500 by itself."""
-        self.close(1011, "")
-        await self._closed()
-
-    async def unanswered(self, rule_id: str, why: str) -> None:
-        """Reject in the place of an application that did not answer."""
-        if self._state is State.HANDSHAKE:
-            self._log(logging.ERROR, f"rejected: {why} [{rule_id}]")
-            await self._respond(render(Reject.of(rule_id, why, close=self._close_denied)))
-
-    def is_reaction_to_loss(self, error: BaseException) -> bool:
-        """Tell whether an exception only says that the client is gone, which frameworks wrap in their own."""
-        seen: BaseException | None = error
-        for _ in range(10):
-            if seen is None or isinstance(seen, ClientDisconnected):
-                break
-            seen = seen.__cause__ or seen.__context__
-        return self._disconnect is not None and isinstance(seen, ClientDisconnected)
-
-    async def _closed(self) -> None:
-        """Wait for the end of the closing handshake, which its timer bounds."""
+    async def closed(self, code: int) -> None:
+        """Close what is open, and wait for the end of the closing handshake, which its timer bounds."""
+        self.close(code, "")
         if self._state is State.CLOSING:
             await self._ended.wait()
+
+    async def _unanswered(self, rule_id: str, why: str) -> None:
+        """Reject in the place of an application that did not answer."""
+        self._log(logging.ERROR, f"rejected: {why} [{rule_id}]")
+        await self._respond(render(Reject.of(rule_id, why, close=self._close_denied)))
+
+    def explains(self, error: Exception) -> bool:
+        """Tell whether an exception of the application only says what is known: it was late, or the client is gone."""
+        if self._state is State.HANDSHAKE and self.deadline.expired() and isinstance(error, TimeoutError):
+            return True
+        if not (self._disconnect is not None or self._stream.is_closing) or not is_loss(error):
+            return False
+        self._log(logging.DEBUG, f"the application ended with {quote(repr(error))} because the client was gone")
+        return True
 
     def release(self) -> None:
         """Leave no timer behind."""
@@ -294,10 +292,8 @@ class Bridge:
 
     def _work(self) -> None:
         while not self._paused and (event := self._engine.next_event()) is not None:
-            if isinstance(event, str):
-                self._deliver({"type": "websocket.receive", "text": event})
-            elif isinstance(event, bytes):
-                self._deliver({"type": "websocket.receive", "bytes": event})
+            if isinstance(event, str | bytes):
+                self._deliver(message_of(event))
             else:
                 self._control(event)
 
@@ -307,27 +303,29 @@ class Bridge:
         self._queue.append(message)
         self._arrived.set()
         if len(self._queue) >= self._limits.max_queue:
-            self._paused = self._keepalive.suspended = True
+            self._paused = True
+            self._keepalive.suspend()
             self._stream.pause()
 
     def _resume(self) -> None:
-        self._paused = self._keepalive.suspended = False
+        self._paused = False
         self._work()
         if not self._paused:
+            self._keepalive.resume()
             self._stream.resume()
 
-    def _control(self, event: Event) -> None:
-        match event:
-            case Ping(payload) if self._state is State.OPEN:
-                self._write(self._engine.pong(payload))
-            case Pong(payload):
-                self._keepalive.answered(payload)
-            case Close(code, reason):
-                self._peer_closed(code, reason)
-            case Failure(code, reason):
-                self._log(logging.INFO, f"closing with {code}: {quote(reason)}")
-                self.close(code, reason)
-                self._finish()
+    def _control(self, event: Ping | Pong | Close | Failure) -> None:
+        if isinstance(event, Ping):
+            self._pong = event.payload
+            self._answer_ping()
+        elif isinstance(event, Pong):
+            self._keepalive.answered(event.payload)
+        elif isinstance(event, Close):
+            self._peer_closed(event.code, event.reason)
+        else:
+            self._log(logging.INFO, f"closing with {event.code}: {quote(event.reason)}")
+            self.close(event.code, event.reason)
+            self._finish()
 
     def _peer_closed(self, code: int, reason: str) -> None:
         if self._state is State.OPEN:
@@ -336,7 +334,7 @@ class Bridge:
         self._finish()
 
     def _lost(self, why: str) -> None:
-        if self._state in {State.OPEN, State.HANDSHAKE}:
+        if self._state in {State.OPEN, State.HANDSHAKE, State.DENYING}:
             self._log(logging.INFO, why)
             self._end(1006, "")
         if self._state is not State.HANDSHAKE:
@@ -346,6 +344,12 @@ class Bridge:
         self.close(1012, "the server restarts")
 
     # Keeping alive
+
+    def _answer_ping(self) -> None:
+        """Answer the last ping as soon as the peer reads; those before it need no pong (RFC 6455 section 5.5.3)."""
+        if self._pong is not None and self._state is State.OPEN and self._stream.can_send_now:
+            payload, self._pong = self._pong, None
+            self._write(self._engine.pong(payload))
 
     def _ping(self, payload: bytes) -> None:
         self._write(self._engine.ping(payload))
@@ -383,7 +387,7 @@ class Bridge:
             self._stream.close()
 
     def _write(self, data: bytes | bytearray) -> None:
-        if not self._stream.is_closing:
+        if self._stream.is_open and not self._stream.is_closing:
             self._stream.write(data)
 
     def _log(self, level: int, what: str) -> None:

@@ -345,26 +345,3 @@ def test_target_in_absolute_form_is_passed_on_in_parts() -> None:
 @pytest.mark.parametrize("changes", [CHUNKED, {b"content-length": b"1"}])
 def test_lenient_reads_content_off_before_it_switches(changes: Changes) -> None:
     assert switch(handshake(changes), mode="lenient").read_body
-
-
-def test_version_mismatch_over_http2_has_no_upgrade_field() -> None:
-    # 426 must carry Upgrade (RFC 9110 section 15.5.22), which HTTP/2 cannot.
-    facts = handshake({b"sec-websocket-version": b"8"}, http_version="2")
-    verdict = opening.judge(View(facts, UpgradePolicy()))
-    assert isinstance(verdict, Reject)
-    assert (verdict.status, verdict.rule.id, verdict.fields) == (400, "ws-version-mismatch", (VERSION,))
-
-
-@pytest.mark.parametrize(
-    ("facts", "received"),
-    [
-        pytest.param(handshake(method="P\udc80ST"), ("method", b"P\\udc80ST"), id="method"),
-        pytest.param(handshake({b"sec-websocket-key": b"short"}), ("sec-websocket-key", b"short"), id="key"),
-        pytest.param(
-            handshake({b"sec-websocket-version": [b"8", b"13"]}), ("sec-websocket-version", b"8, 13"), id="joined-lines"
-        ),
-        pytest.param(handshake({b"host": None}), None, id="nothing"),
-    ],
-)
-def test_a_rejection_says_what_was_received(facts: Facts, received: tuple[str, bytes] | None) -> None:
-    assert reject(facts).received == received

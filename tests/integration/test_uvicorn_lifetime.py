@@ -93,6 +93,7 @@ def test_upgraded_connections_count_against_the_limit(app: App, parser: str) -> 
             assert second.read_until_closed() == b""
 
 
+@pytest.mark.newest
 def test_context_variables_can_be_reset(app: App, parser: str) -> None:
     with serve(app, http=parser, reset_contextvars=True) as running, running.connect() as client:
         client.send(SWITCH, b"x")

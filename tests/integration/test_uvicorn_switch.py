@@ -6,6 +6,7 @@ import logging
 import ssl
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -192,16 +193,16 @@ def tls() -> tuple[trustme.LeafCert, ssl.SSLContext]:
 
 @pytest.fixture(params=["asyncio", "uvloop"])
 def tls_serving(
-    app: App, parser: str, tls: tuple[trustme.LeafCert, ssl.SSLContext], request: pytest.FixtureRequest
+    app: App,
+    parser: str,
+    tls: tuple[trustme.LeafCert, ssl.SSLContext],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Serving]:
     certificate, client_context = tls
-
-    def factory(config: object, default: object) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        certificate.configure_cert(context)
-        return context
-
-    with serve(app, http=parser, loop=request.param, client_tls=client_context, ssl_context_factory=factory) as running:
+    path = tmp_path / "server.pem"
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(path))
+    with serve(app, http=parser, loop=request.param, client_tls=client_context, ssl_certfile=path) as running:
         yield running
 
 

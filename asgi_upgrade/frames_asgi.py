@@ -1,0 +1,58 @@
+"""The messages of an ASGI websocket scope on one side, the frames of an engine on the other.
+
+Decides what an application may send once it has accepted; knows neither the connection nor how far it has come.
+"""
+
+from __future__ import annotations
+
+from asgi_upgrade.errors import quote
+from asgi_upgrade.frames import Close, Engine
+from asgi_upgrade.types import Message
+
+_CODES = frozenset({*range(1000, 1004), *range(1005, 1016), *range(3000, 5000)})
+"""What may be closed with (RFC 6455 section 7.4); engines send no code for 1005, and 1000 for 1006 and 1015."""
+
+
+def message_of(content: str | bytes) -> Message:
+    """Return the ``websocket.receive`` message of what has arrived."""
+    return {"type": "websocket.receive", "text" if isinstance(content, str) else "bytes": content}
+
+
+def frame_of(engine: Engine, message: Message) -> bytes | bytearray:
+    """Return the frame of a ``websocket.send`` message.
+
+    Args:
+        engine: The engine of the connection.
+        message: The message as the application sent it.
+
+    Returns:
+        The frame.
+
+    Raises:
+        RuntimeError: It has not exactly one of ``text`` and ``bytes``, or one of the wrong type.
+    """
+    text, data = message.get("text"), message.get("bytes")
+    if isinstance(text, str) and data is None:
+        return engine.text(text)
+    if isinstance(data, bytes | bytearray | memoryview) and text is None:
+        return engine.binary(bytes(data))
+    got = f"text={type(text).__name__}, bytes={type(data).__name__}"
+    raise RuntimeError(f"websocket.send needs either a str as text or bytes as bytes, got {got}")
+
+
+def close_of(message: Message) -> Close:
+    """Return code and reason of a ``websocket.close`` message.
+
+    Args:
+        message: The message as the application sent it.
+
+    Returns:
+        What to close with; code 1000 if it names none.
+
+    Raises:
+        RuntimeError: No peer would accept the code.
+    """
+    code = message.get("code", 1000)
+    if code not in _CODES:
+        raise RuntimeError(f"websocket.close needs a code of 1000 to 1015 or 3000 to 4999, not {quote(code)}")
+    return Close(code, message.get("reason") or "")
