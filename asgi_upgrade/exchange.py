@@ -6,6 +6,7 @@ every other response passes. It knows neither sockets nor parsers, and no server
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -13,7 +14,9 @@ from asgi_upgrade.errors import quote
 from asgi_upgrade.stream import EXTENSION, UpgradeExtension
 from asgi_upgrade.types import Field, Message, Receive, Scope, Send
 
-_TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_LINE_END = re.compile(rb"[\r\n\0]")
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class Cycle(Protocol):
@@ -147,10 +150,10 @@ def _closes(message: Message) -> bool:
 
 
 def _check_field(name: bytes, value: bytes) -> None:
-    if not name or name.translate(None, _TOKEN):
+    if not _NAME.fullmatch(name):
         raise RuntimeError(f"status 101: {quote(name)} is not a field name (RFC 9110 section 5.1)")
-    if any(octet in value for octet in (b"\r", b"\n", b"\0")):
+    if _LINE_END.search(value):
         raise RuntimeError(f"status 101: CR, LF or NUL in {quote(name)}: {quote(value)} (RFC 9110 section 5.5)")
-    if name.lower() in (b"content-length", b"transfer-encoding"):
+    if name.lower() in _FRAMING:
         # RFC 9112 section 6.1 and RFC 9110 section 8.6: neither in a 1xx response.
         raise RuntimeError(f"status 101: {quote(name)} is not allowed, a 101 has no content")

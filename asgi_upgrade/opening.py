@@ -92,8 +92,7 @@ def _method(view: View) -> Iterator[Verdict | None]:
     react = view.reject if view.facts.native else view.react
     if view.lines(b"transfer-encoding"):
         yield react("ws-body", "content is announced", ("transfer-encoding", view.joined(b"transfer-encoding")))
-    length = headers.parse_length(view.joined(b"content-length")) or 0
-    if length:
+    if view.lines(b"content-length") and (length := headers.parse_length(view.joined(b"content-length"))):
         received = ("content-length", view.joined(b"content-length"))
         yield react("ws-body", "content is announced", received)
         if length > BODY_LIMIT:
@@ -127,14 +126,16 @@ def _host(view: View) -> Iterator[Verdict | None]:
 def _version(view: View) -> Iterator[Verdict | None]:
     name = "sec-websocket-version"
     versions = view.lines(b"sec-websocket-version")
+    if versions == [b"13"]:
+        return
     received = (name, view.joined(b"sec-websocket-version"))
     if not versions:
         yield view.react("ws-version-present", f"there is no {name} field", fields=VERSION_FIELD)
     elif len(versions) > 1 or b"," in versions[0]:
         yield view.react("ws-version-single", "more than one version", received, fields=VERSION_FIELD)
-    elif (version := headers.parse_version(versions[0])) is None:
+    elif headers.parse_version(versions[0]) is None:
         yield view.react("ws-version-grammar", "not a number from 0 to 255", received, fields=VERSION_FIELD)
-    elif version != 13:
+    else:
         # Never over HTTP/2, where 426 could not name what to upgrade to: Upgrade in such a request is malformed before.
         yield view.react("ws-version-mismatch", "not 13", received, fields=ADVERTISED)
 
@@ -146,9 +147,11 @@ def _key(view: View) -> Iterator[Verdict | None]:
         yield view.react("ws-key-present", f"there is no {name} field")
     elif len(keys) > 1:
         yield view.react("ws-key-single", "more than one key", (name, view.joined(b"sec-websocket-key")))
+    elif headers.is_key(keys[0]):
+        return
     elif not _BASE64.issuperset(keys[0]):
         yield view.react("ws-key-alphabet", "not base64", (name, keys[0]))
-    elif not headers.is_key(keys[0]):
+    else:
         yield view.react("ws-key-16-bytes", "not 22 characters and ==", (name, keys[0]))
 
 

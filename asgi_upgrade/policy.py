@@ -8,15 +8,17 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Literal, TypeAlias, TypedDict, Unpack
+from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack
 
 from asgi_upgrade import forwarded, headers, origin, paths
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.limits import Limits
 from asgi_upgrade.options import check_choice, check_flag, check_number, string_entries, suggest
 from asgi_upgrade.types import Scope
+
+T = TypeVar("T")
 
 Mode: TypeAlias = Literal["strict", "lenient"]
 Answer: TypeAlias = Literal["ignore", "reject"]
@@ -34,7 +36,8 @@ class Unset(Enum):
 
 UNSET = Unset.UNSET
 
-_SETTINGS = ("max_size", "max_queue", "ping_interval", "ping_timeout")
+DEFAULTS = Limits()
+"""What holds where neither the user nor the server has set anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +90,19 @@ class WebSocketOptions:
         Returns:
             The limits that hold for a connection of this server.
         """
-        chosen: dict[str, Any] = {name: settings[name] for name in _SETTINGS if name in settings}
-        own = {option.name: getattr(self, option.name) for option in fields(self)}
-        return Limits(**{**chosen, **{name: value for name, value in own.items() if value is not UNSET}})
+        return Limits(
+            max_size=_set(self.max_size, settings.get("max_size", DEFAULTS.max_size)),
+            max_queue=_set(self.max_queue, settings.get("max_queue", DEFAULTS.max_queue)),
+            open_timeout=self.open_timeout,
+            close_timeout=self.close_timeout,
+            ping_interval=_set(self.ping_interval, settings.get("ping_interval", DEFAULTS.ping_interval)),
+            ping_timeout=_set(self.ping_timeout, settings.get("ping_timeout", DEFAULTS.ping_timeout)),
+            engine=self.engine,
+        )
+
+
+def _set(own: T | Unset, otherwise: T) -> T:
+    return otherwise if isinstance(own, Unset) else own
 
 
 class PolicyFields(TypedDict, total=False):

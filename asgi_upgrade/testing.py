@@ -119,7 +119,6 @@ class UpgradeTransport(httpx.AsyncBaseTransport):
         }
 
     def _extension(self, scope: Scope, connection: _Connection) -> UpgradeExtension:
-        connection.stream = UpgradedStream(connection)
         query = scope["query_string"]
         extension: UpgradeExtension = {
             "stream": connection.stream,
@@ -136,7 +135,7 @@ class _Connection:
     """One connection in memory: the request's cycle before the 101, the stream's transport after it."""
 
     def __init__(self, body: bytes) -> None:
-        self.stream: UpgradedStream | None = None
+        self.stream = UpgradedStream(self)
         self.answered = asyncio.Event()
         self.response_started = False
         self.response_complete = False
@@ -202,14 +201,12 @@ class _Connection:
     # What the exchange calls
 
     def switch_protocols(self, fields: list[Field]) -> None:
-        assert self.stream is not None  # noqa: S101 - the exchange switches only where it was given an extension
         self.response_started = True
         self._status, self._headers = 101, fields
         self._complete()
         self.stream.switched()
 
     def finish_switched(self) -> None:
-        assert self.stream is not None  # noqa: S101
         self.stream.close()
 
     def warn_unjudged(self) -> None:
@@ -220,7 +217,7 @@ class _Connection:
     def write(self, data: bytes | bytearray, /) -> None:
         self._to_client += data
         self._for_client.set()
-        if len(self._to_client) > _HIGH_WATER and self.stream is not None:
+        if len(self._to_client) > _HIGH_WATER:
             self.stream.pause_writing()
 
     def can_write_eof(self) -> bool:
@@ -249,11 +246,7 @@ class _Connection:
         if not self._lost:
             self._lost = True
             self._to_server.set()
-            asyncio.get_running_loop().call_soon(self._tell_lost)
-
-    def _tell_lost(self) -> None:
-        if self.stream is not None:
-            self.stream.connection_lost()
+            asyncio.get_running_loop().call_soon(self.stream.connection_lost)
 
     # The client
 
@@ -265,14 +258,14 @@ class _Connection:
             await self._for_client.wait()
         data = bytes(self._to_client[:max_bytes])
         del self._to_client[:max_bytes]
-        if len(self._to_client) <= _HIGH_WATER and self.stream is not None:
+        if len(self._to_client) <= _HIGH_WATER:
             self.stream.resume_writing()
         return data
 
     async def client_write(self, data: bytes) -> None:
         while not self._to_server.is_set():  # another writer may have come first
             await self._to_server.wait()
-        if self._lost or self.stream is None:
+        if self._lost:
             raise httpcore.WriteError("the connection is closed")
         self.stream.feed(data)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from asgi_upgrade import headers
 from asgi_upgrade.policy import UpgradePolicy
@@ -55,7 +54,6 @@ ALWAYS_CLOSE = frozenset(
 _HTTP1 = re.compile(r"1(?:\.([0-9]))?")
 
 
-@dataclass(frozen=True, slots=True)
 class View:
     """The facts and the policy, with the fields that matter sorted by name.
 
@@ -64,20 +62,21 @@ class View:
         policy: What the service wants.
     """
 
-    facts: Facts
-    policy: UpgradePolicy
-    values: dict[bytes, list[bytes]] = field(init=False)
-    size: int = field(init=False)
+    __slots__ = ("facts", "policy", "size", "values", "version")
 
-    def __post_init__(self) -> None:
+    def __init__(self, facts: Facts, policy: UpgradePolicy) -> None:
         values: dict[bytes, list[bytes]] = {}
-        size = len(self.facts.method) + len(self.facts.target) + 14
-        for name, value in self.facts.headers:
+        size = len(facts.method) + len(facts.target) + len("  HTTP/1.1\r\n\r\n")
+        for name, value in facts.headers:
             size += len(name) + len(value) + 4
             if (key := name.lower()) in READ:
                 values.setdefault(key, []).append(value.strip(headers.OWS))
-        object.__setattr__(self, "values", values)
-        object.__setattr__(self, "size", size)
+        self.facts = facts
+        self.policy = policy
+        self.values = values
+        self.size = size
+        self.version = _version(facts.http_version)
+        """The HTTP version as ``"1.0"``, ``"1.1"``, ``"h2"`` (2 and 3) or ``""`` for one that is not known."""
 
     def lines(self, name: bytes) -> list[bytes]:
         """Return the values of every line of a field."""
@@ -147,20 +146,22 @@ class View:
             return None
         return self.react("ws-cannot-switch", "the server cannot hand over the connection")
 
-    @property
-    def version(self) -> str:
-        """The HTTP version as ``"1.0"``, ``"1.1"``, ``"h2"`` (2 and 3) or ``""`` for one that is not known.
 
-        Some servers write "1" for HTTP/1.0. "2.0" comes off an HTTP/1 wire only, where it means no version there is.
-        """
-        if self.facts.http_version in {"2", "3"}:
-            return "h2"
-        match = _HTTP1.fullmatch(self.facts.http_version)
-        if match is None:
-            return ""
-        return "1.0" if match[1] in {None, "0"} else "1.1"
+def _version(http_version: str) -> str:
+    """Some servers write "1" for HTTP/1.0. "2.0" comes off an HTTP/1 wire only, where it means no version there is."""
+    if http_version == "1.1":
+        return http_version
+    if http_version in {"2", "3"}:
+        return "h2"
+    match = _HTTP1.fullmatch(http_version)
+    if match is None:
+        return ""
+    return "1.0" if match[1] in {None, "0"} else "1.1"
 
 
 def first(outcomes: Iterator[Verdict | None]) -> Verdict | None:
     """Return the first outcome that is a verdict; the checks behind it do not run."""
-    return next((outcome for outcome in outcomes if outcome is not None), None)
+    for outcome in outcomes:
+        if outcome is not None:
+            return outcome
+    return None

@@ -1,411 +1,470 @@
-"""UpgradedStream over a transport that only records: what the application sees, and what the server is told."""
+"""The octets of a connection after its 101, from both sides of the contract."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable
+from itertools import pairwise
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from asgi_upgrade.errors import ClientDisconnected
 from asgi_upgrade.stream import UpgradedStream, extension_of, is_loss
+from tests.peer import Transport, passes, run
 
 
-class Transport:
-    """Records what the stream asks of it."""
-
-    def __init__(self, *, half_close: bool = True, reset: bool = False) -> None:
-        self.written = bytearray()
-        self.calls: list[str] = []
-        self.half_close = half_close
-        self.reset = reset
-
-    def write(self, data: bytes | bytearray, /) -> None:
-        self.written += data
-
-    def can_write_eof(self) -> bool:
-        return self.half_close
-
-    def write_eof(self) -> None:
-        if self.reset:
-            raise OSError("reset by peer")
-        self.calls.append("eof")
-
-    def close(self) -> None:
-        self.calls.append("close")
-
-    def abort(self) -> None:
-        self.calls.append("abort")
-
-    def pause_reading(self) -> None:
-        self.calls.append("pause")
-
-    def resume_reading(self) -> None:
-        self.calls.append("resume")
+def opened(early: bytes = b"", **options: Any) -> Transport:
+    transport = Transport(**options)
+    transport.stream.switched(early)
+    return transport
 
 
-def run(scenario: Callable[[UpgradedStream, Transport], Awaitable[None]], transport: Transport | None = None) -> None:
-    """Run a scenario on a stream of its own, with a bound on its time."""
+class Receiver:
+    """What the push form calls, and what it was called with."""
 
-    async def bounded() -> None:
-        used = transport or Transport()
-        async with asyncio.timeout(5):
-            await scenario(UpgradedStream(used), used)
+    def __init__(self, stream: UpgradedStream, fail: bool = False) -> None:
+        self.got: list[object] = []
+        self._fail = fail
+        stream.set_receiver(self.take, on_shutdown=self.shut_down, on_writable=self.writable)
 
-    asyncio.run(bounded())
+    def take(self, data: bytes) -> None:
+        self.got.append(data)
+        if self._fail:
+            raise ValueError("a receiver that fails")
+
+    def shut_down(self) -> None:
+        self.got.append("shutdown")
+
+    def writable(self) -> None:
+        self.got.append("writable")
 
 
 @pytest.mark.parametrize(
-    "scope",
+    ("scope", "found"),
     [
-        pytest.param({}, id="no-extensions"),
-        pytest.param({"extensions": None}, id="none"),
-        pytest.param({"extensions": {"other": {}}}, id="other-extension"),
+        ({}, False),
+        ({"extensions": None}, False),
+        ({"extensions": {"tls": {}}}, False),
+        ({"extensions": {"http.upgrade": {"peer": "unix"}}}, True),
     ],
 )
-def test_scope_without_the_extension_has_none(scope: dict[str, object]) -> None:
-    assert extension_of(scope) is None
+def test_extension_is_found_where_it_is(scope: dict[str, Any], found: bool) -> None:
+    assert extension_of(scope) == ({"peer": "unix"} if found else None)
 
 
-def test_extension_is_found_in_a_scope() -> None:
-    extension = {"target": b"/"}
-    assert extension_of({"extensions": {"http.upgrade": extension}}) is extension
+# Pull
 
 
-# Octets in, pulled
-
-
-def test_receive_returns_what_came_behind_the_request_first() -> None:
-    async def scenario(stream: UpgradedStream, _: Transport) -> None:
-        stream.switched(b"early")
-        stream.feed(b"late")
-        assert [await stream.receive(), await stream.receive()] == [b"early", b"late"]
-
-    run(scenario)
-
-
-def test_receive_waits_and_reading_stops_while_nobody_receives() -> None:
-    async def scenario(stream: UpgradedStream, transport: Transport) -> None:
-        stream.switched()
+def test_octets_come_in_order_and_reading_stops_while_nobody_receives() -> None:
+    async def scenario() -> None:
+        transport = opened(b"early")
+        stream = transport.stream
         stream.feed(b"one")
-        assert transport.calls == ["pause"]
-        assert await stream.receive() == b"one"
+        assert transport.paused()
+        stream.feed(b"two")  # what a server hands over all the same
+        assert [await stream.receive() for _ in range(3)] == [b"early", b"one", b"two"]
+        assert transport.paused()
         waiting = asyncio.ensure_future(stream.receive())
-        await asyncio.sleep(0)
-        assert transport.calls == ["pause", "resume"]
-        stream.feed(b"two")
-        assert await waiting == b"two"
+        await passes()
+        assert not transport.paused()
+        stream.feed(b"three")
+        assert await waiting == b"three"
+        assert transport.paused()
+        assert transport.calls == ["pause_reading", "resume_reading", "pause_reading"]
 
-    run(scenario)
-
-
-@given(segments=st.lists(st.binary(min_size=1, max_size=20), max_size=8), size=st.integers(1, 7))
-def test_receive_loses_and_reorders_nothing(segments: list[bytes], size: int) -> None:
-    async def scenario(stream: UpgradedStream, _: Transport) -> None:
-        stream.switched()
-        for segment in segments:
-            stream.feed(segment)
-        stream.feed_eof()
-        received = bytearray()
-        while data := await stream.receive(size):
-            assert len(data) <= size
-            received += data
-        assert received == b"".join(segments)
-
-    run(scenario)
+    run(scenario())
 
 
-@pytest.mark.parametrize("end", [UpgradedStream.feed_eof, UpgradedStream.connection_lost, UpgradedStream.close])
-def test_waiting_receive_returns_empty_at_the_end(end: Callable[[UpgradedStream], None]) -> None:
-    async def scenario(stream: UpgradedStream, _: Transport) -> None:
-        stream.switched()
+def test_large_segment_is_received_in_parts() -> None:
+    async def scenario() -> None:
+        stream = opened().stream
+        stream.feed(b"abcdefg")
+        stream.feed(b"h")
+        assert [await stream.receive(3) for _ in range(4)] == [b"abc", b"def", b"g", b"h"]
+        stream.feed(b"i" * 70000)
+        assert [len(await stream.receive()) for _ in range(2)] == [65536, 4464]
+
+    run(scenario())
+
+
+def test_receiving_octet_by_octet_copies_no_rest() -> None:
+    async def scenario() -> None:
+        stream = opened().stream
+        segment = bytes(1000)
+        stream.feed(segment)
+        for _ in range(999):
+            await stream.receive(1)
+            assert stream._early[0] is segment
+        assert await stream.receive(1) == b"\0"
+        assert not stream._early
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("how", ["feed_eof", "connection_lost", "close"])
+def test_end_is_empty_every_time(how: str) -> None:
+    async def scenario() -> None:
+        stream = opened(b"rest").stream
+        assert await stream.receive() == b"rest"
         waiting = asyncio.ensure_future(stream.receive())
-        await asyncio.sleep(0)
-        end(stream)
+        await passes()
+        getattr(stream, how)()
         assert await waiting == b""
         assert await stream.receive() == b""
 
-    run(scenario)
+    run(scenario())
 
 
-# Octets in, pushed
+def test_octets_before_the_end_are_received_first() -> None:
+    async def scenario() -> None:
+        stream = opened().stream
+        stream.feed(b"last")
+        stream.connection_lost()
+        assert [await stream.receive(), await stream.receive()] == [b"last", b""]
+
+    run(scenario())
 
 
-def test_receiver_gets_early_octets_then_segments_then_the_end_once() -> None:
-    async def scenario(stream: UpgradedStream, _: Transport) -> None:
-        seen: list[bytes] = []
-        stream.set_receiver(seen.append)
-        assert seen == []
+def test_octets_behind_close_are_dropped() -> None:
+    async def scenario() -> None:
+        transport = opened()
+        receiver = Receiver(transport.stream)
+        transport.stream.close()
+        transport.stream.feed(b"late")
+        await passes()
+        assert receiver.got == [b""]
+
+    run(scenario())
+
+
+# Push
+
+
+def test_receiver_gets_each_segment_inside_feed() -> None:
+    async def scenario() -> None:
+        transport = opened(b"early")
+        receiver = Receiver(transport.stream)
+        transport.stream.feed(b"one")
+        assert receiver.got == [b"early", b"one"]
+        assert transport.calls == []
+        transport.stream.feed_eof()
+        transport.stream.connection_lost()
+        assert receiver.got == [b"early", b"one", b""]
+
+    run(scenario())
+
+
+def test_receiver_set_before_the_101_gets_nothing_until_then() -> None:
+    async def scenario() -> None:
+        transport = Transport()
+        receiver = Receiver(transport.stream)
+        transport.stream.feed(b"one")
+        assert receiver.got == []
+        transport.stream.switched()
+        assert receiver.got == [b"one"]
+        assert not transport.paused()
+
+    run(scenario())
+
+
+def test_receiver_takes_over_from_receive_in_the_middle_of_a_segment() -> None:
+    async def scenario() -> None:
+        transport = opened()
+        transport.stream.feed(b"line\nrest")
+        transport.stream.feed(b"more")
+        assert await transport.stream.receive(5) == b"line\n"
+        assert Receiver(transport.stream).got == [b"rest", b"more"]
+        assert not transport.paused()
+
+    run(scenario())
+
+
+def test_receiver_that_pauses_stays_paused_until_it_resumes() -> None:
+    async def scenario() -> None:
+        transport = Transport()
+        stream = transport.stream
+        stream.set_receiver(lambda data: stream.pause())
         stream.switched(b"early")
-        stream.feed(b"late")
+        stream.pause()
+        assert transport.calls == ["pause_reading"]
+        stream.resume()
+        stream.resume()
+        assert transport.calls == ["pause_reading", "resume_reading"]
+        stream.connection_lost()
+        stream.pause()
+        stream.resume()
+        assert transport.calls == ["pause_reading", "resume_reading"]
+
+    run(scenario())
+
+
+def test_resume_on_a_lost_connection_does_nothing() -> None:
+    async def scenario() -> None:
+        transport = opened()
+        transport.stream.pause()
+        transport.stream.connection_lost()
+        transport.stream.resume()
+        assert transport.calls == ["pause_reading"]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_loss_before_the_101_is_told_once(early: bool) -> None:
+    async def scenario() -> None:
+        stream = Transport().stream
+        receiver = Receiver(stream)
+        if early:
+            stream.feed(b"never handed over")
+        stream.connection_lost()
+        stream.connection_lost()
+        assert receiver.got == [b""]
+
+    run(scenario())
+
+
+def test_octets_come_before_an_end_that_came_before_the_101() -> None:
+    async def scenario() -> None:
+        stream = Transport().stream
+        receiver = Receiver(stream)
+        stream.feed(b"one")
         stream.feed_eof()
-        stream.connection_lost()
-        assert seen == [b"early", b"late", b""]
-
-    run(scenario)
-
-
-def test_receiver_set_late_gets_everything() -> None:
-    async def scenario(stream: UpgradedStream, transport: Transport) -> None:
-        stream.switched(b"early")
-        stream.feed(b"late")
-        seen: list[bytes] = []
-        stream.set_receiver(seen.append)
-        assert seen == [b"early", b"late"]
-        assert transport.calls == ["pause", "resume"]
-
-    run(scenario)
-
-
-def test_receiver_learns_before_the_101_that_the_client_is_gone() -> None:
-    async def scenario(stream: UpgradedStream, _: Transport) -> None:
-        seen: list[bytes] = []
-        stream.set_receiver(seen.append)
-        stream.connection_lost()
-        assert seen == [b""]
-
-    run(scenario)
-
-
-def test_receiver_set_after_the_loss_learns_of_it() -> None:
-    async def scenario(stream: UpgradedStream, _: Transport) -> None:
-        stream.connection_lost()
-        seen: list[bytes] = []
-        stream.set_receiver(seen.append)
-        assert seen == [b""]
-
-    run(scenario)
-
-
-def test_receiver_that_pauses_during_the_hand_over_stays_paused() -> None:
-    async def scenario(stream: UpgradedStream, transport: Transport) -> None:
-        stream.set_receiver(lambda _: stream.pause())
-        stream.switched(b"early")
-        assert transport.calls == ["pause"]
-        stream.pause()
-        assert transport.calls == ["pause"]
-        stream.resume()
-        assert transport.calls == ["pause", "resume"]
-
-    run(scenario)
-
-
-def test_failing_receiver_closes_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    def fail(data: bytes) -> None:
-        raise ValueError(data)
-
-    async def scenario(stream: UpgradedStream, transport: Transport) -> None:
-        stream.set_receiver(fail)
+        assert receiver.got == []
         stream.switched()
-        stream.feed(b"x")
-        assert transport.calls == ["abort"]
-        assert stream.is_closing
+        assert receiver.got == [b"one", b""]
 
-    run(scenario)
-    assert [(record.levelno, "closing the connection" in record.message) for record in caplog.records] == [
-        (logging.ERROR, True)
-    ]
+    run(scenario())
 
 
-# Octets out
+def test_receiver_set_after_the_end_is_told() -> None:
+    async def scenario() -> None:
+        stream = opened().stream
+        stream.connection_lost()
+        assert Receiver(stream).got == [b""]
+        assert Receiver(stream).got == [b""]
+
+    run(scenario())
 
 
-def test_nothing_can_be_written_before_the_101() -> None:
-    async def scenario(stream: UpgradedStream, transport: Transport) -> None:
-        states = [stream.is_open]
+def test_receiver_that_raises_is_logged_and_the_connection_aborted(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        transport = opened()
+        transport.stream.feed(b"one")
+        transport.stream.feed(b"two")
+        receiver = Receiver(transport.stream, fail=True)
+        assert transport.calls == ["pause_reading", "resume_reading", "abort"]
+        await passes()
+        assert receiver.got == [b"one", b""]
+
+    run(scenario())
+    assert "failed; closing the connection" in caplog.text
+    assert "a receiver that fails" in caplog.text
+
+
+# Out
+
+
+def test_send_writes_at_once() -> None:
+    async def scenario() -> None:
+        transport = opened()
+        await transport.stream.send(b"\x81\x00")
+        assert transport.written == b"\x81\x00"
+        assert transport.stream.can_send_now
+
+    run(scenario())
+
+
+def test_send_waits_until_the_peer_reads() -> None:
+    async def scenario() -> None:
+        transport = opened()
+        receiver = Receiver(transport.stream)
+        transport.drained()  # nothing waited: nobody is called
+        transport.congested = True
+        waiting = asyncio.ensure_future(transport.stream.send(b"\x81\x00"))
+        await passes()
+        assert not waiting.done()
+        assert not transport.stream.can_send_now
+        transport.drained()
+        await waiting
+        assert receiver.got == ["writable"]
+        transport.stream.set_receiver(lambda data: None)
+        transport.stream.pause_writing()
+        transport.drained()
+        assert receiver.got == ["writable"]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("how", ["connection_lost", "close"])
+def test_send_that_waits_is_released(how: str) -> None:
+    async def scenario() -> None:
+        transport = opened()
+        transport.congested = True
+        waiting = asyncio.ensure_future(transport.stream.send(b"\x81\x00"))
+        await passes()
+        getattr(transport.stream, how)()
         with pytest.raises(ClientDisconnected):
-            stream.write(b"x")
-        stream.switched()
-        states.append(stream.is_open)
-        assert states == [False, True]
-        await stream.send(b"y")
-        assert transport.written == b"y"
+            await waiting
 
-    run(scenario)
+    run(scenario())
 
 
-def test_send_waits_while_the_peer_does_not_read() -> None:
-    async def scenario(stream: UpgradedStream, transport: Transport) -> None:
-        stream.switched()
-        stream.pause_writing()
-        assert not stream.can_send_now
-        sending = asyncio.ensure_future(stream.send(b"x"))
-        await asyncio.sleep(0)
-        assert transport.written == b"x"
-        assert not sending.done()
-        stream.resume_writing()
-        await sending
-        assert stream.can_send_now
+@pytest.mark.parametrize("how", ["close", "abort", "connection_lost", None])
+def test_send_on_a_connection_that_is_not_open_raises(how: str | None) -> None:
+    async def scenario() -> None:
+        transport = opened() if how else Transport()
+        if how:
+            getattr(transport.stream, how)()
+        with pytest.raises(ClientDisconnected, match="the connection is closed"):
+            await transport.stream.send(b"late")
+        assert transport.written == b""
 
-    run(scenario)
+    run(scenario())
 
 
-def test_waiting_send_raises_when_the_connection_is_lost() -> None:
-    async def scenario(stream: UpgradedStream, _: Transport) -> None:
-        stream.switched()
-        stream.pause_writing()
-        sending = asyncio.ensure_future(stream.send(b"x"))
-        await asyncio.sleep(0)
-        stream.connection_lost()
-        with pytest.raises(ClientDisconnected):
-            await sending
-        await stream.wait_closed()
+def test_send_eof_ends_one_half() -> None:
+    async def scenario() -> None:
+        transport = opened()
+        await transport.stream.send_eof()
+        await transport.stream.send_eof()
+        assert transport.calls == ["write_eof"]
+        with pytest.raises(RuntimeError, match="nothing can be sent after send_eof"):
+            await transport.stream.send(b"late")
+        transport.stream.feed(b"still read")
+        assert await transport.stream.receive() == b"still read"
+        assert not transport.stream.is_closing
 
-    run(scenario)
-
-
-@pytest.mark.parametrize("end", [UpgradedStream.connection_lost, UpgradedStream.close, UpgradedStream.abort])
-def test_send_after_the_end_raises(end: Callable[[UpgradedStream], None]) -> None:
-    async def scenario(stream: UpgradedStream, _: Transport) -> None:
-        stream.switched()
-        end(stream)
-        assert stream.is_closing
-        with pytest.raises(ClientDisconnected):
-            await stream.send(b"x")
-
-    run(scenario)
+    run(scenario())
 
 
-# The end
-
-
-@pytest.mark.parametrize(
-    ("transport", "calls"),
-    [
-        pytest.param(Transport(), ["eof"], id="tcp-half-closes"),
-        pytest.param(Transport(half_close=False), ["close"], id="tls-closes-both-ways"),
-        pytest.param(Transport(reset=True), ["close"], id="peer-has-reset"),
-    ],
-)
-def test_send_eof(transport: Transport, calls: list[str]) -> None:
-    async def scenario(stream: UpgradedStream, used: Transport) -> None:
-        stream.switched()
-        await stream.send_eof()
-        await stream.send_eof()
-        assert used.calls == calls
-
-    run(scenario, transport)
-
-
-def test_closing_twice_closes_once() -> None:
-    async def scenario(stream: UpgradedStream, transport: Transport) -> None:
-        stream.switched()
-        await stream.aclose()
-        await stream.aclose()
+def test_send_eof_closes_where_no_half_can_be_closed() -> None:
+    async def scenario() -> None:
+        transport = opened(half_close=False)
+        await transport.stream.send_eof()
         assert transport.calls == ["close"]
+        assert transport.stream.is_closing
 
-    run(scenario)
+    run(scenario())
 
 
-def test_lost_connection_is_left_alone() -> None:
-    async def scenario(stream: UpgradedStream, transport: Transport) -> None:
-        stream.switched()
-        stream.pause()
-        stream.connection_lost()
-        stream.resume()
-        stream.pause()
+def test_send_eof_on_a_connection_the_peer_has_reset_closes() -> None:
+    async def scenario() -> None:
+        transport = opened()
+        transport.eof_error = OSError("not connected")
+        await transport.stream.send_eof()
+        assert transport.calls == ["write_eof", "close"]
+
+    run(scenario())
+
+
+def test_send_eof_before_the_101_raises() -> None:
+    async def scenario() -> None:
+        transport = Transport()
+        with pytest.raises(RuntimeError, match="before the 101"):
+            await transport.stream.send_eof()
+        assert transport.calls == []
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("how", ["close", "connection_lost"])
+def test_send_eof_on_a_closed_connection_does_nothing(how: str) -> None:
+    async def scenario() -> None:
+        transport = opened()
+        getattr(transport.stream, how)()
+        before = list(transport.calls)
+        await transport.stream.send_eof()
+        assert transport.calls == before
+
+    run(scenario())
+
+
+# Closing
+
+
+def test_closing_twice_is_no_error() -> None:
+    async def scenario() -> None:
+        transport = opened()
+        stream = transport.stream
+        assert stream.is_open
+        await stream.aclose()
+        await stream.aclose()
+        assert stream.is_closing
+        await stream.wait_closed()
         stream.close()
         stream.abort()
-        await stream.send_eof()
-        assert transport.calls == ["pause"]
+        assert transport.calls == ["close"]
 
-    run(scenario)
+    run(scenario())
 
 
-# Graceful shutdown
+def test_abort_ends_a_close_that_cannot_flush() -> None:
+    async def scenario() -> None:
+        transport = opened()
+        transport.congested = True
+        transport.stream.close()
+        transport.stream.abort()
+        await transport.stream.wait_closed()
+        assert transport.calls == ["close", "abort"]
+
+    run(scenario())
+
+
+# Shutdown
 
 
 def test_shutdown_is_told_once() -> None:
-    async def scenario(stream: UpgradedStream, _: Transport) -> None:
-        told: list[str] = []
-        stream.set_receiver(lambda _: None, on_shutdown=lambda: told.append("shutdown"))
+    async def scenario() -> None:
+        stream = opened().stream
+        receiver = Receiver(stream)
         stream.request_shutdown()
         stream.request_shutdown()
-        assert told == ["shutdown"]
         assert stream.shutdown.is_set()
+        assert receiver.got == ["shutdown"]
 
-    run(scenario)
+    run(scenario())
 
 
-def test_shutdown_before_the_receiver_is_set_is_told_then() -> None:
-    async def scenario(stream: UpgradedStream, _: Transport) -> None:
+def test_shutdown_without_a_callback_is_an_event() -> None:
+    async def scenario() -> None:
+        stream = opened().stream
         stream.request_shutdown()
-        told: list[str] = []
-        stream.set_receiver(lambda _: None)
-        stream.set_receiver(lambda _: None, on_shutdown=lambda: told.append("shutdown"))
-        assert told == ["shutdown"]
+        await stream.shutdown.wait()
+        assert not stream.is_closing
+        stream.set_receiver(lambda data: None)
 
-    run(scenario)
-
-
-def test_writable_is_told_each_time_the_peer_has_read() -> None:
-    async def scenario(stream: UpgradedStream, _: Transport) -> None:
-        told: list[bool] = []
-        stream.set_receiver(lambda _: None, on_writable=lambda: told.append(stream.can_send_now))
-        stream.switched()
-        stream.pause_writing()
-        stream.resume_writing()
-        assert told == [True]
-
-    run(scenario)
+    run(scenario())
 
 
-def test_send_eof_belongs_behind_the_101_and_ends_sending() -> None:
-    async def scenario(stream: UpgradedStream, _: Transport) -> None:
-        with pytest.raises(RuntimeError, match="before the 101"):
-            await stream.send_eof()
-        stream.switched()
-        await stream.send_eof()
-        with pytest.raises(RuntimeError, match="after send_eof"):
-            await stream.send(b"x")
+def test_shutdown_that_came_first_is_told_to_a_later_receiver() -> None:
+    async def scenario() -> None:
+        stream = opened(b"early").stream
+        stream.request_shutdown()
+        assert Receiver(stream).got == ["shutdown", b"early"]
 
-    run(scenario)
+    run(scenario())
 
 
-def test_octets_after_close_are_dropped_and_end_is_told_once() -> None:
-    async def scenario(stream: UpgradedStream, _: Transport) -> None:
-        seen: list[bytes] = []
-        stream.set_receiver(seen.append)
-        stream.switched()
-        stream.close()
-        stream.feed(b"late")
-        stream.feed_eof()
-        stream.connection_lost()
-        assert seen == [b""]
-
-    run(scenario)
+# What stands for a loss
 
 
-def test_octets_before_the_101_wait_for_it_and_end_waits_behind_them() -> None:
-    async def scenario(stream: UpgradedStream, _: Transport) -> None:
-        seen: list[bytes] = []
-        stream.set_receiver(seen.append)
-        stream.feed(b"early")
-        stream.feed_eof()
-        assert seen == []
-        stream.switched()
-        assert seen == [b"early", b""]
-
-    run(scenario)
+def _chain(*errors: Exception) -> Exception:
+    for outer, inner in pairwise(errors):
+        outer.__context__ = inner
+    return errors[0]
 
 
 @pytest.mark.parametrize(
-    ("error", "loss"),
+    ("error", "expected"),
     [
         pytest.param(ClientDisconnected(), True, id="itself"),
-        pytest.param(ExceptionGroup("", [ClientDisconnected()]), True, id="group"),
-        pytest.param(ExceptionGroup("", [ClientDisconnected(), KeyError()]), False, id="group-with-another"),
-        pytest.param(KeyError(), False, id="another"),
+        pytest.param(_chain(ValueError(), KeyError(), ClientDisconnected()), True, id="wrapped twice"),
+        pytest.param(OSError(), False, id="another"),
+        pytest.param(ExceptionGroup("g", [ClientDisconnected(), ClientDisconnected()]), True, id="group"),
+        pytest.param(ExceptionGroup("g", [ClientDisconnected(), OSError()]), False, id="group with another"),
+        pytest.param(_chain(ValueError(), ExceptionGroup("g", [ClientDisconnected()])), True, id="wrapped group"),
+        pytest.param(_chain(*(ValueError() for _ in range(50)), ClientDisconnected()), False, id="wrapped too deep"),
     ],
 )
-def test_loss_is_told_from_other_failures(error: Exception, loss: bool) -> None:
-    assert is_loss(error) is loss
-
-
-def test_endless_chain_of_causes_is_no_loss() -> None:
-    first, second = KeyError(), ValueError()
-    first.__cause__, second.__cause__ = second, first
-    assert not is_loss(first)
+def test_exception_that_stands_for_a_loss(error: Exception, expected: bool) -> None:
+    assert is_loss(error) is expected

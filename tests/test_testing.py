@@ -1,253 +1,669 @@
-"""UpgradeTransport: the contract of the extension in memory, seen by httpx and by what builds on it."""
+"""The server side of the contract in memory."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import logging
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import httpcore
 import httpx
 import pytest
-from httpx_ws import AsyncWebSocketSession, WebSocketDisconnect, WebSocketUpgradeError, aconnect_ws
+from httpx_ws import AsyncWebSocketSession, WebSocketUpgradeError, aconnect_ws
+from httpx_ws import WebSocketDisconnect as ClosedByServer
 from starlette.applications import Starlette
-from starlette.routing import WebSocketRoute
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from asgi_upgrade import UpgradeMiddleware
 from asgi_upgrade.stream import UpgradedStream
 from asgi_upgrade.testing import NetworkStream, UpgradeTransport
-from asgi_upgrade.types import ASGIApp, Field, Receive, Scope, Send
+from asgi_upgrade.types import ASGIApp, Message, Receive, Scope, Send
+from tests.peer import passes, run
 
-HEADERS = {"connection": "Upgrade", "upgrade": "echo"}
-FIELDS: list[Field] = [(b"upgrade", b"echo"), (b"connection", b"Upgrade")]
-URL = "http://server/path?q=1"
-
-
-def run(app: ASGIApp, client: Callable[[httpx.AsyncClient], Awaitable[None]]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(5), httpx.AsyncClient(transport=UpgradeTransport(app)) as made:
-            await client(made)
-        assert asyncio.all_tasks() == {asyncio.current_task()}
-
-    asyncio.run(bounded())
+OFFER = {"connection": "keep-alive, Upgrade", "upgrade": "echo"}
+SWITCH: Message = {"type": "http.response.start", "status": 101, "headers": [(b"upgrade", b"echo")]}
+END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
-def switching(handler: Callable[[UpgradedStream], Awaitable[None]]) -> ASGIApp:
-    """Return an application that answers 101 and hands the stream to a handler."""
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        while (await receive()).get("more_body"):
-            pass
-        await send({"type": "http.response.start", "status": 101, "headers": FIELDS})
-        await send({"type": "http.response.body"})
-        await handler(scope["extensions"]["http.upgrade"]["stream"])
-
-    return app
+class Broken(Exception):
+    """What an application raises in these tests."""
 
 
-async def echo(stream: UpgradedStream) -> None:
+def client_of(app: ASGIApp, **options: Any) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=UpgradeTransport(app, **options), base_url="http://shop.example", timeout=5)
+
+
+async def switch(scope: Scope, receive: Receive, send: Send) -> UpgradedStream:
+    """Answer 101, and return the stream."""
+    await receive()
+    await send(SWITCH)
+    await send(END)
+    stream: UpgradedStream = scope["extensions"]["http.upgrade"]["stream"]
+    return stream
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    stream = await switch(scope, receive, send)
     while data := await stream.receive():
         await stream.send(data)
 
 
-async def upgraded(client: httpx.AsyncClient) -> NetworkStream:
-    response = await client.get(URL, headers=HEADERS)
+async def connect(client: httpx.AsyncClient) -> NetworkStream:
+    response = await client.get("/", headers=OFFER)
     assert response.status_code == 101
-    assert response.headers.raw == FIELDS
     stream = response.extensions["network_stream"]
     assert isinstance(stream, NetworkStream)
     return stream
 
 
-def test_plain_request_is_served() -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        assert "http.upgrade" not in (scope.get("extensions") or {})
-        body = (await receive())["body"]
-        await send({"type": "http.response.start", "status": 201, "headers": [(b"x", b"1")]})
-        await send({"type": "http.response.body", "body": body, "more_body": True})
-        await send({"type": "http.response.body", "body": b"!"})
-
-    async def client(made: httpx.AsyncClient) -> None:
-        response = await made.post(URL, content=b"body")
-        assert (response.status_code, response.content, response.headers["x"]) == (201, b"body!", "1")
-
-    run(app, client)
+# Plain requests
 
 
-def test_upgrade_request_has_the_extension() -> None:
-    seen: list[Scope] = []
-
+def test_request_reaches_the_application_whole() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(scope)
-        await switching(echo)(scope, receive, send)
+        assert await receive() == {"type": "http.request", "body": b"content", "more_body": False}
+        scope["state"]["added"] = True
+        await send({"type": "http.response.start", "status": 201, "headers": [(b"x-a", b"1"), (b"x-a", b"2")]})
+        await send({"type": "http.response.body", "body": b"one ", "more_body": True})
+        await send({"type": "http.response.body", "body": b"two"})
+        assert await receive() == {"type": "http.disconnect"}
 
-    async def client(made: httpx.AsyncClient) -> None:
-        await (await upgraded(made)).aclose()
+    seen: list[Scope] = []
+    state = {"pool": 1}
 
-    run(app, client)
-    extension = seen[0]["extensions"]["http.upgrade"]
-    assert extension["target"] == b"/path?q=1"
-    assert extension["peer"] == ("testclient", 50000)
-    assert extension["settings"] == {}
+    async def scenario() -> None:
+        async with client_of(app, root_path="/api", state=state, client=("192.0.2.1", 5)) as client:
+            response = await client.post("/a%20b?c=%20d", content=b"content", headers={"X-Mixed": "Case"})
+        assert (response.status_code, response.text) == (201, "one two")
+        assert response.headers.get_list("x-a") == ["1", "2"]
+        assert response.extensions == {"http_version": b"HTTP/1.1"}
 
-
-def test_octets_go_both_ways_until_one_side_closes() -> None:
-    async def client(made: httpx.AsyncClient) -> None:
-        stream = await upgraded(made)
-        await stream.write(b"hello")
-        assert await stream.read(3) == b"hel"
-        assert await stream.read(100) == b"lo"
-        stream.get_extra_info("socket")  # there is none, and asking is no error
-        with pytest.raises(httpcore.ReadTimeout):
-            await stream.read(1, timeout=0.001)
-        await stream.aclose()
-
-    run(switching(echo), client)
-
-
-def test_end_of_the_application_ends_the_stream() -> None:
-    async def handler(stream: UpgradedStream) -> None:
-        await stream.send(b"bye")
-
-    async def client(made: httpx.AsyncClient) -> None:
-        stream = await upgraded(made)
-        assert [await stream.read(100), await stream.read(100)] == [b"bye", b""]
-        with pytest.raises(httpcore.WriteError):
-            await stream.write(b"x")
-
-    run(switching(handler), client)
-
-
-def test_application_waits_while_the_client_does_not_read() -> None:
-    order: list[str] = []
-
-    async def handler(stream: UpgradedStream) -> None:
-        await stream.send(b"x" * 200_000)
-        order.append("sent")
-
-    async def client(made: httpx.AsyncClient) -> None:
-        stream = await upgraded(made)
-        await asyncio.sleep(0)
-        order.append("read")
-        size = 0
-        while data := await stream.read(65536):
-            size += len(data)
-        assert size == 200_000
-
-    run(switching(handler), client)
-    assert order == ["read", "sent"]
-
-
-def test_client_waits_while_the_application_does_not_read() -> None:
-    async def handler(stream: UpgradedStream) -> None:
-        await stream.wait_closed()
-
-    async def client(made: httpx.AsyncClient) -> None:
-        stream = await upgraded(made)
-        await stream.write(b"x")
-        with pytest.raises(httpcore.WriteTimeout):
-            await stream.write(b"y", timeout=0.001)
-        await stream.aclose()
-
-    run(switching(handler), client)
+    run(scenario())
+    (scope,) = seen
+    headers = scope.pop("headers")
+    assert (b"x-mixed", b"Case") in headers
+    assert (b"host", b"shop.example") in headers
+    assert scope == {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/api/a b",
+        "raw_path": b"/api/a%20b",
+        "query_string": b"c=%20d",
+        "root_path": "/api",
+        "client": ("192.0.2.1", 5),
+        "server": ("shop.example", 80),
+        "state": {"pool": 1, "added": True},
+    }
+    assert state == {"pool": 1}
 
 
 @pytest.mark.parametrize(
-    ("fields", "read", "content", "text"),
+    ("url", "scheme", "server"),
     [
-        pytest.param([(b"content-length", b"0")], True, b"", "content-length", id="101-no-content-length"),
-        pytest.param(
-            [(b"transfer-encoding", b"chunked")], True, b"", "transfer-encoding", id="101-no-transfer-encoding"
-        ),
-        pytest.param([(b"x y", b"")], True, b"", "field name", id="field-name"),
-        pytest.param([(b"x", b"a\r\nb")], True, b"", "CR, LF or NUL", id="field-value"),
-        pytest.param([], False, b"", "receive", id="content-not-read"),
-        pytest.param([], True, b"x", "no content", id="content"),
+        ("http://a/", "http", ("a", 80)),
+        ("https://a/", "https", ("a", 443)),
+        ("ws://a/", "http", ("a", 80)),
+        ("wss://a/", "https", ("a", 443)),
+        ("wss://a:8443/", "https", ("a", 8443)),
     ],
 )
-def test_breach_of_the_contract_raises_in_the_application(
-    fields: list[Field], read: bool, content: bytes, text: str
+def test_scheme_and_port_of_a_url(url: str, scheme: str, server: tuple[str, int]) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert (scope["scheme"], scope["server"]) == (scheme, server)
+        await PlainTextResponse("ok")(scope, receive, send)
+
+    async def scenario() -> None:
+        async with client_of(app) as client:
+            assert (await client.get(url)).text == "ok"
+
+    run(scenario())
+
+
+def test_other_schemes_are_unsupported() -> None:
+    async def scenario() -> None:
+        async with client_of(echo) as client:
+            with pytest.raises(httpx.UnsupportedProtocol, match="got 'ftp'"):
+                await client.get("ftp://a/")
+
+    run(scenario())
+
+
+def test_exception_of_the_application_is_raised_in_the_client() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise Broken
+
+    async def scenario() -> None:
+        async with client_of(app) as client:
+            with pytest.raises(Broken):
+                await client.get("/")
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("messages", [[], [{"type": "http.response.start", "status": 200}], [SWITCH]])
+def test_application_that_does_not_complete_its_response_is_an_error(messages: list[Message]) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        for message in messages:
+            await send(message)
+
+    async def scenario() -> None:
+        async with client_of(app) as client:
+            with pytest.raises(RuntimeError, match="ended without completing a response"):
+                await client.get("/", headers=OFFER)
+
+    run(scenario())
+
+
+def test_exception_behind_the_response_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await (await switch(scope, receive, send)).receive()
+        raise Broken
+
+    async def scenario() -> None:
+        async with client_of(app) as client:
+            stream = await connect(client)
+            await stream.write(b"go")
+            assert await stream.read(10) == b""
+            await passes()
+
+    run(scenario())
+    assert "the application failed behind its response" in caplog.text
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert "Broken" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        pytest.param([{"type": "http.response.body"}], id="body first"),
+        pytest.param([{"type": "http.response.start", "status": 200}] * 2, id="two starts"),
+        pytest.param([{"type": "http.response.start", "status": 200}, END, END], id="body behind the end"),
+        pytest.param([{"type": "websocket.accept"}], id="unknown"),
+    ],
+)
+def test_message_out_of_turn_raises_in_the_application(messages: list[Message]) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        for message in messages[:-1]:
+            await send(message)
+        with pytest.raises(RuntimeError, match="unexpected message"):
+            await send(messages[-1])
+        done.append(True)
+
+    done: list[bool] = []
+
+    async def scenario() -> None:
+        async with client_of(app) as client:
+            try:
+                await client.get("/")
+            except RuntimeError as error:
+                assert "without completing" in str(error)  # noqa: PT017 - only some of the rows complete one
+            await passes()
+        assert done == [True]
+
+    run(scenario())
+
+
+def test_client_that_gives_up_cancels_the_application() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    ended: list[bool] = []
+
+    async def scenario() -> None:
+        async with client_of(app) as client:
+            request = asyncio.ensure_future(client.get("/"))
+            await passes(20)
+            request.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await request
+            await passes()
+            assert ended == [True]
+
+    run(scenario())
+
+
+def test_aclose_ends_running_applications_and_requests() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        assert (await receive())["type"] == "never"
+
+    async def scenario() -> None:
+        transport = UpgradeTransport(app)
+        request = asyncio.ensure_future(transport.handle_async_request(httpx.Request("GET", "http://a/")))
+        await passes()
+        await transport.aclose()
+        with pytest.raises(RuntimeError, match="ended without completing"):
+            await request
+
+    run(scenario())
+
+
+# The 101
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "there"),
+    [
+        pytest.param("GET", OFFER, True, id="upgrade"),
+        pytest.param("POST", OFFER, True, id="POST"),
+        pytest.param("GET", {"connection": "Upgrade"}, False, id="no Upgrade"),
+        pytest.param("GET", {"upgrade": "echo"}, False, id="no option"),
+        pytest.param("CONNECT", OFFER, False, id="CONNECT"),
+    ],
+)
+def test_extension_is_there_where_a_server_gives_it(method: str, headers: dict[str, str], there: bool) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert ("extensions" in scope) is there
+        if there:
+            extension = scope["extensions"]["http.upgrade"]
+            assert isinstance(extension.pop("stream"), UpgradedStream)
+            assert extension == {
+                "peer": ("testclient", 50000),
+                "target": b"/a%20b?c",
+                "settings": {"max_size": 5},
+                "adapter": "asgi_upgrade.testing",
+            }
+        await PlainTextResponse("ok")(scope, receive, send)
+
+    async def scenario() -> None:
+        async with client_of(app, root_path="/api", settings={"max_size": 5}) as client:
+            response = await client.request(method, "/a%20b?c", headers=headers)
+        assert response.status_code == 200
+
+    run(scenario())
+
+
+def test_target_without_query_ends_with_the_path() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse(scope["extensions"]["http.upgrade"]["target"])(scope, receive, send)
+
+    async def scenario() -> None:
+        async with client_of(app) as client:
+            assert (await client.get("/a", headers=OFFER)).text == "/a"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("messages", "headers", "read", "match"),
+    [
+        pytest.param([SWITCH], OFFER, False, "call receive until more_body is false", id="body unread"),
+        pytest.param([SWITCH], {}, True, "cannot be switched", id="no Upgrade"),
+        pytest.param([SWITCH, {**END, "body": b"x"}], OFFER, True, "101 has no content", id="content"),
+        pytest.param([SWITCH, {**END, "more_body": True}], OFFER, True, "101 has no content", id="more to come"),
+        pytest.param([SWITCH, SWITCH], OFFER, True, "expected 'http.response.body'", id="two starts"),
+        pytest.param([{**SWITCH, "headers": [(b"content-length", b"0")]}], OFFER, True, "not allowed", id="framing"),
+        pytest.param([SWITCH, END, END], OFFER, True, "unexpected message", id="behind the 101"),
+    ],
+)
+def test_101_against_the_contract_raises_in_the_application(
+    messages: list[Message], headers: dict[str, str], read: bool, match: str
 ) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if read:
             await receive()
-        await send({"type": "http.response.start", "status": 101, "headers": fields})
-        await send({"type": "http.response.body", "body": content})
+        for message in messages[:-1]:
+            await send(message)
+        with pytest.raises(RuntimeError, match=match):
+            await send(messages[-1])
+        raise Broken
 
-    async def client(made: httpx.AsyncClient) -> None:
-        with pytest.raises(RuntimeError, match=text):
-            await made.get(URL, headers=HEADERS)
+    async def scenario() -> None:
+        async with client_of(app) as client:
+            if len(messages) == 3:
+                assert (await client.get("/", headers=headers)).status_code == 101
+            else:
+                with pytest.raises(Broken):
+                    await client.get("/", headers=headers)
+            await passes()
 
-    run(app, client)
+    run(scenario())
 
 
-def test_failure_of_the_application_reaches_the_test() -> None:
+def test_octets_go_both_ways_after_the_101() -> None:
+    async def scenario() -> None:
+        async with client_of(echo) as client:
+            response = await client.get("/", headers=OFFER)
+            assert dict(response.headers) == {"upgrade": "echo"}
+            stream = response.extensions["network_stream"]
+            assert stream.get_extra_info("socket") is None
+            await stream.write(b"hello")
+            assert await stream.read(2) == b"he"
+            assert await stream.read(100) == b"llo"
+            await stream.aclose()
+            await stream.aclose()
+            with pytest.raises(httpcore.WriteError):
+                await stream.write(b"late")
+
+    run(scenario())
+
+
+def test_server_closes_when_the_application_returns() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        raise LookupError("no")
+        await (await switch(scope, receive, send)).send(b"bye")
 
-    async def client(made: httpx.AsyncClient) -> None:
-        with pytest.raises(LookupError):
-            await made.get(URL)
+    async def scenario() -> None:
+        async with client_of(app) as client:
+            stream = await connect(client)
+            assert [await stream.read(10), await stream.read(10)] == [b"bye", b""]
+            with pytest.raises(httpcore.WriteError):
+                await stream.write(b"late")
 
-    run(app, client)
+    run(scenario())
 
 
-def test_closing_the_client_ends_the_application() -> None:
-    ended: list[str] = []
+def test_half_close_leaves_the_other_half() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        stream = await switch(scope, receive, send)
+        await stream.send(b"last")
+        await stream.send_eof()
+        while data := await stream.receive():
+            got.append(data)
 
-    async def handler(stream: UpgradedStream) -> None:
-        try:
+    got: list[bytes] = []
+
+    async def scenario() -> None:
+        async with client_of(app) as client:
+            stream = await connect(client)
+            assert [await stream.read(10), await stream.read(10)] == [b"last", b""]
+            await stream.write(b"one")
+            await stream.write(b"two")
+            await stream.aclose()
+            await passes()
+        assert got == [b"one", b"two"]
+
+    run(scenario())
+
+
+def test_abort_drops_what_was_not_read() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        stream = await switch(scope, receive, send)
+        await stream.send(b"lost")
+        stream.abort()
+
+    async def scenario() -> None:
+        async with client_of(app) as client:
+            assert await (await connect(client)).read(10) == b""
+
+    run(scenario())
+
+
+def test_client_waits_while_nobody_receives() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        stream = await switch(scope, receive, send)
+        await go.wait()
+        while data := await stream.receive():
+            got.append(data)
+
+    got: list[bytes] = []
+    go = asyncio.Event()
+
+    async def scenario() -> None:
+        async with client_of(app) as client:
+            stream = await connect(client)
+            await stream.write(b"0")
+            writes = [asyncio.ensure_future(stream.write(str(i).encode())) for i in (1, 2, 3)]
+            await passes()
+            assert not any(write.done() for write in writes)
+            with pytest.raises(httpcore.WriteTimeout, match=r"within 0\.01 s"):
+                await stream.write(b"x", timeout=0.01)
+            go.set()
+            await asyncio.gather(*writes)
+            await stream.aclose()
+            await passes()
+        assert sorted(got) == [b"0", b"1", b"2", b"3"]
+
+    run(scenario())
+
+
+def test_only_one_of_several_waiting_writers_goes_on_at_a_time() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        stream = await switch(scope, receive, send)
+        await go.wait()
+        for _ in range(2):
             await stream.receive()
-        finally:
-            ended.append("ended")
+        await asyncio.Event().wait()
 
-    async def client(made: httpx.AsyncClient) -> None:
-        await upgraded(made)
+    go = asyncio.Event()
 
-    run(switching(handler), client)
-    assert ended == ["ended"]
+    async def scenario() -> None:
+        async with client_of(app) as client:
+            stream = await connect(client)
+            await stream.write(b"0")
+            writes = [asyncio.ensure_future(stream.write(b"x")) for _ in range(3)]
+            await passes()
+            go.set()
+            await passes()
+            assert [write.done() for write in writes] == [True, False, False]
+            await stream.aclose()
+            results = await asyncio.gather(*writes, return_exceptions=True)
+            assert [type(result) for result in results[1:]] == [httpcore.WriteError] * 2
+
+    run(scenario())
 
 
-# What builds on it
+def test_application_waits_while_the_client_does_not_read() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        stream = await switch(scope, receive, send)
+        for count in range(3):
+            await stream.send(b"x" * 60000)
+            sent.append(count)
+
+    sent: list[int] = []
+
+    async def scenario() -> None:
+        async with client_of(app) as client:
+            stream = await connect(client)
+            await passes()
+            assert sent == [0]
+            await stream.read(10000)
+            await passes()
+            assert sent == [0]
+            await stream.read(50000)
+            await passes()
+            assert sent == [0, 1]
+            await stream.aclose()
+            await passes()
+            assert sent == [0, 1]
+
+    run(scenario())
 
 
-async def socket(websocket: WebSocket) -> None:
-    if websocket.query_params:
-        await websocket.close()
-        return
-    await websocket.accept("chat")
+def test_read_that_waits_is_bounded_and_ends_with_the_connection() -> None:
+    async def scenario() -> None:
+        async with client_of(echo) as client:
+            stream = await connect(client)
+            with pytest.raises(httpcore.ReadTimeout, match=r"within 0\.01 s"):
+                await stream.read(10, timeout=0.01)
+            reading = asyncio.ensure_future(stream.read(10))
+            await passes()
+            await stream.aclose()
+            assert await reading == b""
+
+    run(scenario())
+
+
+def test_pausing_behind_the_clients_close_does_not_hold_a_write() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        stream = await switch(scope, receive, send)
+        streams.append(stream)
+        await stream.wait_closed()
+
+    streams: list[UpgradedStream] = []
+
+    async def scenario() -> None:
+        async with client_of(app) as client:
+            stream = await connect(client)
+            await passes()
+            await stream.aclose()
+            streams[0].pause()
+            with pytest.raises(httpcore.WriteError):
+                await stream.write(b"late")
+
+    run(scenario())
+
+
+# A WebSocket client on top
+
+
+async def _echo(websocket: WebSocket) -> None:
+    await websocket.accept("chat" if "chat" in websocket.scope["subprotocols"] else None)
     async for text in websocket.iter_text():
         if text == "close":
-            await websocket.close(4000, "asked")
+            await websocket.close(4000, "as asked")
             return
         await websocket.send_text(text)
 
 
-def starlette() -> UpgradeMiddleware:
-    return UpgradeMiddleware(Starlette(routes=[WebSocketRoute("/ws", socket)]))
+async def _binary(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.send_bytes((await websocket.receive_bytes())[::-1])
 
 
-def test_httpx_ws_talks_to_the_bridge() -> None:
-    async def client(made: httpx.AsyncClient) -> None:
-        connection: AsyncWebSocketSession
-        async with aconnect_ws("http://server/ws", made, subprotocols=["chat"]) as connection:
-            assert connection.subprotocol == "chat"
-            for text in ("hello", "x" * 100_000):
-                await connection.send_text(text)
-                assert await connection.receive_text(timeout=3) == text
-            await connection.send_text("close")
-            with pytest.raises(WebSocketDisconnect) as raised:
-                await connection.receive_text(timeout=3)
-            assert (raised.value.code, raised.value.reason) == (4000, "asked")
-
-    run(starlette(), client)
+async def _deny(websocket: WebSocket) -> None:
+    await websocket.send_denial_response(PlainTextResponse("no entry", 401))
 
 
-def test_httpx_ws_sees_a_denial() -> None:
-    async def client(made: httpx.AsyncClient) -> None:
-        with pytest.raises(WebSocketUpgradeError) as raised:
-            async with aconnect_ws("http://server/ws?deny", made, subprotocols=["chat"]):
-                pass
-        assert raised.value.response.status_code == 403
+async def _upload(request: Request) -> Response:
+    return PlainTextResponse(str(len(await request.body())))
 
-    run(starlette(), client)
+
+def site(*outside: Middleware) -> ASGIApp:
+    routes = [
+        WebSocketRoute("/echo", _echo),
+        WebSocketRoute("/binary", _binary),
+        WebSocketRoute("/deny", _deny),
+        Route("/upload", _upload, methods=["POST"]),
+    ]
+    app: ASGIApp = Starlette(routes=routes, middleware=[*outside, Middleware(UpgradeMiddleware)])
+    return app
+
+
+def connect_ws(
+    url: str, client: httpx.AsyncClient, **options: Any
+) -> AbstractAsyncContextManager[AsyncWebSocketSession]:
+    session: AbstractAsyncContextManager[AsyncWebSocketSession] = aconnect_ws(url, client, **options)
+    return session
+
+
+def test_websocket_text_subprotocol_and_close_code() -> None:
+    async def scenario() -> None:
+        async with (
+            client_of(site()) as client,
+            connect_ws("ws://shop.example/echo", client, subprotocols=["soap", "chat"]) as websocket,
+        ):
+            assert websocket.subprotocol == "chat"
+            await websocket.send_text("grün")
+            assert await websocket.receive_text() == "grün"
+            await websocket.send_text("close")
+            with pytest.raises(ClosedByServer) as closed:
+                await websocket.receive_text()
+            assert (closed.value.code, closed.value.reason) == (4000, "as asked")
+
+    run(scenario())
+
+
+def test_websocket_binary() -> None:
+    async def scenario() -> None:
+        async with client_of(site()) as client, connect_ws("http://shop.example/binary", client) as websocket:
+            await websocket.send_bytes(b"\x00\x01" * 5000)
+            assert await websocket.receive_bytes() == b"\x01\x00" * 5000
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("path", "status"), [("/deny", 401), ("/nowhere", 403)])
+def test_websocket_denied(path: str, status: int) -> None:
+    async def scenario() -> None:
+        async with client_of(site()) as client:
+            with pytest.raises(WebSocketUpgradeError) as denied:
+                async with connect_ws(f"http://shop.example{path}", client):
+                    pass
+            assert denied.value.response.status_code == status
+
+    run(scenario())
+
+
+def test_websocket_rejected_by_the_policy() -> None:
+    async def scenario() -> None:
+        async with client_of(site()) as client:
+            with pytest.raises(WebSocketUpgradeError) as denied:
+                async with connect_ws("http://shop.example/echo", client, headers={"origin": "https://evil.example"}):
+                    pass
+            assert denied.value.response.status_code == 403
+            assert denied.value.response.headers["content-type"] == "application/problem+json"
+
+    run(scenario())
+
+
+async def _base(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    response = await call_next(request)
+    response.headers["x-seen"] = "yes"
+    return response
+
+
+def _body_limit() -> Middleware:
+    limit: Any = pytest.importorskip("starlette.middleware.body_limit")
+    return Middleware(limit.RequestBodyLimitMiddleware, max_body_size=100)
+
+
+@pytest.mark.parametrize(
+    "outside",
+    [
+        pytest.param(lambda: Middleware(GZipMiddleware), id="gzip"),
+        pytest.param(lambda: Middleware(CORSMiddleware, allow_origins=["*"]), id="cors"),
+        pytest.param(lambda: Middleware(BaseHTTPMiddleware, dispatch=_base), id="base"),
+        pytest.param(_body_limit, id="body limit"),
+    ],
+)
+def test_middleware_outside_does_not_hold_the_connection_up(outside: Any) -> None:
+    async def scenario() -> None:
+        async with client_of(site(outside())) as client:
+            async with connect_ws("http://shop.example/echo", client) as websocket:
+                for _ in range(3):
+                    await websocket.send_text("x" * 1000)
+                    assert await websocket.receive_text() == "x" * 1000
+            with pytest.raises(WebSocketUpgradeError) as denied:
+                async with connect_ws("http://shop.example/deny", client):
+                    pass
+            assert denied.value.response.status_code == 401
+            assert (await client.post("/upload", content=b"x" * 50)).text == "50"
+
+    run(scenario())
+
+
+def test_middleware_that_gives_the_101_content_is_named_in_the_error() -> None:
+    async def scenario() -> None:
+        async with client_of(site(Middleware(GZipMiddleware, minimum_size=0))) as client:
+            with pytest.raises(RuntimeError, match=r"content-length.*a 101 has no content"):
+                async with connect_ws("http://shop.example/echo", client):
+                    pass
+
+    run(scenario())
+
+
+def test_application_mounted_below_a_path() -> None:
+    async def scenario() -> None:
+        app = Starlette(routes=[Mount("/inner", app=site())])
+        async with client_of(app) as client, connect_ws("http://shop.example/inner/echo", client) as websocket:
+            await websocket.send_text("x")
+            assert await websocket.receive_text() == "x"
+
+    run(scenario())

@@ -272,10 +272,10 @@ class UpgradingProtocol(_UvicornProtocol):
 
 
 def _peer(transport: asyncio.Transport, client: tuple[str, int] | None) -> Peer:
+    if client is not None:
+        return client
     sock = transport.get_extra_info("socket")
-    if sock is not None and sock.family == getattr(socket, "AF_UNIX", None):
-        return "unix"
-    return client
+    return "unix" if sock is not None and sock.family == getattr(socket, "AF_UNIX", None) else None
 
 
 def is_later_http1(version: str) -> bool:

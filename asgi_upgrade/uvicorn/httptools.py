@@ -13,10 +13,12 @@ import httptools
 from h11._connection import DEFAULT_MAX_INCOMPLETE_EVENT_SIZE
 from uvicorn.protocols.http import httptools_impl
 
+from asgi_upgrade.types import Fields
 from asgi_upgrade.uvicorn.base import UpgradingProtocol, is_later_http1
 from asgi_upgrade.uvicorn.body import BodyReader, has_body
 
 _INVALID = "Invalid HTTP request received."
+_plain_headers_complete = httptools_impl.HttpToolsProtocol.on_headers_complete
 
 
 class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
@@ -40,14 +42,13 @@ class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Put an exchange under a request with Upgrade and under a CONNECT."""
-        if not self.parser.should_upgrade():
-            for name, _ in self.headers:
-                if name == b"upgrade":
-                    break
-            else:
-                super().on_headers_complete()
-                return
-        self._upgrade_headers_complete()
+        # llhttp flags Upgrade beside its connection option only. Without the option nothing can be switched, but a
+        # rejection must still get past unread content, which a GET does not have.
+        parser = self.parser
+        if parser.should_upgrade() or (parser.get_method() != b"GET" and _has_upgrade(self.headers)):
+            self._upgrade_headers_complete()
+        else:
+            _plain_headers_complete(self)
 
     def _upgrade_headers_complete(self) -> None:
         target = self.url
@@ -124,6 +125,10 @@ class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
             self._start_holding(reader.behind)
             if self.cycle.response_complete:
                 self._release()
+
+
+def _has_upgrade(fields: Fields) -> bool:
+    return any(name == b"upgrade" for name, _ in fields)
 
 
 def _parseable(target: bytes, *, connect: bool) -> bytes:

@@ -49,13 +49,17 @@ async def echo(receive: Receive, send: Send) -> None:
 
 
 def config(name: str) -> uvicorn.Config:
-    """Return the configuration of a named server: ours or uvicorn's own, by parser and WebSocket class."""
+    """Return the configuration of a named server, by kind, parser and WebSocket class.
+
+    Kinds are ``ours``, and uvicorn's own as it comes (``default``) or without compression (``stock``).
+    """
     kind, parser, *rest = name.split("-", 2)
     options: dict[str, Any] = {"lifespan": "off", "log_level": "error", "access_log": False, "interface": "asgi3"}
     if kind == "ours":
         classes = {"h11": "H11Protocol", "httptools": "HttpToolsProtocol"}
         return uvicorn.Config(UpgradeMiddleware(app), http=f"asgi_upgrade.uvicorn:{classes[parser]}", **options)
-    return uvicorn.Config(app, http=parser, ws=rest[0] if rest else "auto", ws_per_message_deflate=False, **options)
+    deflate = kind == "default"
+    return uvicorn.Config(app, http=parser, ws=rest[0] if rest else "auto", ws_per_message_deflate=deflate, **options)
 
 
 def main() -> None:
