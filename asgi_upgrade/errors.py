@@ -10,7 +10,10 @@
 
 from __future__ import annotations
 
+import re
+
 _QUOTE_LIMIT = 200
+_ADDRESS = re.compile(r"[0-9A-Za-z.:_%\[\]-]{1,100}")
 _QUOTED = frozenset('"\\')
 """Characters that would end or change a quoted string."""
 
@@ -34,6 +37,21 @@ def _escape(char: str) -> str:
     if " " <= char <= "~" and char not in _QUOTED:
         return char
     return f"\\x{ord(char):02x}" if char.isascii() else char.encode("ascii", "backslashreplace").decode("ascii")
+
+
+def whose(client: object) -> str:
+    """Name the other end of a connection in a log line.
+
+    Args:
+        client: Host and port, another name, or None; a proxy's word may be in it.
+
+    Returns:
+        ``host:port``, quoted if it holds anything but the characters of an address.
+    """
+    if not client:
+        return "unknown"
+    name = f"{client[0]}:{client[1]}" if isinstance(client, tuple | list) and len(client) == 2 else str(client)
+    return name if _ADDRESS.fullmatch(name) else quote(name)
 
 
 class UpgradeError(Exception):

@@ -13,7 +13,7 @@ from typing import Unpack
 
 from asgi_upgrade import guard, scopes, websocket
 from asgi_upgrade.content import is_announced, is_expecting, read_off
-from asgi_upgrade.errors import quote
+from asgi_upgrade.errors import HandshakeViolation, quote, whose
 from asgi_upgrade.handshake import evaluate
 from asgi_upgrade.opening import BODY_LIMIT
 from asgi_upgrade.outside import names_outside
@@ -84,13 +84,12 @@ class UpgradeMiddleware:
         verdict = evaluate(facts, self.policy)
         if isinstance(verdict, Switch) and (rejection := self._ask(verdict, scope)):
             verdict = rejection
-        match verdict:
-            case Reject():
-                await self._reject_http(verdict, facts, scope, receive, send)
-            case Ignore():
-                await self._pass_on(verdict, facts, scope, receive, send)
-            case Switch():
-                await self._switch(verdict, facts, scope, receive, send)
+        if isinstance(verdict, Reject):
+            await self._reject_http(verdict, facts, scope, receive, send)
+        elif isinstance(verdict, Ignore):
+            await self._pass_on(verdict, facts, scope, receive, send)
+        else:
+            await self._switch(verdict, facts, scope, receive, send)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scopes.is_judged(scope):
@@ -109,8 +108,14 @@ class UpgradeMiddleware:
         self._note(switch.notes, facts)
         check = self._accept_guard(switch)
 
+        h2 = facts.http_version in {"2", "3"}
+
         async def guarded(message: Message) -> None:
-            await send(check(message) if message["type"] == "websocket.accept" else message)
+            if message["type"] == "websocket.accept":
+                message = check(message)
+            elif message["type"] == "websocket.http.response.start":
+                message = _repaired(message, h2=h2)
+            await send(message)
 
         return await self.app(scopes.judged_websocket_scope(scope, switch.subprotocols), receive, guarded)
 
@@ -158,10 +163,15 @@ class UpgradeMiddleware:
             reject = Reject.of("ws-body", f"more than {BODY_LIMIT} octets of content", status=413)
             return await self._reject_http(reject, facts, scope, receive, send)
         extension: UpgradeExtension = scope["extensions"][EXTENSION]
+
+        async def guarded(message: Message) -> None:
+            denied = message["type"] == "http.response.start" and message["status"] != 101
+            await send(_repaired(message, h2=False) if denied else message)
+
         return await websocket.serve(
             self.app,
             scopes.switch_scope(scope, switch.target),
-            send,
+            guarded,
             stream=extension["stream"],
             fields=switch.fields,
             subprotocols=switch.subprotocols,
@@ -201,10 +211,8 @@ class UpgradeMiddleware:
 
     def _guard_start(self, message: Message, *, h2: bool) -> Message:
         if breach := guard.response_breach(message, h2=h2):
-            for _ in guard.resolve([breach], strict=True):  # there is no lenient way to send a 101
-                pass
-        repaired = guard.repaired_response(message["status"], message.get("headers") or (), h2=h2)
-        return message if repaired is None else {**message, "headers": repaired}
+            raise HandshakeViolation(breach.rule, breach.what)  # there is no lenient way to send a 101
+        return _repaired(message, h2=h2)
 
     # What the operator reads
 
@@ -233,7 +241,10 @@ class UpgradeMiddleware:
         logger.info("rejected %s with %d: %s [%s]", _whose(facts), reject.status, describe(reject), reject.rule.id)
 
 
+def _repaired(message: Message, *, h2: bool) -> Message:
+    repaired = guard.repaired_response(message["status"], message.get("headers") or (), h2=h2)
+    return message if repaired is None else {**message, "headers": repaired}
+
+
 def _whose(facts: Facts) -> str:
-    peer = facts.peer
-    client = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else peer or "unknown"
-    return f"{facts.method} {quote(facts.target)} from {client}"
+    return f"{quote(facts.method)[1:-1]} {quote(facts.target)} from {whose(facts.peer)}"

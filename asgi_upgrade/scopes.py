@@ -148,3 +148,15 @@ def judged_websocket_scope(scope: Scope, subprotocols: Sequence[str]) -> Scope:
 def _drop_extension(copy: dict[str, Any]) -> None:
     if EXTENSION in (extensions := copy.get("extensions") or {}):
         copy["extensions"] = {name: value for name, value in extensions.items() if name != EXTENSION}
+
+
+def websocket_scope(scope: Scope, subprotocols: Sequence[str]) -> Scope:
+    """Return the websocket scope for an http scope (ASGI HTTP and WebSocket 2.5)."""
+    made = {name: value for name, value in scope.items() if name != "method"}
+    made["type"] = "websocket"
+    made["asgi"] = {**scope.get("asgi", {}), "spec_version": "2.5"}
+    # A proxy may have named any of the four.
+    made["scheme"] = "wss" if scope.get("scheme") in {"https", "wss"} else "ws"
+    made["subprotocols"] = list(subprotocols)
+    made["extensions"] = {**(scope.get("extensions") or {}), "websocket.http.response": {}}
+    return made

@@ -194,6 +194,14 @@ class UpgradedStream:
         Raises:
             RuntimeError: The 101 has not been sent; the response still needs this half.
         """
+        self.half_close()
+
+    def half_close(self) -> None:
+        """Do as ``send_eof``, from code that cannot wait.
+
+        Raises:
+            RuntimeError: The 101 has not been sent; the response still needs this half.
+        """
         if not self._open:
             raise RuntimeError("send_eof before the 101")
         if self._closing or self._lost or self._eof_sent:
@@ -337,12 +345,16 @@ class UpgradedStream:
 
 
 def is_loss(error: BaseException) -> bool:
-    """Tell whether an exception stands for ClientDisconnected, which frameworks wrap in their own or in a group."""
-    seen: BaseException | None = error
-    for _ in range(10):
-        if isinstance(seen, BaseExceptionGroup):
-            return all(is_loss(one) for one in seen.exceptions)
-        if seen is None or isinstance(seen, ClientDisconnected):
-            break
-        seen = seen.__cause__ or seen.__context__
-    return isinstance(seen, ClientDisconnected)
+    """Tell whether an exception only stands for ClientDisconnected, which frameworks wrap in their own or in a group.
+
+    One wrapper deep: what fails while a disconnect is being handled is a failure of its own.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_loss(one) for one in error.exceptions)
+    return any(_stands_for_loss(one) for one in (error, error.__cause__, error.__context__))
+
+
+def _stands_for_loss(error: BaseException | None) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(_stands_for_loss(one) for one in error.exceptions)
+    return isinstance(error, ClientDisconnected)

@@ -12,14 +12,14 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
-from typing import Any
 
-from asgi_upgrade.errors import ClientDisconnected, quote
+from asgi_upgrade.errors import ClientDisconnected, quote, whose
 from asgi_upgrade.frames import Close, Failure, Ping, Pong, new_engine
 from asgi_upgrade.frames_asgi import close_of, frame_of, message_of
 from asgi_upgrade.keepalive import Keepalive
 from asgi_upgrade.limits import Limits
 from asgi_upgrade.rejection import Answer, render
+from asgi_upgrade.scopes import websocket_scope
 from asgi_upgrade.stream import UpgradedStream, is_loss
 from asgi_upgrade.types import ASGIApp, Field, Message, Scope, Send
 from asgi_upgrade.verdict import Reject
@@ -74,18 +74,6 @@ async def serve(
         await bridge.returned()
     finally:
         bridge.release()
-
-
-def websocket_scope(scope: Scope, subprotocols: Sequence[str]) -> Scope:
-    """Return the websocket scope for an http scope (ASGI HTTP and WebSocket 2.5)."""
-    made = {name: value for name, value in scope.items() if name != "method"}
-    made["type"] = "websocket"
-    made["asgi"] = {**scope.get("asgi", {}), "spec_version": "2.5"}
-    # A proxy may have named any of the four.
-    made["scheme"] = "wss" if scope.get("scheme") in {"https", "wss"} else "ws"
-    made["subprotocols"] = list(subprotocols)
-    made["extensions"] = {**(scope.get("extensions") or {}), "websocket.http.response": {}}
-    return made
 
 
 class State(Enum):
@@ -161,7 +149,7 @@ class Bridge:
         if self._state is State.OPEN and kind == "websocket.send":
             self._stream.write(frame_of(self._engine, message))
             if not self._stream.can_send_now:
-                await self._stream.drain()
+                await self._wait_for_peer()
         elif self._state is State.OPEN and kind == "websocket.close":
             self.close(*close_of(message))
         elif self._state is State.HANDSHAKE:
@@ -172,6 +160,15 @@ class Bridge:
             raise ClientDisconnected
         else:
             raise RuntimeError(f"unexpected message {quote(kind)}; the connection is {self._state.name.lower()}")
+
+    async def _wait_for_peer(self) -> None:
+        """Wait until the peer reads; as long as that lasts, a full queue is not the application's fault."""
+        self._keepalive.resume()
+        try:
+            await self._stream.drain()
+        finally:
+            if self._paused:
+                self._keepalive.suspend()
 
     async def _answer(self, kind: str, message: Message) -> None:
         if self._disconnect is not None:
@@ -325,7 +322,9 @@ class Bridge:
         else:
             self._log(logging.INFO, f"closing with {event.code}: {quote(event.reason)}")
             self.close(event.code, event.reason)
-            self._finish()
+            # The peer may still be sending; closing over octets that nobody reads would reset the connection and lose
+            # the close frame. What comes from here on is dropped by the engine.
+            self._stream.half_close()
 
     def _peer_closed(self, code: int, reason: str) -> None:
         if self._state is State.OPEN:
@@ -391,6 +390,6 @@ class Bridge:
             self._stream.write(data)
 
     def _log(self, level: int, what: str) -> None:
-        client: Any = self._scope.get("client")
-        whose = f"{client[0]}:{client[1]}" if client else "unknown"
-        logger.log(level, "WebSocket %s from %s: %s", quote(self._scope["path"]), whose, what)
+        if logger.isEnabledFor(level):
+            client = whose(self._scope.get("client"))
+            logger.log(level, "WebSocket %s from %s: %s", quote(self._scope["path"]), client, what)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asgi_upgrade.errors import ClientDisconnected, ConfigurationError, HandshakeViolation, UpgradeError, quote
+from asgi_upgrade.errors import ClientDisconnected, ConfigurationError, HandshakeViolation, UpgradeError, quote, whose
 
 # Quoting what was received
 
@@ -110,3 +110,18 @@ def test_exception_survives_pickling(error: UpgradeError) -> None:
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - what was pickled the line before
     assert type(again) is type(error)
     assert str(again) == str(error)
+
+
+@pytest.mark.parametrize(
+    ("client", "name"),
+    [
+        pytest.param(("192.0.2.1", 5000), "192.0.2.1:5000", id="address"),
+        pytest.param(("2001:db8::1", 5000), "2001:db8::1:5000", id="ipv6"),
+        pytest.param("unix", "unix", id="unix"),
+        pytest.param(None, "unknown", id="unknown"),
+        pytest.param(("a\nrejected", 1), '"a\\x0arejected:1"', id="forged"),
+        pytest.param(("a",), "\"('a',)\"", id="odd"),
+    ],
+)
+def test_other_end_is_named_without_trusting_it(client: object, name: str) -> None:
+    assert whose(client) == name

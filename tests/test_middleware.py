@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Unpack
 
 import anyio
+import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
@@ -21,6 +22,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from asgi_upgrade import ConfigurationError, HandshakeViolation, UpgradeMiddleware, UpgradePolicy
 from asgi_upgrade.policy import PolicyFields
+from asgi_upgrade.testing import UpgradeTransport
 from asgi_upgrade.types import ASGIApp, Message, Receive, Scope, Send
 
 HANDSHAKE = [
@@ -459,3 +461,42 @@ def test_101_from_an_application_that_cannot_switch_raises() -> None:
     inner = Recorder(start={"type": "http.response.start", "status": 101})
     with pytest.raises(HandshakeViolation, match="asgi-no-101"):
         run(UpgradeMiddleware(inner, mode="lenient"), http_scope([(b"upgrade", b"x"), (b"connection", b"upgrade")]))
+
+
+UPGRADE_FIELDS = [(b"upgrade", b"websocket"), (b"connection", b"Upgrade")]
+
+
+@pytest.mark.parametrize(("version", "fields"), [("1.1", UPGRADE_FIELDS), ("2", [])])
+def test_426_that_denies_a_native_scope_is_repaired(version: str, fields: list[tuple[bytes, bytes]]) -> None:
+    async def deny(_: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.http.response.start", "status": 426, "headers": []})
+        await send({"type": "websocket.http.response.body", "body": b""})
+
+    scope = websocket_scope([(b"host", b"shop.example")], extensions=DENIAL, http_version=version)
+    assert run(UpgradeMiddleware(deny), scope)[0].get("headers") == fields
+
+
+def test_426_that_denies_a_bridged_scope_is_repaired() -> None:
+    async def deny(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "websocket"
+        await receive()
+        await send({"type": "websocket.http.response.start", "status": 426, "headers": []})
+        await send({"type": "websocket.http.response.body", "body": b""})
+
+    async def request() -> httpx.Response:
+        headers = [(name.decode(), value.decode()) for name, value in HANDSHAKE]
+        async with httpx.AsyncClient(transport=UpgradeTransport(UpgradeMiddleware(deny))) as client:
+            return await client.get("http://shop.example/ws", headers=headers)
+
+    response = asyncio.run(request())
+    assert response.status_code == 426
+    assert response.headers["upgrade"] == "websocket"
+    assert {"Upgrade", "close"} <= set(response.headers.get_list("connection", split_commas=True))
+
+
+def test_handshake_whose_client_leaves_while_the_content_is_read_is_dropped() -> None:
+    inner = Recorder()
+    scope = http_scope(HANDSHAKE, extensions={"http.upgrade": {"stream": object()}})
+    assert run(UpgradeMiddleware(inner), scope, [{"type": "http.disconnect"}]) == []
+    assert inner.scopes == []

@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 
 from asgi_upgrade import opening
 from asgi_upgrade.headers import ExtensionOffer
-from asgi_upgrade.policy import UpgradePolicy
-from asgi_upgrade.verdict import Facts, Reject
-from asgi_upgrade.view import View
+from asgi_upgrade.verdict import Facts
 from tests.facts import (
     ACCEPT,
     ADVERTISED,

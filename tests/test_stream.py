@@ -458,7 +458,8 @@ def _chain(*errors: Exception) -> Exception:
     ("error", "expected"),
     [
         pytest.param(ClientDisconnected(), True, id="itself"),
-        pytest.param(_chain(ValueError(), KeyError(), ClientDisconnected()), True, id="wrapped twice"),
+        pytest.param(_chain(ValueError(), ClientDisconnected()), True, id="wrapped"),
+        pytest.param(_chain(ValueError(), KeyError(), ClientDisconnected()), False, id="failure while handling it"),
         pytest.param(OSError(), False, id="another"),
         pytest.param(ExceptionGroup("g", [ClientDisconnected(), ClientDisconnected()]), True, id="group"),
         pytest.param(ExceptionGroup("g", [ClientDisconnected(), OSError()]), False, id="group with another"),

@@ -16,8 +16,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from asgi_upgrade.errors import ClientDisconnected, HandshakeViolation
 from asgi_upgrade.limits import Limits
+from asgi_upgrade.scopes import websocket_scope
 from asgi_upgrade.types import ASGIApp, Field, Message, Receive, Scope, Send
-from asgi_upgrade.websocket import Bridge, serve, websocket_scope
+from asgi_upgrade.websocket import Bridge, serve
 from tests.peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Sent, Transport, close_frame, frame, passes, run
 
 FIELDS: list[Field] = [
@@ -813,12 +814,76 @@ def test_broken_protocol_is_told_to_both_sides(octets: bytes, code: int, caplog:
         ((opcode, (sent, reason)),) = server.transport.sent()
         assert (opcode, sent) == (CLOSE, code)
         assert reason
+        assert server.transport.calls == ["write_eof"]
+        server.feed(b"what is still on its way", b"\x00" * 100_000)
+        server.stream.feed_eof()
         await server.end()
         assert seen[0]["code"] == code
-        assert server.transport.calls == ["close"]
+        assert server.transport.calls == ["write_eof", "close"]
 
     run(scenario())
     assert f"closing with {code}: " in caplog.text
+
+
+def test_broken_protocol_over_tls_closes_both_ways() -> None:
+    async def scenario() -> None:
+        server = Server(recording([]))
+        server.transport.half_close = False
+        await server.open()
+        server.feed(frame(3))
+        await server.end()
+        assert [opcode for opcode, _ in server.transport.sent()] == [CLOSE]
+        assert server.transport.calls == ["close"]
+
+    run(scenario())
+
+
+def test_broken_protocol_of_a_peer_that_goes_on_sending_ends_in_time() -> None:
+    async def scenario() -> None:
+        server = Server(recording([]), limits=Limits(close_timeout=0.01))
+        await server.open()
+        server.feed(frame(3))
+        await server.end()
+        assert server.transport.calls == ["write_eof", "close"]
+
+    run(scenario())
+
+
+def test_peer_that_reads_again_while_the_queue_is_full_is_not_given_up() -> None:
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        await receive()
+        await send({"type": "websocket.send", "text": "read late"})
+        assert [(await receive())["text"] for _ in range(4)] == ["a"] * 4
+
+    async def scenario() -> None:
+        server = Server(app, limits=Limits(max_queue=2))
+        await server.open()
+        server.transport.congested = True
+        server.feed(frame(1, b"a") * 5)
+        await passes()
+        server.transport.drained()
+        await server.end_closed()
+
+    run(scenario())
+
+
+def test_peer_that_fills_the_queue_and_never_reads_is_given_up() -> None:
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        await receive()
+        with pytest.raises(ClientDisconnected):
+            await send({"type": "websocket.send", "text": "nobody reads this"})
+
+    async def scenario() -> None:
+        limits = Limits(max_queue=2, ping_interval=0.01, ping_timeout=0.01, close_timeout=0.01)
+        server = Server(app, limits=limits)
+        await server.open()
+        server.transport.congested = True
+        server.feed(frame(1, b"a") * 5)
+        await asyncio.wait_for(server.task, 5)
+
+    run(scenario())
 
 
 def test_broken_protocol_in_the_closing_handshake_ends_it() -> None:
@@ -826,6 +891,7 @@ def test_broken_protocol_in_the_closing_handshake_ends_it() -> None:
         server = Server(sending({"type": "websocket.accept"}))
         assert await server.frames() == [Sent(CLOSE, (1000, ""))]
         server.feed(frame(3))
+        server.stream.feed_eof()
         await server.end()
         assert server.transport.sent() == []
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.server
-import re
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-PROJECT = Path(__file__).parent.parent.parent
-README = (PROJECT / "README.md").read_text()
+from tests.integration.documented import documented
+
 WAIT = 20.0
 
 CHROMIUM = shutil.which("chromium")
@@ -37,38 +32,6 @@ ARGUMENTS = [
     "--disable-sync",
     "--disable-dev-shm-usage",
 ]
-
-
-@contextlib.contextmanager
-def chat() -> Iterator[tuple[str, list[str]]]:
-    """Serve the chat by the README's command, on a port of the system's choice; yield its address and its log."""
-    match = re.search(r"\.venv/bin/(uvicorn examples\.chat:app .*)", README)
-    assert match is not None
-    command = [sys.executable, "-m", *match.group(1).split(), "--port", "0"]
-    log: list[str] = []
-    started = threading.Event()
-    with subprocess.Popen(
-        command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as process:
-        stderr = process.stderr
-        assert stderr is not None
-
-        def read() -> None:
-            for line in stderr:
-                log.append(line)
-                if "Uvicorn running on" in line:
-                    started.set()
-
-        reader = threading.Thread(target=read)
-        reader.start()
-        try:
-            assert started.wait(WAIT), log
-            address = re.search(r"http://127\.0\.0\.1:\d+", "".join(log))
-            assert address is not None
-            yield address.group(), log
-        finally:
-            process.terminate()
-            reader.join(WAIT)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +63,7 @@ def say(browser: Any, text: str) -> None:
 
 
 def test_two_tabs_exchange_messages(browser: Any) -> None:
-    with chat() as (address, _):
+    with documented("chat") as (address, _):
         browser.get(address)
         first = browser.current_window_handle
         wait_for(browser, STATE)
@@ -139,7 +102,7 @@ def test_page_of_another_origin_is_rejected_with_403(browser: Any) -> None:
     thread = threading.Thread(target=foreign.serve_forever)
     thread.start()
     try:
-        with chat() as (address, log):
+        with documented("chat") as (address, log):
             browser.get(f"http://127.0.0.1:{foreign.server_port}/")
             browser.get_log("browser")
             browser.execute_script(

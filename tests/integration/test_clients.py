@@ -7,11 +7,12 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 
 import httpx
 import pytest
 import websockets
-from httpx_ws import aconnect_ws
+from httpx_ws import AsyncWebSocketSession, aconnect_ws
 from websockets.sync.client import connect
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Event, Request, TextMessage
@@ -51,13 +52,15 @@ def test_websockets_foreign_origin_is_refused(server: Serving) -> None:
 
 def test_httpx_ws(server: Serving) -> None:
     async def talk() -> str:
-        async with (
-            httpx.AsyncClient() as client,
-            aconnect_ws(f"http://127.0.0.1:{server.port}/ws", client, subprotocols=["chat"]) as websocket,
-        ):
-            assert websocket.subprotocol == "chat"
-            await websocket.send_text("hello")
-            return str(await websocket.receive_text(timeout=TIMEOUT))
+        url = f"http://127.0.0.1:{server.port}/ws"
+        async with httpx.AsyncClient() as client:
+            opening: AbstractAsyncContextManager[AsyncWebSocketSession] = aconnect_ws(
+                url, client, subprotocols=["chat"]
+            )
+            async with opening as websocket:
+                assert websocket.subprotocol == "chat"
+                await websocket.send_text("hello")
+                return str(await websocket.receive_text(timeout=TIMEOUT))
 
     assert asyncio.run(talk()) == "hello"
 

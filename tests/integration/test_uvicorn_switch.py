@@ -152,7 +152,7 @@ def test_wrong_101_raises_and_the_client_gets_500(app: App, client: RawClient, c
     "head",
     [
         pytest.param(b"GET /bad/plain HTTP/1.0\r\n" + UPGRADE, id="http10"),
-        pytest.param(b"GET /bad/plain HTTP/1.1\r\nHost: a\r\nUpgrade: echo\r\n", id="no-connection-option"),
+        pytest.param(b"POST /bad/plain HTTP/1.1\r\nHost: a\r\nUpgrade: echo\r\n", id="no-connection-option"),
     ],
 )
 def test_101_without_the_extension_raises(app: App, client: RawClient, head: bytes) -> None:
