@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Unpack
 
 import anyio
@@ -477,6 +477,22 @@ def test_426_that_denies_a_native_scope_is_repaired(version: str, fields: list[t
     assert run(UpgradeMiddleware(deny), scope)[0].get("headers") == fields
 
 
+def fetch(app: ASGIApp, *extra: tuple[bytes, bytes], content: bytes = b"") -> httpx.Response:
+    """Send a handshake through a server that can switch, and return its response; content goes in chunks."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield content
+
+    async def request() -> httpx.Response:
+        headers = [(name.decode(), value.decode()) for name, value in (*HANDSHAKE, *extra)]
+        async with httpx.AsyncClient(transport=UpgradeTransport(app)) as client:
+            return await client.request(
+                "GET", "http://shop.example/ws", headers=headers, content=chunks() if content else None
+            )
+
+    return asyncio.run(request())
+
+
 def test_426_that_denies_a_bridged_scope_is_repaired() -> None:
     async def deny(scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "websocket"
@@ -484,15 +500,21 @@ def test_426_that_denies_a_bridged_scope_is_repaired() -> None:
         await send({"type": "websocket.http.response.start", "status": 426, "headers": []})
         await send({"type": "websocket.http.response.body", "body": b""})
 
-    async def request() -> httpx.Response:
-        headers = [(name.decode(), value.decode()) for name, value in HANDSHAKE]
-        async with httpx.AsyncClient(transport=UpgradeTransport(UpgradeMiddleware(deny))) as client:
-            return await client.get("http://shop.example/ws", headers=headers)
-
-    response = asyncio.run(request())
+    response = fetch(UpgradeMiddleware(deny))
     assert response.status_code == 426
     assert response.headers["upgrade"] == "websocket"
     assert {"Upgrade", "close"} <= set(response.headers.get_list("connection", split_commas=True))
+
+
+def test_callback_can_refuse_a_handshake_that_would_switch() -> None:
+    assert fetch(UpgradeMiddleware(Recorder(), check_origin=lambda *_: False), FOREIGN).status_code == 403
+
+
+def test_lenient_mode_reads_no_more_than_64_kib_off_a_handshake() -> None:
+    app = UpgradeMiddleware(Recorder(), mode="lenient")
+    assert fetch(app, content=b"x" * 65536).status_code == 101
+    response = fetch(app, content=b"x" * 65537)
+    assert (response.status_code, response.json()["rule"]) == (413, "ws-body")
 
 
 def test_handshake_whose_client_leaves_while_the_content_is_read_is_dropped() -> None:
