@@ -7,7 +7,7 @@ A part of the judge, and as pure. It knows policies and origins, not the rest of
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from asgi_upgrade import forwarded, headers, origin
 from asgi_upgrade.errors import quote
@@ -16,8 +16,7 @@ from asgi_upgrade.verdict import Note, Reject, Verdict
 from asgi_upgrade.view import View, first
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
+class Admission(NamedTuple):
     """The caller is let in.
 
     Args:

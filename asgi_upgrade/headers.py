@@ -11,11 +11,18 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Generic, NamedTuple, TypeVar
 
 from asgi_upgrade.types import ConnectionOption, Field, Fields, Subprotocol
 
 T = TypeVar("T")
+
+REMEMBERED = 32
+"""How many values of a field are remembered with their meaning: browsers send the same few all day.
+
+Few enough that the longest heads, all different, cost some megabytes once.
+"""
 
 OWS = b" \t"
 """Optional white space is SP and HTAB, nothing else (RFC 9110 section 5.6.3)."""
@@ -113,7 +120,8 @@ def is_token(value: bytes) -> bool:
     return _TOKEN.fullmatch(value) is not None
 
 
-def _read_list(lines: Iterable[bytes], read: Callable[[bytes], T | None]) -> FieldList[T]:
+@lru_cache(maxsize=REMEMBERED)
+def _read_list(lines: tuple[bytes, ...], read: Callable[[bytes], T | None]) -> FieldList[T]:
     members: list[T] = []
     malformed: list[bytes] = []
     empty = 0
@@ -145,7 +153,15 @@ def parse_upgrade(lines: Iterable[bytes]) -> FieldList[Offer]:
     Returns:
         The offers; names in lower case, versions as sent (RFC 9110 section 7.8).
     """
-    return _read_list(lines, _read_offer)
+    return _read_list(tuple(lines), _read_offer)
+
+
+def _read_option(element: bytes) -> ConnectionOption | None:
+    return ConnectionOption(element.lower()) if is_token(element) else None
+
+
+def _read_subprotocol(element: bytes) -> Subprotocol | None:
+    return Subprotocol(element.decode("ascii")) if is_token(element) else None
 
 
 def parse_connection(lines: Iterable[bytes]) -> FieldList[ConnectionOption]:
@@ -157,7 +173,7 @@ def parse_connection(lines: Iterable[bytes]) -> FieldList[ConnectionOption]:
     Returns:
         The options, in order.
     """
-    return _read_list(lines, lambda element: ConnectionOption(element.lower()) if is_token(element) else None)
+    return _read_list(tuple(lines), _read_option)
 
 
 def parse_subprotocols(lines: Iterable[bytes]) -> FieldList[Subprotocol]:
@@ -169,7 +185,7 @@ def parse_subprotocols(lines: Iterable[bytes]) -> FieldList[Subprotocol]:
     Returns:
         The names (RFC 6455 section 4.1 item 10).
     """
-    return _read_list(lines, lambda element: Subprotocol(element.decode("ascii")) if is_token(element) else None)
+    return _read_list(tuple(lines), _read_subprotocol)
 
 
 def parse_version(value: bytes) -> int | None:
@@ -213,6 +229,7 @@ def parse_length(value: bytes) -> int | None:
     return int(number)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def parse_host(value: bytes) -> Host | None:
     """Parse a Host value or the authority of a target.
 
@@ -275,6 +292,11 @@ def parse_extensions(lines: Sequence[bytes]) -> FieldList[ExtensionOffer] | Malf
     Returns:
         The offers, or the first breach.
     """
+    return _read_extensions(tuple(lines))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _read_extensions(lines: tuple[bytes, ...]) -> FieldList[ExtensionOffer] | Malformed:
     offers: list[ExtensionOffer] = []
     empty = 0
     for line in lines:

@@ -50,32 +50,39 @@ class UpgradeMiddleware:
             raise TypeError(f"give either policy or its fields, not both (got policy and {', '.join(fields)})")
         self.app = app
         self.policy = policy if policy is not None else UpgradePolicy.of(fields)
-        self._quiet = not (self.policy.websocket_only or self.policy.guard_responses)
-        self._first = True
+        self._judges_plain = bool(self.policy.websocket_only or self.policy.guard_responses)
+        self._quiet = False
+        """Whether a request without Upgrade needs nothing but to be passed on: from the second request on, often."""
+        self._introduced = False
         self._announced = False
         self._told: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope; scopes that are neither ``http`` nor ``websocket`` pass untouched."""
-        kind = scope["type"]
-        if kind == "http":
-            if self._first:
-                self._introduce(scope)
+        if scope["type"] == "http":
             for name, _ in scope["headers"]:
                 if len(name) == 7 and name.lower() == b"upgrade":
                     return await self._serve_http(scope, receive, send)
             if self._quiet:
                 return await self.app(scope, receive, send)
-            return await self._serve_http(scope, receive, send)
-        if kind == "websocket":
+            return await self._serve_plain(scope, receive, send)
+        if scope["type"] == "websocket":
             return await self._serve_websocket(scope, receive, send)
         return await self.app(scope, receive, send)
 
     # The two kinds of scope
 
+    async def _serve_plain(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._introduce(scope)
+        if self._judges_plain:
+            await self._serve_http(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scopes.is_judged(scope):
             return await self.app(scope, receive, send)
+        self._introduce(scope)
         extension = extension_of(scope)
         if extension is not None:
             extension["judged"] = True
@@ -94,8 +101,7 @@ class UpgradeMiddleware:
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scopes.is_judged(scope):
             return await self.app(scope, receive, send)
-        if self._first:
-            self._introduce(scope)
+        self._introduce(scope)
         self._announce("none")
         facts = scopes.websocket_facts(scope)
         verdict = evaluate(facts, self.policy)
@@ -217,7 +223,11 @@ class UpgradeMiddleware:
     # What the operator reads
 
     def _introduce(self, scope: Scope) -> None:
-        self._first = False
+        """Say on the first request who stands outside."""
+        if self._introduced:
+            return
+        self._introduced = True
+        self._quiet = not self._judges_plain
         if outside := names_outside(scope, self):
             logger.warning(
                 "middleware outside UpgradeMiddleware sees handshakes before they are judged: %s; add it last",

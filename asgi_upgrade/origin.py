@@ -13,10 +13,11 @@ import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple, TypeAlias
 
 from asgi_upgrade.errors import ConfigurationError, quote
-from asgi_upgrade.headers import Host, parse_host
+from asgi_upgrade.headers import REMEMBERED, Host, parse_host
 from asgi_upgrade.options import string_entries
 
 Site: TypeAlias = Literal["cross-site", "same-origin"]
@@ -53,6 +54,7 @@ FILE = Origin("file", "", None)
 """What some web views send for local files, the only origin without a host: ``file://``."""
 
 
+@lru_cache(maxsize=REMEMBERED)
 def parse_origin(value: bytes) -> Origin | None:
     """Parse an Origin value.
 
