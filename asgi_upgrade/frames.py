@@ -64,6 +64,18 @@ class Engine(Protocol):
         """Return a close frame, the reason cut to what fits; 1005 stands for no code (RFC 6455 section 7.4.1)."""
 
 
+def engine_name(name: str) -> str:
+    """Return the engine that an option means.
+
+    Args:
+        name: ``"auto"`` or the name of an engine.
+
+    Returns:
+        The name of an engine.
+    """
+    return "wsproto" if name == "auto" else name
+
+
 def new_engine(name: str, max_size: int) -> Engine:
     """Make the engine for a connection.
 
@@ -74,7 +86,7 @@ def new_engine(name: str, max_size: int) -> Engine:
     Returns:
         The engine.
     """
-    del name  # there is one, so "auto" is that one
+    del name  # there is but one
     from asgi_upgrade.frames_wsproto import WsprotoEngine  # noqa: PLC0415 - importing asgi_upgrade needs no third party
 
     return WsprotoEngine(max_size)

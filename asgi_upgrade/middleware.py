@@ -14,6 +14,7 @@ from typing import Unpack
 from asgi_upgrade import guard, scopes, websocket
 from asgi_upgrade.content import is_announced, is_expecting, read_off
 from asgi_upgrade.errors import HandshakeViolation, quote, whose
+from asgi_upgrade.frames import engine_name
 from asgi_upgrade.handshake import evaluate
 from asgi_upgrade.opening import BODY_LIMIT
 from asgi_upgrade.outside import names_outside
@@ -237,7 +238,7 @@ class UpgradeMiddleware:
     def _announce(self, adapter: str) -> None:
         if not self._announced:
             self._announced = True
-            mode, engine = self.policy.mode, self.policy.websocket.engine
+            mode, engine = self.policy.mode, engine_name(self.policy.websocket.engine)
             logger.info("upgrades are judged by a %s policy; adapter %s, engine %s", mode, adapter, engine)
 
     def _note(self, notes: tuple[Note, ...], facts: Facts) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wsproto.frame_protocol import FrameProtocol
 
-from asgi_upgrade.frames import Close, Engine, Event, Failure, Ping, Pong, new_engine
+from asgi_upgrade.frames import Close, Engine, Event, Failure, Ping, Pong, engine_name, new_engine
 from asgi_upgrade.frames_asgi import close_of, frame_of, message_of
 from asgi_upgrade.frames_wsproto import WsprotoEngine
 from tests.peer import BINARY, CLOSE, CONTINUATION, MASK, PING, PONG, TEXT, close_frame, frame
@@ -336,3 +336,8 @@ def test_close_message(message: dict[str, Any], expected: Close) -> None:
 def test_close_code_that_no_peer_accepts_is_rejected(code: object) -> None:
     with pytest.raises(RuntimeError, match="1000 to 1015 or 3000 to 4999"):
         close_of({"type": "websocket.close", "code": code})
+
+
+@pytest.mark.parametrize("name", ["auto", "wsproto"])
+def test_option_means_the_one_engine_there_is(name: str) -> None:
+    assert engine_name(name) == "wsproto"

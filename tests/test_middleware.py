@@ -386,7 +386,7 @@ def test_policy_is_announced_once(caplog: pytest.LogCaptureFixture) -> None:
     extensions = {"http.upgrade": {"adapter": "a server"}}
     for _ in range(2):
         run(app, http_scope([(b"upgrade", b"x"), (b"connection", b"upgrade")], extensions=extensions))
-    assert caplog.messages == ["upgrades are judged by a strict policy; adapter a server, engine auto"]
+    assert caplog.messages == ["upgrades are judged by a strict policy; adapter a server, engine wsproto"]
 
 
 async def endpoint(request: Request) -> Response:
