@@ -66,6 +66,8 @@ POLICY_KEYS: Mapping[str, Kind] = {
     "websocket-only": STRINGS,
     "max-head-size": INTEGER,
     "guard-responses": BOOLEAN,
+    "max-connections": INTEGER,
+    "max-connections-per-client": INTEGER,
     "websocket": TABLE,
 }
 """The fields of UpgradePolicy, as a file spells them."""

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Unpack
 
 from asgi_upgrade import guard, scopes, websocket
+from asgi_upgrade.capacity import Capacity
 from asgi_upgrade.content import is_announced, is_expecting, read_off
 from asgi_upgrade.errors import HandshakeViolation, quote, whose
 from asgi_upgrade.frames import engine_name
@@ -51,6 +52,7 @@ class UpgradeMiddleware:
             raise TypeError(f"give either policy or its fields, not both (got policy and {', '.join(fields)})")
         self.app = app
         self.policy = policy if policy is not None else UpgradePolicy.of(fields)
+        self._capacity = Capacity(self.policy.max_connections, self.policy.max_connections_per_client)
         self._judges_plain = bool(self.policy.websocket_only or self.policy.guard_responses)
         self._quiet = False
         """Whether a request without Upgrade needs nothing but to be passed on: from the second request on, often."""
@@ -110,6 +112,8 @@ class UpgradeMiddleware:
             verdict = rejection
         if isinstance(verdict, Reject):
             return await self._deny(verdict, facts, scope, receive, send)
+        if full := self._full(facts, scope):
+            return await self._deny(full, facts, scope, receive, send)
         # A native scope is never ignored: it can only be accepted or denied.
         switch = verdict if isinstance(verdict, Switch) else Switch(protocol="websocket")
         self._note(switch.notes, facts)
@@ -124,7 +128,8 @@ class UpgradeMiddleware:
                 message = _repaired(message, h2=h2)
             await send(message)
 
-        return await self.app(scopes.judged_websocket_scope(scope, switch.subprotocols), receive, guarded)
+        with self._capacity.taken(self._client(facts, scope)):
+            await self.app(scopes.judged_websocket_scope(scope, switch.subprotocols), receive, guarded)
 
     # The three verdicts
 
@@ -169,23 +174,27 @@ class UpgradeMiddleware:
         if content.size > BODY_LIMIT:
             reject = Reject.of("ws-body", f"more than {BODY_LIMIT} octets of content", status=413)
             return await self._reject_http(reject, facts, scope, receive, send)
+        # Nothing waits between here and the place that is taken.
+        if full := self._full(facts, scope):
+            return await self._reject_http(full, facts, scope, receive, send)
         extension: UpgradeExtension = scope["extensions"][EXTENSION]
 
         async def guarded(message: Message) -> None:
             denied = message["type"] == "http.response.start" and message["status"] != 101
             await send(_repaired(message, h2=False) if denied else message)
 
-        return await websocket.serve(
-            self.app,
-            scopes.switch_scope(scope, switch.target),
-            guarded,
-            stream=extension["stream"],
-            fields=switch.fields,
-            subprotocols=switch.subprotocols,
-            limits=self.policy.websocket.limits(extension.get("settings", {})),
-            guard=self._accept_guard(switch),
-            close_denied=self.policy.strict,
-        )
+        with self._capacity.taken(self._client(facts, scope)):
+            await websocket.serve(
+                self.app,
+                scopes.switch_scope(scope, switch.target),
+                guarded,
+                stream=extension["stream"],
+                fields=switch.fields,
+                subprotocols=switch.subprotocols,
+                limits=self.policy.websocket.limits(extension.get("settings", {})),
+                guard=self._accept_guard(switch),
+                close_denied=self.policy.strict,
+            )
 
     def _ask(self, switch: Switch, scope: Scope) -> Reject | None:
         """Let ``check_origin`` decide where nothing else has; a callback that fails admits nobody."""
@@ -202,6 +211,17 @@ class UpgradeMiddleware:
                 return None if admitted else switch.pending
             logger.error("check_origin callback %s returned %s; return True or False", name, quote(admitted))
         return Reject.of("ws-5xx-app", "the origin could not be checked")
+
+    def _full(self, facts: Facts, scope: Scope) -> Reject | None:
+        rule_id = self._capacity.against(self._client(facts, scope))
+        if rule_id is None:
+            return None
+        return Reject.of(rule_id, "there are as many as there may be", close=self.policy.strict)
+
+    def _client(self, facts: Facts, scope: Scope) -> str:
+        """Name the client to count by: the socket's peer, or whom a trusted proxy speaks for."""
+        client = scope.get("client") if self.policy.proxies.trusts(facts.peer) else facts.peer
+        return str(client[0] if isinstance(client, tuple | list) else client)
 
     # What the application sends
 

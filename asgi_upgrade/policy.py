@@ -122,6 +122,8 @@ class PolicyFields(TypedDict, total=False):
     websocket_only: Sequence[str]
     max_head_size: int
     guard_responses: bool
+    max_connections: int | None
+    max_connections_per_client: int | None
     websocket: WebSocketOptions
 
 
@@ -149,6 +151,8 @@ class UpgradePolicy:
         websocket_only: Paths, in Starlette's path syntax, where a plain GET gets 426.
         max_head_size: The largest head of a request with Upgrade, 65,536 octets by default.
         guard_responses: Whether responses to requests without Upgrade are guarded too; False by default.
+        max_connections: The most upgraded connections at a time, of one middleware; None (default) for no limit.
+        max_connections_per_client: The most of one client address; None (default) for no limit.
         websocket: The bounds of upgraded connections.
 
     Raises:
@@ -169,6 +173,8 @@ class UpgradePolicy:
     websocket_only: Sequence[str] = ()
     max_head_size: int = 65536
     guard_responses: bool = False
+    max_connections: int | None = None
+    max_connections_per_client: int | None = None
     websocket: WebSocketOptions = field(default_factory=WebSocketOptions)
 
     origins: origin.OriginRules = field(init=False, repr=False, compare=False)
@@ -185,6 +191,9 @@ class UpgradePolicy:
         for name in ("allow_missing_origin", "require_subprotocol", "guard_responses"):
             check_flag(name, getattr(self, name))
         check_number("max_head_size", self.max_head_size, int)
+        for name in ("max_connections", "max_connections_per_client"):
+            if (most := getattr(self, name)) is not None:
+                check_number(name, most, int)
         if not isinstance(self.websocket, WebSocketOptions):
             raise ConfigurationError("websocket", self.websocket, "write WebSocketOptions(...)")
         self._compile()

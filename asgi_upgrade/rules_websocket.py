@@ -180,6 +180,18 @@ WEBSOCKET = (
         "List the origin in allow_origins if it may connect.",
     ),
     rule(
+        "max-connections", 503, "policy", ON_REQUEST, "RFC 9110 section 15.6.4",
+        "More live upgraded connections than max_connections",
+        "Each of them holds a socket and memory for as long as the client likes.",
+        "Try again later, or raise max_connections.",
+    ),
+    rule(
+        "max-connections-per-client", 429, "policy", ON_REQUEST, "RFC 6585 section 4",
+        "More live upgraded connections of one client than max_connections_per_client",
+        "One client could take all there are.",
+        "Close a connection first, or raise max_connections_per_client.",
+    ),
+    rule(
         "expect-100-then-101", "accept", "must", WIRE_ONLY, "RFC 9110 section 7.8",
         "100 before 101",
         "A client that expects 100 waits for it before it sends on.",

@@ -28,7 +28,7 @@ FLOORS: tuple[Set[str], ...] = (
     {"admission"},
     {"opening"},
     {"handshake"},
-    {"rejection", "scopes", "content", "outside", "request"},
+    {"rejection", "scopes", "content", "outside", "capacity", "request"},
     {"websocket"},
     {"middleware"},
     {"__init__"},

@@ -522,3 +522,71 @@ def test_handshake_whose_client_leaves_while_the_content_is_read_is_dropped() ->
     scope = http_scope(HANDSHAKE, extensions={"http.upgrade": {"stream": object()}})
     assert run(UpgradeMiddleware(inner), scope, [{"type": "http.disconnect"}]) == []
     assert inner.scopes == []
+
+
+# Capacity
+
+
+class Waiting:
+    """An application that accepts and stays until it is let go."""
+
+    def __init__(self) -> None:
+        self.leave = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await self.leave.wait()
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [({"max_connections": 1}, 503), ({"max_connections_per_client": 1}, 429)],
+)
+def test_connection_above_a_limit_is_rejected_until_one_leaves(options: Any, status: int) -> None:
+    async def scenario() -> list[httpx.Response]:
+        waiting = Waiting()
+        headers = [(name.decode(), value.decode()) for name, value in HANDSHAKE]
+        app = UpgradeMiddleware(waiting, **options)
+        async with httpx.AsyncClient(transport=UpgradeTransport(app), headers=headers) as client:
+            first = await client.get("http://shop.example/ws")
+            second = await client.get("http://shop.example/ws")
+            waiting.leave.set()
+            await first.extensions["network_stream"].aclose()
+            await asyncio.sleep(0)
+            return [first, second, await client.get("http://shop.example/ws")]
+
+    first, second, third = asyncio.run(scenario())
+    assert [response.status_code for response in (first, second, third)] == [101, status, 101]
+    assert second.headers["retry-after"] == "5"
+
+
+def test_native_connections_count_by_the_address_of_the_client() -> None:
+    async def scenario() -> list[str]:
+        waiting = Waiting()
+        app = UpgradeMiddleware(waiting, max_connections_per_client=1)
+        answers: list[str] = []
+
+        async def receive() -> Message:
+            return {"type": "websocket.connect"}
+
+        async def send(message: Message) -> None:
+            answers.append(message["type"])
+
+        clients = [("192.0.2.1", 1), ("192.0.2.1", 2), ("192.0.2.9", 1)]
+        scopes = [websocket_scope(HANDSHAKE, client=client) for client in clients]
+        tasks = [asyncio.create_task(app(scope, receive, send)) for scope in scopes]
+        while len(answers) < 3:
+            await asyncio.sleep(0)
+        waiting.leave.set()
+        await asyncio.gather(*tasks)
+        return answers
+
+    assert sorted(asyncio.run(scenario())) == ["websocket.accept", "websocket.accept", "websocket.close"]
+
+
+def test_client_behind_a_trusted_proxy_is_whom_the_server_names() -> None:
+    waiting = Waiting()
+    waiting.leave.set()
+    app = UpgradeMiddleware(waiting, max_connections_per_client=1, trusted_proxies=["192.0.2.1"])
+    assert run(app, websocket_scope(HANDSHAKE))[0]["type"] == "websocket.accept"
