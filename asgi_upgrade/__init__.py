@@ -7,6 +7,7 @@ protocols itself. ``asgi_upgrade.uvicorn`` has that server side; ``asgi_upgrade.
 This package is not a WebSocket library for clients and not a server.
 """
 
+from asgi_upgrade.deflate import Deflate
 from asgi_upgrade.errors import ClientDisconnected, ConfigurationError, HandshakeViolation, UpgradeError
 from asgi_upgrade.handshake import evaluate
 from asgi_upgrade.middleware import UpgradeMiddleware
@@ -21,6 +22,7 @@ __all__ = [
     "RULES",
     "ClientDisconnected",
     "ConfigurationError",
+    "Deflate",
     "Facts",
     "HandshakeViolation",
     "Ignore",

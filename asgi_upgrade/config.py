@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from asgi_upgrade.deflate import Deflate
 from asgi_upgrade.errors import ConfigurationError, quote
 from asgi_upgrade.options import suggest
 from asgi_upgrade.policy import UpgradePolicy, WebSocketOptions
@@ -48,6 +49,7 @@ STRINGS = Kind(
 INTEGER = Kind("an integer", "65536", lambda value: isinstance(value, int) and not isinstance(value, bool))
 NUMBER = Kind("a number", "20.0", _is_number)
 NUMBER_OR_FALSE = Kind("a number, or false for never", "20.0", lambda value: value is False or _is_number(value))
+TABLE_OR_BOOLEAN = Kind("true, false or a table", "true", lambda value: isinstance(value, bool | dict))
 TABLE = Kind("a table", "{ }", lambda value: isinstance(value, dict))
 ANY = Kind("a value", '"..."', lambda _: True)
 
@@ -80,8 +82,18 @@ WEBSOCKET_KEYS: Mapping[str, Kind] = {
     "ping-interval": NUMBER_OR_FALSE,  # TOML has no None
     "ping-timeout": NUMBER_OR_FALSE,
     "engine": STRING,
+    "compression": TABLE_OR_BOOLEAN,
 }
 """The fields of WebSocketOptions, as a file spells them."""
+
+COMPRESSION_KEYS: Mapping[str, Kind] = {
+    "server-max-window-bits": INTEGER,
+    "client-max-window-bits": INTEGER,
+    "server-no-context-takeover": BOOLEAN,
+    "client-no-context-takeover": BOOLEAN,
+    "threshold": INTEGER,
+}
+"""The fields of Deflate, as a file spells them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +214,8 @@ def load_policy(path: str | Path) -> UpgradePolicy:
     """Read the policy in ``[tool.asgi-upgrade.policy]``.
 
     The keys are the fields of UpgradePolicy in kebab case, and those of WebSocketOptions in its table ``websocket``,
-    where ``ping-interval = false`` stands for None. What is left out has its default.
+    where ``ping-interval = false`` stands for None. ``compression`` is true, false, or a table with the fields of
+    Deflate. What is left out has its default.
 
     Args:
         path: The pyproject.toml to read.
@@ -237,7 +250,17 @@ def _websocket_options(table: Table) -> WebSocketOptions:
     for name in ("ping_interval", "ping_timeout"):
         if options.get(name) is False:
             options[name] = None
+    if "compression" in options:
+        options["compression"] = _compression(table, options["compression"])
     return _translated(table, lambda: WebSocketOptions(**options))
+
+
+def _compression(websocket: Table, value: object) -> Deflate | None:
+    if isinstance(value, bool):
+        return Deflate() if value else None
+    table = Table(path=websocket.path, name=f"{websocket.name}.compression", values=websocket.values["compression"])
+    options = table.read(COMPRESSION_KEYS)
+    return _translated(table, lambda: Deflate(**options))
 
 
 def _translated(table: Table, make: Callable[[], T]) -> T:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol, TypeAlias
 
+from asgi_upgrade.deflate import Agreement
+from asgi_upgrade.options import has_websockets
+
 
 class Ping(NamedTuple):
     """A ping that wants its pong."""
@@ -73,20 +76,27 @@ def engine_name(name: str) -> str:
     Returns:
         The name of an engine.
     """
-    return "wsproto" if name == "auto" else name
+    if name != "auto":
+        return name
+    return "websockets" if has_websockets() else "wsproto"
 
 
-def new_engine(name: str, max_size: int) -> Engine:
+def new_engine(name: str, max_size: int, agreement: Agreement | None = None) -> Engine:
     """Make the engine for a connection.
 
     Args:
-        name: ``"auto"`` or ``"wsproto"``.
+        name: ``"auto"`` or the name of an engine that is installed.
         max_size: The largest message, in octets.
+        agreement: What is agreed about compression; None: nothing.
 
     Returns:
         The engine.
     """
-    del name  # there is but one
-    from asgi_upgrade.frames_wsproto import WsprotoEngine  # noqa: PLC0415 - importing asgi_upgrade needs no third party
+    # Importing asgi_upgrade needs no third party.
+    if engine_name(name) == "websockets":
+        from asgi_upgrade.frames_websockets import WebsocketsEngine  # noqa: PLC0415
 
-    return WsprotoEngine(max_size)
+        return WebsocketsEngine(max_size, agreement)
+    from asgi_upgrade.frames_wsproto import WsprotoEngine  # noqa: PLC0415
+
+    return WsprotoEngine(max_size, agreement)

@@ -5,12 +5,34 @@ Decides what an application may send once it has accepted; knows neither the con
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from asgi_upgrade.deflate import Agreement
 from asgi_upgrade.errors import quote
 from asgi_upgrade.frames import Close, Engine
-from asgi_upgrade.types import Message
+from asgi_upgrade.types import Field, Message
 
 _CODES = frozenset({*range(1000, 1004), *range(1005, 1016), *range(3000, 5000)})
 """What may be closed with (RFC 6455 section 7.4); engines send no code for 1005, and 1000 for 1006 and 1015."""
+
+
+def accept_fields(message: Message, fields: Sequence[Field], agreement: Agreement | None) -> list[Field]:
+    """Return the fields of the 101 that a ``websocket.accept`` message asks for.
+
+    Args:
+        message: The message, cleaned.
+        fields: The fields of the 101 so far, in order.
+        agreement: What is agreed about compression.
+
+    Returns:
+        All fields, in order.
+    """
+    headers = list(fields)
+    if (subprotocol := message.get("subprotocol")) is not None:
+        headers.append((b"sec-websocket-protocol", subprotocol.encode("ascii")))
+    if agreement is not None:
+        headers.append((b"sec-websocket-extensions", agreement.field))
+    return [*headers, *(message.get("headers") or ())]
 
 
 def message_of(content: str | bytes) -> Message:

@@ -5,23 +5,84 @@ Messages are put together here, within ``max_size``: wsproto hands over what has
 
 from __future__ import annotations
 
-from wsproto.frame_protocol import Frame, FrameProtocol, Opcode, ParseFailed
+from wsproto.extensions import Extension
+from wsproto.frame_protocol import CloseReason, Frame, FrameDecoder, FrameProtocol, Opcode, ParseFailed, RsvBits
 
+from asgi_upgrade.deflate import NAME, Agreement, Deflater, InflateError, Inflater
 from asgi_upgrade.frames import Close, Event, Failure, Ping, Pong
 
 _BATCH = 1024
 """How many parts of a text are kept apart; more are joined, so that memory stays in proportion to the text."""
 
 
+class Compression(Extension):
+    """The place of permessage-deflate in wsproto's frame layer; what is agreed, and how much may come, is its own.
+
+    Args:
+        agreement: What has been agreed.
+        max_size: The largest message, in octets.
+    """
+
+    name = NAME
+
+    def __init__(self, agreement: Agreement, max_size: int) -> None:
+        self._inflater = Inflater(agreement, max_size)
+        self._deflater = Deflater(agreement)
+        self._compressed = False
+        self._in_message = False
+
+    def enabled(self) -> bool:
+        """Return True: it has been negotiated."""
+        return True
+
+    def offer(self) -> bool:
+        """Return False: a server offers nothing."""
+        return False
+
+    def frame_inbound_header(
+        self, proto: FrameDecoder | FrameProtocol, opcode: Opcode, rsv: RsvBits, payload_length: int
+    ) -> RsvBits:
+        """Say which reserved bits may be set; asked again for a head that has not arrived as a whole."""
+        self._in_message = not opcode.iscontrol()
+        first = self._in_message and opcode is not Opcode.CONTINUATION
+        if first:
+            self._compressed = rsv.rsv1
+        # RFC 7692 section 6.1: RSV1 is set on the first frame of a message only.
+        return RsvBits(first, False, False)
+
+    def frame_inbound_payload_data(self, proto: FrameDecoder | FrameProtocol, data: bytes) -> bytes:
+        """Inflate what has arrived of a frame."""
+        return self._inflate(data, final=False) if self._in_message and self._compressed else data
+
+    def frame_inbound_complete(self, proto: FrameDecoder | FrameProtocol, fin: bool) -> bytes | None:
+        """Return what the end of a message still gives."""
+        return self._inflate(b"", final=True) if fin and self._in_message and self._compressed else None
+
+    def frame_outbound(
+        self, proto: FrameDecoder | FrameProtocol, opcode: Opcode, rsv: RsvBits, data: bytes, fin: bool
+    ) -> tuple[RsvBits, bytes]:
+        """Compress a message, which the engine always sends in one frame."""
+        payload = None if opcode.iscontrol() else self._deflater.deflate(bytes(data))
+        return (rsv, data) if payload is None else (RsvBits(True, rsv.rsv2, rsv.rsv3), payload)
+
+    def _inflate(self, data: bytes, *, final: bool) -> bytes:
+        try:
+            return self._inflater.inflate(bytes(data), final=final)
+        except InflateError as error:
+            raise ParseFailed(error.reason, CloseReason(error.code)) from error
+
+
 class WsprotoEngine:
     """The frames of one connection.
 
     Args:
-        max_size: The largest message, in octets.
+        max_size: The largest message, in octets, once it is inflated.
+        agreement: What is agreed about compression; None: nothing.
     """
 
-    def __init__(self, max_size: int) -> None:
-        self._frames = FrameProtocol(client=False, extensions=[])
+    def __init__(self, max_size: int, agreement: Agreement | None = None) -> None:
+        extensions: list[Extension] = [] if agreement is None else [Compression(agreement, max_size)]
+        self._frames = FrameProtocol(client=False, extensions=extensions)
         self._max_size = max_size
         self._size = 0
         self._binary = bytearray()

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from asgi_upgrade.deflate import Deflate
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -15,6 +17,7 @@ class Limits:
         ping_interval: How often to ping, in seconds; 20 by default, None for never.
         ping_timeout: How long to wait for the pong, in seconds; 20 by default, None for ever.
         engine: The frame engine; ``"auto"`` by default.
+        compression: What to agree on if the client offers to compress messages; None, the default, for nothing.
     """
 
     max_size: int = 16 * 1024 * 1024
@@ -24,3 +27,4 @@ class Limits:
     ping_interval: float | None = 20.0
     ping_timeout: float | None = 20.0
     engine: str = "auto"
+    compression: Deflate | None = None

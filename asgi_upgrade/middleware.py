@@ -194,6 +194,7 @@ class UpgradeMiddleware:
                 limits=self.policy.websocket.limits(extension.get("settings", {})),
                 guard=self._accept_guard(switch),
                 close_denied=self.policy.strict,
+                extensions=switch.extensions,
             )
 
     def _ask(self, switch: Switch, scope: Scope) -> Reject | None:

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import cache
 
 from asgi_upgrade.errors import ConfigurationError, quote
+
+ENGINES = ("auto", "wsproto", "websockets")
+"""The frame engines that an option may name; ``"auto"`` is the fastest that is installed."""
+
+WEBSOCKETS_MINIMUM = 14
+"""The oldest major version of the websockets library that its engine is tested with, as in the extra ``speed``."""
 
 
 def string_entries(entries: object, option: str) -> tuple[str, ...]:
@@ -56,3 +63,21 @@ def check_number(name: str, value: object, kind: type[int] | type[float]) -> Non
     kinds = (int,) if kind is int else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < float("inf"):
         raise ConfigurationError(name, value, f"write {'a whole' if kind is int else 'a'} number above 0")
+
+
+def check_engine(name: str, value: str) -> None:
+    """Raise unless the value is a frame engine that is installed."""
+    check_choice(name, value, ENGINES)
+    if value == "websockets" and not has_websockets():
+        raise ConfigurationError(name, value, "run pip install 'asgi-upgrade[speed]'")
+
+
+@cache
+def has_websockets() -> bool:
+    """Tell, once per process, whether the websockets library is installed in a version that its engine works with."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow, and seldom needed
+
+    try:
+        return int(version("websockets").partition(".")[0]) >= WEBSOCKETS_MINIMUM
+    except PackageNotFoundError:
+        return False

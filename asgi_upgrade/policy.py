@@ -13,9 +13,10 @@ from enum import Enum
 from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack
 
 from asgi_upgrade import forwarded, headers, origin, paths
+from asgi_upgrade.deflate import Deflate
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.limits import Limits
-from asgi_upgrade.options import check_choice, check_flag, check_number, string_entries, suggest
+from asgi_upgrade.options import check_choice, check_engine, check_flag, check_number, string_entries, suggest
 from asgi_upgrade.types import Scope
 
 T = TypeVar("T")
@@ -54,10 +55,13 @@ class WebSocketOptions:
         close_timeout: How long the closing handshake may take, 10 seconds by default.
         ping_interval: How often to ping, every 20 seconds by default; None: never.
         ping_timeout: How long to wait for the pong, 20 seconds by default; None: for ever.
-        engine: The frame engine, ``"auto"`` or ``"wsproto"``.
+        engine: The frame engine: ``"wsproto"``, ``"websockets"``, or ``"auto"`` (default), the fastest installed.
+        compression: ``Deflate()`` to compress messages with clients that offer it; None (default) never does, whatever
+            the server's setting.
 
     Raises:
-        ConfigurationError: A size or time is not positive, or the engine is unknown.
+        ConfigurationError: A size or time is not positive, or the engine is unknown or not installed, or compression
+            is neither a Deflate nor None.
     """
 
     max_size: int | Unset = UNSET
@@ -67,6 +71,7 @@ class WebSocketOptions:
     ping_interval: float | Unset | None = UNSET
     ping_timeout: float | Unset | None = UNSET
     engine: str = "auto"
+    compression: Deflate | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_size", "max_queue"):
@@ -79,7 +84,9 @@ class WebSocketOptions:
             value = getattr(self, name)
             if value is not UNSET and value is not None:
                 check_number(name, value, float)
-        check_choice("engine", self.engine, ("auto", "wsproto"))
+        check_engine("engine", self.engine)
+        if self.compression is not None and not isinstance(self.compression, Deflate):
+            raise ConfigurationError("compression", self.compression, "write Deflate(...) or None")
 
     def limits(self, settings: Mapping[str, Any]) -> Limits:
         """Fill in what is unset.
@@ -98,6 +105,7 @@ class WebSocketOptions:
             ping_interval=_set(self.ping_interval, settings.get("ping_interval", DEFAULTS.ping_interval)),
             ping_timeout=_set(self.ping_timeout, settings.get("ping_timeout", DEFAULTS.ping_timeout)),
             engine=self.engine,
+            compression=self.compression,
         )
 
 

@@ -13,9 +13,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
+from asgi_upgrade.deflate import negotiate
 from asgi_upgrade.errors import ClientDisconnected, quote, whose
 from asgi_upgrade.frames import Close, Failure, Ping, Pong, new_engine
-from asgi_upgrade.frames_asgi import close_of, frame_of, message_of
+from asgi_upgrade.frames_asgi import accept_fields, close_of, frame_of, message_of
+from asgi_upgrade.headers import ExtensionOffer
 from asgi_upgrade.keepalive import Keepalive
 from asgi_upgrade.limits import Limits
 from asgi_upgrade.rejection import Answer, render
@@ -41,6 +43,7 @@ async def serve(
     limits: Limits,
     guard: Callable[[Message], Message],
     close_denied: bool,
+    extensions: Sequence[ExtensionOffer] = (),
 ) -> None:
     """Serve one WebSocket from its handshake to the end of the connection.
 
@@ -54,11 +57,14 @@ async def serve(
         limits: The bounds.
         guard: Cleans a ``websocket.accept`` message, or raises HandshakeViolation.
         close_denied: Whether a denial closes the connection.
+        extensions: What the client offers.
 
     Raises:
         Exception: Whatever the application raises, after the client has been told; but not because the client is gone.
     """
-    bridge = Bridge(scope, send, stream=stream, fields=fields, limits=limits, guard=guard, close_denied=close_denied)
+    bridge = Bridge(
+        scope, send, extensions, stream=stream, fields=fields, limits=limits, guard=guard, close_denied=close_denied
+    )
     try:
         async with bridge.deadline:
             await app(websocket_scope(scope, subprotocols), bridge.receive, bridge.send)
@@ -94,6 +100,7 @@ class Bridge:
         self,
         scope: Scope,
         send: Send,
+        extensions: Sequence[ExtensionOffer],
         *,
         stream: UpgradedStream,
         fields: Sequence[Field],
@@ -110,7 +117,8 @@ class Bridge:
         self._limits = limits
         self._guard = guard
         self._close_denied = close_denied
-        self._engine = new_engine(limits.engine, limits.max_size)
+        self._agreement = negotiate(extensions, limits.compression) if limits.compression else None
+        self._engine = new_engine(limits.engine, limits.max_size, self._agreement)
         self._keepalive = Keepalive(limits, self._ping, self._unresponsive)
         self._state = State.HANDSHAKE
         self._queue: deque[Message] = deque([{"type": "websocket.connect"}])
@@ -188,10 +196,7 @@ class Bridge:
                 raise RuntimeError(f"expected websocket.accept, .close or .http.response.start, got {quote(kind)}")
 
     async def _accept(self, message: Message) -> None:
-        headers = list(self._fields)
-        if (subprotocol := message.get("subprotocol")) is not None:
-            headers.append((b"sec-websocket-protocol", subprotocol.encode("ascii")))
-        headers += message.get("headers") or ()
+        headers = accept_fields(message, self._fields, self._agreement)
         self._decided()
         await self._send_http({"type": "http.response.start", "status": 101, "headers": headers})
         # Frames may have come with the request; the stream hands them over inside this call.

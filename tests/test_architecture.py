@@ -17,11 +17,11 @@ PACKAGE = Path(asgi_upgrade.__file__).parent
 ROOT = "asgi_upgrade"
 
 FLOORS: tuple[Set[str], ...] = (
-    {"types", "errors", "limits"},
+    {"types", "errors"},
     {"rule", "headers", "stream", "options"},
     {"rules_request", "rules_response", "rules_websocket", "exchange"},
     {"rules", "deflate"},
-    {"paths", "origin", "guard"},
+    {"paths", "origin", "guard", "limits"},
     {"forwarded"},
     {"policy", "frames", "keepalive", "verdict"},
     {"view", "config"},
@@ -50,7 +50,7 @@ SPLIT_ROOMS = {"frames_": "frames"}
 """Rooms of several modules, by the prefix of their names; within a room imports run freely."""
 
 PURE = {
-    *("types", "errors", "limits", "options", "headers"),
+    *("types", "errors", "limits", "options", "headers", "deflate"),
     *("rule", "rules", "rules_request", "rules_response", "rules_websocket"),
     *("origin", "forwarded", "paths", "guard", "policy", "verdict"),
     *("view", "admission", "opening", "handshake", "rejection"),

@@ -11,18 +11,21 @@ from hypothesis import strategies as st
 
 from asgi_upgrade.config import (
     BOOLEAN,
+    COMPRESSION_KEYS,
     INTEGER,
     NUMBER,
     NUMBER_OR_FALSE,
     POLICY_KEYS,
     STRING,
     STRINGS,
+    TABLE_OR_BOOLEAN,
     WEBSOCKET_KEYS,
     Kind,
     Table,
     load_policy,
     load_section,
 )
+from asgi_upgrade.deflate import Deflate
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.policy import PolicyFields, UpgradePolicy, WebSocketOptions
 from asgi_upgrade.types import Scope
@@ -55,6 +58,13 @@ close-timeout = 2.5
 ping-interval = false
 ping-timeout = 7
 engine = "wsproto"
+
+[tool.asgi-upgrade.policy.websocket.compression]
+server-max-window-bits = 12
+client-max-window-bits = 11
+server-no-context-takeover = true
+client-no-context-takeover = true
+threshold = 1
 """
 
 
@@ -97,6 +107,13 @@ def test_every_key_reaches_the_policy(project: Path) -> None:
             ping_interval=None,
             ping_timeout=7,
             engine="wsproto",
+            compression=Deflate(
+                server_max_window_bits=12,
+                client_max_window_bits=11,
+                server_no_context_takeover=True,
+                client_no_context_takeover=True,
+                threshold=1,
+            ),
         ),
     )
 
@@ -117,6 +134,19 @@ def test_every_key_reaches_the_policy(project: Path) -> None:
             POLICY + "websocket.ping-interval = 5\r\n",
             UpgradePolicy(websocket=WebSocketOptions(ping_interval=5)),
             id="dotted-key",
+        ),
+        *(
+            pytest.param(
+                f"{POLICY}websocket.compression{text}",
+                UpgradePolicy(websocket=WebSocketOptions(compression=compression)),
+                id=f"compression-{text}",
+            )
+            for text, compression in (
+                (" = true", Deflate()),
+                (" = false", None),
+                (" = {}", Deflate()),
+                (".threshold = 7", Deflate(threshold=7)),
+            )
         ),
         pytest.param(
             "[tool.asgi-upgrade.check]\nx = 1\n[tool.asgi-upgrade.ignore]\ny = {}\n" + POLICY,
@@ -159,10 +189,12 @@ def test_a_function_is_added_in_python(project: Path) -> None:
 def test_the_keys_are_the_fields_in_kebab_case() -> None:
     assert [key.replace("-", "_") for key in POLICY_KEYS] == list(PolicyFields.__annotations__)
     assert [key.replace("-", "_") for key in WEBSOCKET_KEYS] == [o.name for o in dataclasses.fields(WebSocketOptions)]
+    assert [key.replace("-", "_") for key in COMPRESSION_KEYS] == [o.name for o in dataclasses.fields(Deflate)]
 
 
 def test_no_key_has_two_meanings() -> None:
-    assert not POLICY_KEYS.keys() & WEBSOCKET_KEYS.keys()
+    keys = [*POLICY_KEYS, *WEBSOCKET_KEYS, *COMPRESSION_KEYS]
+    assert len(keys) == len(set(keys))
 
 
 @pytest.mark.parametrize(
@@ -174,6 +206,7 @@ def test_no_key_has_two_meanings() -> None:
         pytest.param(INTEGER, [0, -1, 1], id="integer"),
         pytest.param(NUMBER, [0, -1, 1, 1.5], id="number"),
         pytest.param(NUMBER_OR_FALSE, [False, 0, -1, 1, 1.5], id="number-or-false"),
+        pytest.param(TABLE_OR_BOOLEAN, [True, False, {}, {"a": 1}], id="table-or-boolean"),
     ],
 )
 def test_a_kind_admits_its_values_only(kind: Kind, admitted: list[Any]) -> None:
@@ -190,8 +223,13 @@ def test_the_kind_of_a_key_fits_the_type_of_its_field() -> None:
     assert {key.replace("-", "_") for key, kind in POLICY_KEYS.items() if kind is BOOLEAN} == flags
     lists = {name for name, hint in hints.items() if "Sequence[str]" in str(hint)}
     assert {key.replace("-", "_") for key, kind in POLICY_KEYS.items() if kind is STRINGS} == lists
-    optional = {name for name, hint in get_type_hints(WebSocketOptions).items() if type(None) in get_args(hint)}
-    assert {key.replace("-", "_") for key, kind in WEBSOCKET_KEYS.items() if kind is NUMBER_OR_FALSE} == optional
+    optional = {name: get_args(hint) for name, hint in get_type_hints(WebSocketOptions).items()}
+    numbers = {name for name, hints in optional.items() if {type(None), float} <= set(hints)}
+    assert {key.replace("-", "_") for key, kind in WEBSOCKET_KEYS.items() if kind is NUMBER_OR_FALSE} == numbers
+    tables = {name for name, hints in optional.items() if Deflate in hints}
+    assert {key.replace("-", "_") for key, kind in WEBSOCKET_KEYS.items() if kind is TABLE_OR_BOOLEAN} == tables
+    flags = {name for name, hint in get_type_hints(Deflate).items() if hint is bool}
+    assert {key.replace("-", "_") for key, kind in COMPRESSION_KEYS.items() if kind is BOOLEAN} == flags
 
 
 # Mistakes in the table
@@ -290,6 +328,34 @@ def test_the_kind_of_a_key_fits_the_type_of_its_field() -> None:
         ),
         pytest.param(
             "websocket.close-timeout = inf", "websocket.close-timeout", "inf", "write a number above 0", id="infinite"
+        ),
+        pytest.param(
+            "websocket.compression = 9",
+            "websocket.compression",
+            "9",
+            "write true, false or a table, such as compression = true",
+            id="compression-number",
+        ),
+        pytest.param(
+            "websocket.compression.server-max-window-bits = 8",
+            "websocket.compression.server-max-window-bits",
+            "8",
+            "write a whole number from 9 to 15",
+            id="compression-value",
+        ),
+        pytest.param(
+            "websocket.compression.window-bits = 8",
+            "websocket.compression.window-bits",
+            "8",
+            "there is no such key; ",
+            id="compression-key",
+        ),
+        pytest.param(
+            "websocket.compression.threshold = true",
+            "websocket.compression.threshold",
+            "true",
+            "write an integer, such as threshold = 65536",
+            id="compression-type",
         ),
         # the one that no file can hold
         *(

@@ -1,11 +1,23 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from importlib import metadata
 from typing import Any
 
 import pytest
 
 from asgi_upgrade.errors import ConfigurationError
-from asgi_upgrade.options import check_choice, check_flag, check_number, string_entries, suggest
+from asgi_upgrade.options import (
+    WEBSOCKETS_MINIMUM,
+    check_choice,
+    check_engine,
+    check_flag,
+    check_number,
+    has_websockets,
+    string_entries,
+    suggest,
+)
+from tests.oldest import constraints
 
 
 @pytest.mark.parametrize(
@@ -113,3 +125,40 @@ def test_another_number_is_refused(kind: type[int] | type[float], value: object,
 def test_a_fraction_is_no_whole_number() -> None:
     with pytest.raises(ConfigurationError, match="write a whole number above 0"):
         check_number("x", 1.5, int)
+
+
+@pytest.fixture
+def afresh() -> Iterator[None]:
+    """Nothing is known yet, and will be when the test is over."""
+    has_websockets.cache_clear()
+    yield
+    has_websockets.cache_clear()
+
+
+@pytest.mark.usefixtures("afresh")
+@pytest.mark.parametrize(
+    ("version", "usable"),
+    [("14.0", True), ("14.0rc1", True), ("15", True), ("100.1.2", True), ("13.1", False), ("9.1", False)],
+)
+def test_engine_needs_a_library_that_is_new_enough(version: str, usable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "version", lambda name: version)
+    assert has_websockets() is usable
+
+
+@pytest.mark.usefixtures("afresh")
+def test_engine_that_is_not_installed_is_refused_with_the_way_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    check_engine("engine", "websockets")
+    has_websockets.cache_clear()
+    monkeypatch.setattr(metadata, "version", missing)
+    for name in ("auto", "wsproto"):
+        check_engine("engine", name)
+    with pytest.raises(ConfigurationError) as caught:
+        check_engine("engine", "websockets")
+    assert str(caught.value) == "engine=\"websockets\": run pip install 'asgi-upgrade[speed]'"
+
+
+def test_oldest_library_is_the_one_that_the_extra_installs() -> None:
+    assert constraints()["websockets"] == f"{WEBSOCKETS_MINIMUM}.0"

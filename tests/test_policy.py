@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
+from asgi_upgrade.deflate import Deflate
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.limits import Limits
 from asgi_upgrade.origin import LOCALHOST
@@ -276,6 +277,8 @@ def test_the_compiled_forms_are_not_shown() -> None:
         pytest.param({"ping_interval": False}, 'ping_interval="False": write a number above 0', id="interval-false"),
         pytest.param({"ping_timeout": "20"}, 'ping_timeout="20": write a number above 0', id="timeout-str"),
         pytest.param({"engine": "wsprot"}, "did you mean 'wsproto'?", id="engine"),
+        pytest.param({"engine": "websocket"}, "did you mean 'websockets'?", id="engine-for-speed"),
+        pytest.param({"compression": True}, 'compression="True": write Deflate(...) or None', id="compression-true"),
     ],
 )
 def test_a_bound_that_bounds_nothing_is_refused(options: dict[str, Any], text: str) -> None:
@@ -306,6 +309,12 @@ SETTINGS = {"max_size": 1000, "max_queue": 3, "ping_interval": 7.0, "ping_timeou
             id="only-four-settings-count",
         ),
         pytest.param({}, {"open_timeout": 99, "per_message_deflate": True}, {}, id="other-settings-are-left-alone"),
+        pytest.param(
+            {"compression": Deflate(threshold=9)},
+            {"per_message_deflate": False, "compression": None},
+            {"compression": Deflate(threshold=9)},
+            id="compression-is-ours-alone",
+        ),
     ],
 )
 def test_limits_come_from_options_then_settings_then_defaults(

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from asgi_upgrade.deflate import Deflate
 from asgi_upgrade.errors import ClientDisconnected, HandshakeViolation
+from asgi_upgrade.headers import ExtensionOffer
 from asgi_upgrade.limits import Limits
 from asgi_upgrade.scopes import websocket_scope
 from asgi_upgrade.types import ASGIApp, Field, Message, Receive, Scope, Send
@@ -43,6 +45,7 @@ SCOPE: Scope = {
     "extensions": {"tls": {}},
 }
 QUIET = Limits(ping_interval=None)
+either_engine = pytest.mark.parametrize("engine", ["wsproto", "websockets"])
 
 
 class Broken(Exception):
@@ -59,6 +62,7 @@ class Server:
         limits: Limits = QUIET,
         guard: Callable[[Message], Message] = dict,
         close_denied: bool = True,
+        extensions: Sequence[ExtensionOffer] = (),
         scope: Scope = SCOPE,
         early: bytes = b"",
         before: Callable[[Server, Message], None] = lambda server, message: None,
@@ -80,6 +84,7 @@ class Server:
                 limits=limits,
                 guard=guard,
                 close_denied=close_denied,
+                extensions=extensions,
             )
         )
 
@@ -220,6 +225,47 @@ def test_101_has_its_fields_then_the_subprotocol_then_the_applications_own() -> 
             "headers": [*FIELDS, (b"sec-websocket-protocol", b"chat"), *headers],
         }
         assert body == {"type": "http.response.body", "body": b"", "more_body": False}
+
+    run(scenario())
+
+
+OFFER = ExtensionOffer("permessage-deflate", (("client_max_window_bits", None),))
+HELLO = bytes.fromhex("f248cdc9c90700")  # RFC 7692 section 7.2.3.1
+
+
+@pytest.mark.parametrize(
+    ("compression", "extensions", "answer"),
+    [
+        pytest.param(Deflate(), [OFFER], [b"permessage-deflate"], id="agreed"),
+        pytest.param(Deflate(), [], [], id="not offered"),
+        pytest.param(Deflate(), [ExtensionOffer("permessage-deflate", (("x", None),))], [], id="declined"),
+        pytest.param(None, [OFFER], [], id="not asked for"),
+    ],
+)
+def test_compression_is_agreed_if_both_want_it(
+    compression: Deflate | None, extensions: list[ExtensionOffer], answer: list[bytes]
+) -> None:
+    async def scenario() -> None:
+        limits = Limits(ping_interval=None, compression=compression)
+        accepting = sending({"type": "websocket.accept", "subprotocol": "chat", "headers": [(b"x-own", b"2")]})
+        server = Server(accepting, limits=limits, extensions=extensions)
+        await server.end_closed()
+        agreed = [(b"sec-websocket-extensions", value) for value in answer]
+        fields = [*FIELDS, (b"sec-websocket-protocol", b"chat"), *agreed, (b"x-own", b"2")]
+        assert server.sent[0]["headers"] == fields
+
+    run(scenario())
+
+
+def test_compressed_message_reaches_the_application() -> None:
+    async def scenario() -> None:
+        seen: list[Message] = []
+        limits = Limits(ping_interval=None, compression=Deflate())
+        server = Server(recording(seen), limits=limits, extensions=[OFFER])
+        await server.open()
+        server.feed(frame(TEXT, HELLO, rsv=4), close_frame(1000))
+        await server.end()
+        assert {"type": "websocket.receive", "text": "Hello"} in seen
 
     run(scenario())
 
@@ -554,6 +600,7 @@ def test_failure_behind_the_open_stream_closes_with_1011() -> None:
 # Messages
 
 
+@either_engine
 @pytest.mark.parametrize(
     ("octets", "expected"),
     [
@@ -567,9 +614,9 @@ def test_failure_behind_the_open_stream_closes_with_1011() -> None:
         ),
     ],
 )
-def test_messages_go_both_ways(octets: list[bytes], expected: list[Sent]) -> None:
+def test_messages_go_both_ways(engine: str, octets: list[bytes], expected: list[Sent]) -> None:
     async def scenario() -> None:
-        server = Server(echo)
+        server = Server(echo, limits=Limits(ping_interval=None, engine=engine))
         await server.open()
         server.feed(*octets)
         assert await server.frames(len(expected)) == expected
@@ -593,10 +640,11 @@ def test_received_message_has_exactly_one_of_text_and_bytes() -> None:
     run(scenario())
 
 
+@either_engine
 @given(st.lists(st.text(max_size=20), max_size=8), st.integers(1, 40))
-def test_text_in_segments_of_any_size_goes_round(texts: list[str], size: int) -> None:
+def test_text_in_segments_of_any_size_goes_round(engine: str, texts: list[str], size: int) -> None:
     async def scenario() -> None:
-        server = Server(echo)
+        server = Server(echo, limits=Limits(ping_interval=None, engine=engine))
         await server.open()
         octets = b"".join(frame(TEXT, text.encode()) for text in texts)
         server.feed(*(octets[i : i + size] for i in range(0, len(octets), size)))
@@ -710,6 +758,7 @@ def test_several_receivers_get_each_message_once() -> None:
 # Closing
 
 
+@either_engine
 @pytest.mark.parametrize(
     ("octets", "code", "reason", "answer"),
     [
@@ -718,7 +767,7 @@ def test_several_receivers_get_each_message_once() -> None:
         pytest.param(frame(CLOSE), 1005, "", (1005, ""), id="nothing"),
     ],
 )
-def test_peer_closes(octets: bytes, code: int, reason: str, answer: tuple[int, str]) -> None:
+def test_peer_closes(engine: str, octets: bytes, code: int, reason: str, answer: tuple[int, str]) -> None:
     async def scenario() -> None:
         seen: list[Message] = []
 
@@ -732,7 +781,7 @@ def test_peer_closes(octets: bytes, code: int, reason: str, answer: tuple[int, s
             with pytest.raises(RuntimeError, match="is closed"):
                 await send({"type": "websocket.accept"})
 
-        server = Server(app)
+        server = Server(app, limits=Limits(ping_interval=None, engine=engine))
         await server.open()
         server.feed(octets)
         assert server.transport.sent() == [Sent(CLOSE, answer)]
@@ -796,6 +845,7 @@ def test_exception_after_accept_closes_with_1011_and_propagates(error: Exception
     run(scenario())
 
 
+@either_engine
 @pytest.mark.parametrize(
     ("octets", "code"),
     [
@@ -804,12 +854,14 @@ def test_exception_after_accept_closes_with_1011_and_propagates(error: Exception
         pytest.param(frame(BINARY, b"x" * 101), 1009, id="too large"),
     ],
 )
-def test_broken_protocol_is_told_to_both_sides(octets: bytes, code: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_broken_protocol_is_told_to_both_sides(
+    engine: str, octets: bytes, code: int, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
 
     async def scenario() -> None:
         seen: list[Message] = []
-        server = Server(recording(seen), limits=Limits(max_size=100))
+        server = Server(recording(seen), limits=Limits(max_size=100, engine=engine))
         await server.open()
         server.feed(octets)
         ((opcode, (sent, reason)),) = server.transport.sent()

@@ -15,7 +15,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from asgi_upgrade import UpgradeMiddleware
 from asgi_upgrade.types import ASGIApp, Message, Receive, Scope, Send
-from tests.benchmarks.client import GET, Client
+from tests.benchmarks.client import GET, Client, WebSocketClient
 from tests.benchmarks.measure import Comparison, Round, compare
 from tests.benchmarks.server import running
 
@@ -33,22 +33,44 @@ def handshake_round(client: Client, count: int = 60) -> Round:
     return _cpu_round(client, count, client.handshake)
 
 
-def _cpu_round(client: Client, count: int, operation: Callable[[], object]) -> Round:
+def stream_round(size: int, count: int) -> Callable[[Client], Round]:
+    """Messages of a size, streamed and echoed."""
+
+    def make(client: Client) -> Round:
+        assert isinstance(client, WebSocketClient)
+        return _cpu_round(client, count, lambda: client.stream(size, count), calls=1)
+
+    return make
+
+
+def ping_pong_round(size: int, count: int) -> Callable[[Client], Round]:
+    """Messages of a size, one after the other's echo."""
+
+    def make(client: Client) -> Round:
+        assert isinstance(client, WebSocketClient)
+        return _cpu_round(client, count, lambda: client.ping_pong(size, count), calls=1)
+
+    return make
+
+
+def _cpu_round(client: Client, count: int, operation: Callable[[], object], *, calls: int | None = None) -> Round:
+    """Cost per operation, of which a call makes one unless ``calls`` says how many calls make them all."""
+
     def run() -> float:
         before = client.cpu()
-        for _ in range(count):
+        for _ in range(count if calls is None else calls):
             operation()
         return (client.cpu() - before) / count
 
     return run
 
 
-def over_a_wire(ours: str, theirs: str, make: Callable[[Client], Round]) -> Comparison:
+def over_a_wire(ours: str, theirs: str, make: Callable[[Client], Round], kind: type[Client] = Client) -> Comparison:
     """Compare two servers, each started several times: where a process lies in memory makes a difference of its own."""
     comparisons = []
     for _ in range(PAIRS):
         with ExitStack() as stack:
-            clients = [stack.enter_context(Client(stack.enter_context(running(name)))) for name in (ours, theirs)]
+            clients = [stack.enter_context(kind(stack.enter_context(running(name)))) for name in (ours, theirs)]
             comparisons.append(compare(make(clients[0]), make(clients[1]), ROUNDS // PAIRS))
     return Comparison(*(min(costs) for costs in zip(*comparisons, strict=True)))
 
@@ -141,6 +163,7 @@ def measurements() -> Iterator[Measurement]:
         yield Measurement(f"handshake-{parser}", title, "2.0", default)
         title = f"the same, its compression off, {parser}"
         yield Measurement(f"handshake-{parser}", title, "none", partial(over_a_wire, *sides, handshake_round))
+    yield from message_measurements()
     ours = call_round(UpgradeMiddleware(answer))
     others: list[tuple[str, ASGIApp, str]] = [
         ("an empty pass-through", PassThrough(answer), "0.50"),
@@ -150,6 +173,23 @@ def measurements() -> Iterator[Measurement]:
     for other, app, floor in others:
         title = f"call of the middleware, no Upgrade / {other}"
         yield Measurement("call", title, floor, partial(compare, ours, call_round(app), ROUNDS))
+
+
+MESSAGES = [
+    ("64-byte messages streamed", "1.2", stream_round(64, 3000)),
+    ("64 KiB messages streamed", "1.0", stream_round(65536, 60)),
+    ("1 MiB messages streamed", "1.0", stream_round(1 << 20, 6)),
+    ("64-byte messages in turn", "1.0", ping_pong_round(64, 500)),
+]
+
+
+def message_measurements() -> Iterator[Measurement]:
+    """Messages, each engine against the class of uvicorn that it is compared with, compression off."""
+    for engine, theirs in (("wsproto", "wsproto"),):
+        for title, floor, make in MESSAGES:
+            sides = f"ours-httptools-{engine}", f"stock-httptools-{theirs}"
+            run = partial(over_a_wire, *sides, make, WebSocketClient)
+            yield Measurement(f"messages-{engine}", f"{title}, engine {engine} / uvicorn's {theirs}", floor, run)
 
 
 def main() -> None:

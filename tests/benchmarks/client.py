@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 from types import TracebackType
@@ -19,6 +20,7 @@ HANDSHAKE = (
     b"Origin: http://127.0.0.1\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
 )
+PLAIN_HANDSHAKE = HANDSHAKE.replace(b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n", b"")
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -65,3 +67,60 @@ class Client:
             while not received.endswith(b"\r\n\r\n"):
                 received += sock.recv(65536)
             assert received.startswith(b"HTTP/1.1 101 ")
+
+
+class WebSocketClient(Client):
+    """A connection that has switched, beside the one that asks for the CPU time.
+
+    Args:
+        port: The server's port on loopback.
+    """
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.sendall(PLAIN_HANDSHAKE)
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += self.socket.recv(1)
+        assert head.startswith(b"HTTP/1.1 101 ")
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.socket.close()
+        super().__exit__(kind, error, at)
+
+    def stream(self, size: int, count: int) -> None:
+        """Send messages without waiting, and read every echo."""
+        out = memoryview(frame(size) * count)
+        left = (len(frame(size)) - 4) * count
+        self.socket.setblocking(False)
+        try:
+            while left:
+                readable, writable, _ = select.select([self.socket], [self.socket] if out else [], [], 10)
+                if writable:
+                    out = out[self.socket.send(out[:1_048_576]) :]
+                if readable:
+                    left -= len(self.socket.recv(1_048_576))
+        finally:
+            self.socket.setblocking(True)
+
+    def ping_pong(self, size: int, count: int) -> None:
+        """Send a message, read its echo, and so on."""
+        out, echo = frame(size), len(frame(size)) - 4
+        for _ in range(count):
+            self.socket.sendall(out)
+            left = echo
+            while left:
+                left -= len(self.socket.recv(left))
+
+
+def frame(size: int) -> bytes:
+    """Return a binary message in one masked frame."""
+    if size < 126:
+        head = struct.pack("!BB", 0x82, 0x80 | size)
+    elif size < 65536:
+        head = struct.pack("!BBH", 0x82, 0xFE, size)
+    else:
+        head = struct.pack("!BBQ", 0x82, 0xFF, size)
+    return head + bytes([0x11, 0x22, 0x33, 0x44]) + bytes(size)

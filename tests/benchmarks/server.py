@@ -17,7 +17,7 @@ from typing import Any
 
 import uvicorn
 
-from asgi_upgrade import UpgradeMiddleware
+from asgi_upgrade import UpgradeMiddleware, WebSocketOptions
 from asgi_upgrade.types import Receive, Scope, Send
 
 BODY = b"Hello, world"
@@ -49,15 +49,17 @@ async def echo(receive: Receive, send: Send) -> None:
 
 
 def config(name: str) -> uvicorn.Config:
-    """Return the configuration of a named server, by kind, parser and WebSocket class.
+    """Return the configuration of a named server, by kind, parser, and engine or WebSocket class.
 
-    Kinds are ``ours``, and uvicorn's own as it comes (``default``) or without compression (``stock``).
+    Kinds are ``ours`` (by engine), and uvicorn's own as it comes (``default``) or without compression (``stock``).
     """
     kind, parser, *rest = name.split("-", 2)
     options: dict[str, Any] = {"lifespan": "off", "log_level": "error", "access_log": False, "interface": "asgi3"}
     if kind == "ours":
         classes = {"h11": "H11Protocol", "httptools": "HttpToolsProtocol"}
-        return uvicorn.Config(UpgradeMiddleware(app), http=f"asgi_upgrade.uvicorn:{classes[parser]}", **options)
+        engine = WebSocketOptions(engine=rest[0] if rest else "auto")
+        ours = UpgradeMiddleware(app, websocket=engine)
+        return uvicorn.Config(ours, http=f"asgi_upgrade.uvicorn:{classes[parser]}", **options)
     deflate = kind == "default"
     return uvicorn.Config(app, http=parser, ws=rest[0] if rest else "auto", ws_per_message_deflate=deflate, **options)
 

@@ -17,16 +17,18 @@ from websockets.sync.client import connect
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Event, Request, TextMessage
 
-from asgi_upgrade import UpgradeMiddleware
+from asgi_upgrade import UpgradeMiddleware, WebSocketOptions
 from tests.integration.serving import TIMEOUT, Serving, serve
 from tests.integration.wire import app
 
 
-@pytest.fixture(params=["asyncio", "uvloop"])
+@pytest.fixture(params=["asyncio-wsproto", "asyncio-websockets", "uvloop-websockets"])
 def server(request: pytest.FixtureRequest, parser: str) -> Iterator[Serving]:
-    if request.param == "uvloop":
+    loop, engine = request.param.split("-")
+    if loop == "uvloop":
         pytest.importorskip("uvloop")
-    with serve(UpgradeMiddleware(app, subprotocols=["chat"]), http=parser, loop=request.param) as serving:
+    upgrading = UpgradeMiddleware(app, subprotocols=["chat"], websocket=WebSocketOptions(engine=engine))
+    with serve(upgrading, http=parser, loop=loop) as serving:
         yield serving
 
 
