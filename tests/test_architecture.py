@@ -29,6 +29,8 @@ FLOORS: tuple[Set[str], ...] = (
     {"opening"},
     {"handshake"},
     {"rejection", "scopes", "content", "outside", "capacity", "request"},
+    {"denial"},
+    {"bridge"},
     {"websocket"},
     {"middleware"},
     {"__init__"},

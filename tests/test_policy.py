@@ -136,6 +136,8 @@ def test_check_origin_is_a_plain_callable_or_false(check: Any) -> None:
         pytest.param({"max_head_size": "64k"}, "write a whole number above 0", id="size-str"),
         pytest.param({"max_head_size": True}, "write a whole number above 0", id="size-true"),
         pytest.param({"max_head_size": None}, "write a whole number above 0", id="size-none"),
+        pytest.param({"max_connections": 0}, 'max_connections="0": write a whole number above 0', id="no-connections"),
+        pytest.param({"max_connections_per_client": 1.5}, "write a whole number above 0", id="half-a-connection"),
         pytest.param({"websocket": {"max_size": 1}}, "write WebSocketOptions(...)", id="websocket-dict"),
         pytest.param({"websocket": None}, 'websocket="None": write WebSocketOptions(...)', id="websocket-none"),
         pytest.param(

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from asgi_upgrade.bridge import Bridge
 from asgi_upgrade.deflate import Deflate
 from asgi_upgrade.errors import ClientDisconnected, HandshakeViolation
 from asgi_upgrade.headers import ExtensionOffer
 from asgi_upgrade.limits import Limits
 from asgi_upgrade.scopes import websocket_scope
 from asgi_upgrade.types import ASGIApp, Field, Message, Receive, Scope, Send
-from asgi_upgrade.websocket import Bridge, serve
+from asgi_upgrade.websocket import serve
 from tests.peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Sent, Transport, close_frame, frame, passes, run
 
 FIELDS: list[Field] = [
@@ -1519,5 +1520,94 @@ def test_full_queue_suspends_the_ping_timeout() -> None:
         server.feed(close_frame(1000))
         await server.end()
         assert server.transport.sent() == [Sent(CLOSE, (1000, ""))]
+
+    run(scenario())
+
+
+# What ends the connection comes after the messages before it
+
+
+@pytest.mark.parametrize(
+    ("last", "code"),
+    [pytest.param(close_frame(1000), 1000, id="close"), pytest.param(frame(3), 1002, id="broken protocol")],
+)
+def test_messages_before_the_end_are_still_answered(last: bytes, code: int) -> None:
+    async def echo(_: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": message["text"]})
+
+    async def scenario() -> None:
+        server = Server(echo)
+        await server.open()
+        server.feed(frame(TEXT, b"one") + frame(TEXT, b"two") + last)
+        await passes()
+        *echoes, (opcode, (sent, _)) = server.transport.sent()
+        assert [payload for _, payload in echoes] == ["one", "two"]
+        assert (opcode, sent) == (CLOSE, code)
+        server.stream.feed_eof()
+        await server.end()
+
+    run(scenario())
+
+
+def test_end_does_not_wait_for_an_application_that_never_receives() -> None:
+    async def tick(send: Send) -> None:
+        while True:
+            await send({"type": "websocket.send", "text": "tick"})
+            await asyncio.sleep(0)
+
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        with pytest.raises(ClientDisconnected):
+            await tick(send)
+
+    async def scenario() -> None:
+        server = Server(app, limits=Limits(close_timeout=0.01))
+        await server.open()
+        server.feed(frame(TEXT, b"never received") + close_frame(1000))
+        await asyncio.wait_for(server.task, 5)
+        assert server.transport.sent()[-1] == Sent(CLOSE, (1000, ""))
+
+    run(scenario())
+
+
+def test_close_that_was_put_off_is_what_the_application_hears_when_the_client_has_gone() -> None:
+    async def scenario() -> None:
+        seen: list[Message] = []
+        server = Server(recording(seen))
+        await server.open()
+        server.stream.feed(frame(TEXT, b"bye") + close_frame(4000, "done"))
+        server.lose()
+        await server.end()
+        assert seen[-1] == {"type": "websocket.disconnect", "code": 4000, "reason": "done"}
+
+    run(scenario())
+
+
+def test_close_of_the_application_meets_the_one_that_was_put_off() -> None:
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        await receive()
+        await asyncio.sleep(0)
+        await send({"type": "websocket.close", "code": 3000})
+
+    async def scenario() -> None:
+        server = Server(app)
+        await server.open()
+        server.feed(frame(TEXT, b"one") + frame(TEXT, b"two") + close_frame(1000))
+        await server.end()
+        assert server.transport.sent() == [Sent(CLOSE, (3000, ""))]
+
+    run(scenario())
+
+
+def test_close_that_came_with_the_request_is_answered_at_once() -> None:
+    async def scenario() -> None:
+        seen: list[Message] = []
+        server = Server(recording(seen), early=close_frame(1000))
+        await server.end()
+        assert server.transport.sent() == [Sent(CLOSE, (1000, ""))]
+        assert seen[0] == disconnect(1000)
 
     run(scenario())

@@ -185,7 +185,7 @@ MESSAGES = [
 
 def message_measurements() -> Iterator[Measurement]:
     """Messages, each engine against the class of uvicorn that it is compared with, compression off."""
-    for engine, theirs in (("wsproto", "wsproto"),):
+    for engine, theirs in (("websockets", "websockets-sansio"), ("wsproto", "wsproto")):
         for title, floor, make in MESSAGES:
             sides = f"ours-httptools-{engine}", f"stock-httptools-{theirs}"
             run = partial(over_a_wire, *sides, make, WebSocketClient)

@@ -6,9 +6,10 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from tests.conformance.autobahn import PASSED, run
+from asgi_upgrade import Deflate
+from tests.conformance.autobahn import ENGINES, PASSED, run
 
-CONFIGURATIONS = {"wsproto": {"engine": "wsproto"}}
+CONFIGURATIONS = {engine: {"engine": engine, "compression": Deflate()} for engine in ENGINES}
 
 
 def main() -> None:

@@ -16,6 +16,8 @@ from tests.integration.serving import serve
 
 KOSOKU = shutil.which("kosoku", path=str(Path(sys.executable).parent)) or shutil.which("kosoku")
 
+ENGINES = ("wsproto", "websockets")
+
 PASSED = frozenset({"OK", "INFORMATIONAL"})
 
 
