@@ -42,7 +42,7 @@ def test_websockets(server: Serving) -> None:
         client.send(b"\x00" * 1_000_000)
         assert client.recv(TIMEOUT) == b"\x00" * 1_000_000
         assert client.ping().wait(TIMEOUT)
-    assert client.close_code == 1000
+    assert client.protocol.close_code == 1000
 
 
 def test_websockets_foreign_origin_is_refused(server: Serving) -> None:
