@@ -18,7 +18,6 @@ from asgi_upgrade.verdict import Facts, Ignore, Reject, Switch, Verdict
 from asgi_upgrade.view import View, first
 
 MAX_FIELD_LINES = 200
-MAX_EMPTY_MEMBERS = 32
 
 _H2C = frozenset({"h2c", "h2", "http/2.0", "http/2"})
 _END_TO_END = frozenset({b"host", b"origin", b"cookie", b"authorization"})
@@ -97,8 +96,7 @@ def _version(view: View) -> Iterator[Verdict | None]:
 def _tokens(view: View, offers: FieldList[Offer], options: FieldList[ConnectionOption]) -> Iterator[Verdict | None]:
     """What Upgrade and Connection say, before anyone asks which protocol (RFC 9110 sections 7.6.1 and 7.8)."""
     for name, empty in (("upgrade", offers.empty), ("connection", options.empty)):
-        if empty > MAX_EMPTY_MEMBERS:
-            yield view.react("list-dos-cap", f"{empty} empty members, {MAX_EMPTY_MEMBERS} at most", (name, b", ,"))
+        yield view.crowded(name, empty)
     if offers.malformed:
         yield view.react("upgrade-malformed", "not name or name/version", ("upgrade", offers.malformed[0]))
     if options.malformed:

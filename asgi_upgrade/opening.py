@@ -19,8 +19,6 @@ from asgi_upgrade.view import View, first
 BODY_LIMIT = 65536
 """The most content, in octets, that lenient mode reads off a handshake."""
 
-MAX_EMPTY_MEMBERS = 32
-
 VERSION_FIELD: tuple[Field, ...] = ((b"sec-websocket-version", b"13"),)
 UPGRADE_FIELDS: tuple[Field, ...] = ((b"upgrade", b"websocket"), (b"connection", b"Upgrade"))
 ADVERTISED: tuple[Field, ...] = UPGRADE_FIELDS + VERSION_FIELD
@@ -159,10 +157,10 @@ def _extensions(view: View, parsed: FieldList[ExtensionOffer] | Malformed) -> It
     name = "sec-websocket-extensions"
     if isinstance(parsed, Malformed):
         yield view.react("ws-ext-grammar", parsed.why, (name, parsed.value))
-    elif parsed.empty > MAX_EMPTY_MEMBERS:
-        yield view.react("list-dos-cap", f"{parsed.empty} empty members, {MAX_EMPTY_MEMBERS} at most", (name, b", ,"))
-    elif view.lines(b"sec-websocket-extensions") and not parsed.members:
-        yield view.react("ws-ext-nonempty", "no extension in the field", (name, b""))
+    else:
+        yield view.crowded(name, parsed.empty)
+        if view.lines(b"sec-websocket-extensions") and not parsed.members:
+            yield view.react("ws-ext-nonempty", "no extension in the field", (name, b""))
 
 
 def _subprotocols(view: View) -> FieldList[Subprotocol]:
@@ -175,8 +173,7 @@ def _subprotocols(view: View) -> FieldList[Subprotocol]:
 
 def _offered(view: View, offered: FieldList[Subprotocol]) -> Iterator[Verdict | None]:
     name = "sec-websocket-protocol"
-    if offered.empty > MAX_EMPTY_MEMBERS:
-        yield view.react("list-dos-cap", f"{offered.empty} empty members, {MAX_EMPTY_MEMBERS} at most", (name, b", ,"))
+    yield view.crowded(name, offered.empty)
     if offered.malformed:
         yield view.react("ws-protocol-grammar", "not a token", (name, offered.malformed[0]))
     if view.lines(b"sec-websocket-protocol") and not offered.members and not offered.malformed:

@@ -36,6 +36,9 @@ READ = frozenset(
 )
 """The fields that this project reads; no other value can influence a verdict, but for the size of the head."""
 
+MAX_EMPTY_MEMBERS = 32
+"""How many empty members a list field may have; they mean nothing and cost time."""
+
 ALWAYS_CLOSE = frozenset(
     {
         "upgrade-head-size",
@@ -139,6 +142,12 @@ class View:
             # 413 leaves content unread.
             close=self.policy.strict or rule_id in ALWAYS_CLOSE or status == 413,
         )
+
+    def crowded(self, name: str, empty: int) -> Verdict | None:
+        """Return what stands against a list field for its empty members (RFC 9110 section 5.6.1.2)."""
+        if empty <= MAX_EMPTY_MEMBERS:
+            return None
+        return self.react("list-dos-cap", f"{empty} empty members, {MAX_EMPTY_MEMBERS} at most", (name, b", ,"))
 
     def cannot_switch(self) -> Reject | Ignore | None:
         """Return what stands against switching on the part of the server, if anything does."""
