@@ -18,7 +18,7 @@ ROOT = "asgi_upgrade"
 
 FLOORS: tuple[Set[str], ...] = (
     {"types", "errors"},
-    {"rule", "headers", "stream", "options"},
+    {"rule", "headers", "stream", "options", "parts"},
     {"rules_request", "rules_response", "rules_websocket", "exchange"},
     {"rules", "deflate"},
     {"paths", "origin", "guard", "limits"},
@@ -52,7 +52,7 @@ SPLIT_ROOMS = {"frames_": "frames"}
 """Rooms of several modules, by the prefix of their names; within a room imports run freely."""
 
 PURE = {
-    *("types", "errors", "limits", "options", "headers", "deflate"),
+    *("types", "errors", "limits", "options", "parts", "headers", "deflate"),
     *("rule", "rules", "rules_request", "rules_response", "rules_websocket"),
     *("origin", "forwarded", "paths", "guard", "policy", "verdict"),
     *("view", "admission", "opening", "handshake", "rejection"),
