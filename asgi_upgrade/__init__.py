@@ -17,6 +17,7 @@ from asgi_upgrade.handshake import evaluate
 from asgi_upgrade.middleware import UpgradeMiddleware
 from asgi_upgrade.origin import LOCALHOST
 from asgi_upgrade.policy import UpgradePolicy, WebSocketOptions
+from asgi_upgrade.request import UpgradeRequest
 from asgi_upgrade.rules import RULES, Rule
 from asgi_upgrade.stream import UpgradedStream
 from asgi_upgrade.verdict import Facts, Ignore, Reject, Switch
@@ -36,6 +37,7 @@ __all__ = [
     "UpgradeError",
     "UpgradeMiddleware",
     "UpgradePolicy",
+    "UpgradeRequest",
     "UpgradedStream",
     "WebSocketOptions",
     "evaluate",

@@ -67,6 +67,7 @@ POLICY_KEYS: Mapping[str, Kind] = {
     "unknown-protocols": STRING,
     "websocket-only": STRINGS,
     "max-head-size": INTEGER,
+    "max-body-size": INTEGER,
     "guard-responses": BOOLEAN,
     "max-connections": INTEGER,
     "max-connections-per-client": INTEGER,

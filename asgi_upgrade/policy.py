@@ -51,7 +51,8 @@ class WebSocketOptions:
     Args:
         max_size: The largest message in octets, 16 MiB by default; a larger one closes with 1009.
         max_queue: How many received messages wait for the application, 32 by default; then reading stops.
-        open_timeout: How long the application may take to accept or deny, 10 seconds by default; then 503.
+        open_timeout: How long the application may take to accept or deny, and the handler of another protocol to switch
+            or reject, 10 seconds by default; then 503.
         close_timeout: How long the closing handshake may take, 10 seconds by default.
         ping_interval: How often to ping, every 20 seconds by default; None: never.
         ping_timeout: How long to wait for the pong, 20 seconds by default; None: for ever.
@@ -129,6 +130,7 @@ class PolicyFields(TypedDict, total=False):
     unknown_protocols: Answer | None
     websocket_only: Sequence[str]
     max_head_size: int
+    max_body_size: int
     guard_responses: bool
     max_connections: int | None
     max_connections_per_client: int | None
@@ -158,6 +160,8 @@ class UpgradePolicy:
         unknown_protocols: The same for protocols not known here; both modes ignore.
         websocket_only: Paths, in Starlette's path syntax, where a plain GET gets 426.
         max_head_size: The largest head of a request with Upgrade, 65,536 octets by default.
+        max_body_size: The most content that the handler of another protocol is given, 65,536 octets by default; a
+            request with more gets 413.
         guard_responses: Whether responses to requests without Upgrade are guarded too; False by default.
         max_connections: The most upgraded connections at a time, of one middleware; None (default) for no limit.
         max_connections_per_client: The most of one client address; None (default) for no limit.
@@ -180,6 +184,7 @@ class UpgradePolicy:
     unknown_protocols: Answer | None = None
     websocket_only: Sequence[str] = ()
     max_head_size: int = 65536
+    max_body_size: int = 65536
     guard_responses: bool = False
     max_connections: int | None = None
     max_connections_per_client: int | None = None
@@ -198,7 +203,8 @@ class UpgradePolicy:
                 check_choice(name, value, ("ignore", "reject"))
         for name in ("allow_missing_origin", "require_subprotocol", "guard_responses"):
             check_flag(name, getattr(self, name))
-        check_number("max_head_size", self.max_head_size, int)
+        for name in ("max_head_size", "max_body_size"):
+            check_number(name, getattr(self, name), int)
         for name in ("max_connections", "max_connections_per_client"):
             if (most := getattr(self, name)) is not None:
                 check_number(name, most, int)

@@ -116,4 +116,10 @@ UPGRADE = (
         "A server may ignore what it does not support, and must not switch to it.",
         "Offer websocket.",
     ),
+    rule(
+        "upgrade-body", 413, "policy", ON_REQUEST, "RFC 9110 section 15.5.14",
+        "Content of a request to another protocol's handler too large",
+        "A handler gets the content as a whole, so without bounds it costs memory before the switch.",
+        "Send less with the request, or raise max_body_size.",
+    ),
 )

@@ -13,7 +13,7 @@ from asgi_upgrade.headers import AbsoluteTarget, without_upgrade
 from asgi_upgrade.paths import route_path
 from asgi_upgrade.stream import EXTENSION, UpgradeExtension
 from asgi_upgrade.types import Peer, Scope
-from asgi_upgrade.verdict import Facts
+from asgi_upgrade.verdict import WEBSOCKET, Facts
 
 JUDGED = "asgi_upgrade.judged"
 """A key of scopes that a middleware has judged, so that another one inside leaves them alone."""
@@ -24,12 +24,13 @@ def is_judged(scope: Scope) -> bool:
     return JUDGED in scope
 
 
-def http_facts(scope: Scope, extension: UpgradeExtension | None) -> Facts:
+def http_facts(scope: Scope, extension: UpgradeExtension | None, protocols: frozenset[str] = WEBSOCKET) -> Facts:
     """Return what an http scope tells.
 
     Args:
         scope: The scope.
         extension: Its ``http.upgrade`` extension, which knows the target and the peer better.
+        protocols: The members of Upgrade that can be spoken here; websocket alone by default.
 
     Returns:
         The facts.
@@ -44,6 +45,7 @@ def http_facts(scope: Scope, extension: UpgradeExtension | None) -> Facts:
         headers=scope["headers"],
         peer=extension["peer"] if "peer" in extension else _client(scope),
         can_switch="stream" in extension,
+        protocols=protocols,
     )
 
 
