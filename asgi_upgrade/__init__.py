@@ -11,6 +11,7 @@ is carried out by ``middleware``; ``rejection`` writes refusals, ``websocket`` a
 This package is not a WebSocket library for clients and not a server.
 """
 
+from asgi_upgrade.decision import Decision
 from asgi_upgrade.deflate import Deflate
 from asgi_upgrade.errors import ClientDisconnected, ConfigurationError, HandshakeViolation, UpgradeError
 from asgi_upgrade.handshake import evaluate
@@ -27,6 +28,7 @@ __all__ = [
     "RULES",
     "ClientDisconnected",
     "ConfigurationError",
+    "Decision",
     "Deflate",
     "Facts",
     "HandshakeViolation",

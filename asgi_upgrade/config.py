@@ -71,6 +71,7 @@ POLICY_KEYS: Mapping[str, Kind] = {
     "guard-responses": BOOLEAN,
     "max-connections": INTEGER,
     "max-connections-per-client": INTEGER,
+    "report-only": BOOLEAN,
     "websocket": TABLE,
 }
 """The fields of UpgradePolicy, as a file spells them."""

@@ -14,12 +14,11 @@ from asgi_upgrade.headers import FieldList, Offer
 from asgi_upgrade.policy import Answer, UpgradePolicy
 from asgi_upgrade.rules import Reaction
 from asgi_upgrade.types import ConnectionOption
-from asgi_upgrade.verdict import Facts, Ignore, Reject, Verdict
+from asgi_upgrade.verdict import HTTP2, Facts, Ignore, Reject, Verdict
 from asgi_upgrade.view import View, first
 
 MAX_FIELD_LINES = 200
 
-_H2C = frozenset({"h2c", "h2", "http/2.0", "http/2"})
 _END_TO_END = frozenset({b"host", b"origin", b"cookie", b"authorization"})
 
 
@@ -138,7 +137,7 @@ def _select(view: View, offers: FieldList[Offer]) -> Verdict:
     received = ("upgrade", view.joined(b"upgrade"))
     if view.facts.native:
         return view.reject("ws-upgrade-token", "websocket is not among the members", received)
-    if _H2C.isdisjoint(name.lower() for name in names):
+    if HTTP2.isdisjoint(name.lower() for name in names):
         reaction = _reaction(view.policy.unknown_protocols)
         return view.react("upgrade-unknown-token", "not spoken here", received, reaction=reaction) or Ignore()
     reaction = _reaction(view.policy.h2c)

@@ -7,19 +7,22 @@ upgrade pass untouched.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Unpack
 
 from asgi_upgrade import native, scopes
-from asgi_upgrade.gate import Gate
-from asgi_upgrade.journal import Journal
+from asgi_upgrade.decision import DecisionHook
+from asgi_upgrade.gate import ClosedGate, Gate
+from asgi_upgrade.journal import Counters, Journal
+from asgi_upgrade.paths import PathPattern
 from asgi_upgrade.policy import PolicyFields, UpgradePolicy
 from asgi_upgrade.protocols import compile_protocols
 from asgi_upgrade.request import Handler
 from asgi_upgrade.responder import Responder
+from asgi_upgrade.routes import Route, compile_routes
 from asgi_upgrade.stream import extension_of
 from asgi_upgrade.types import ASGIApp, Receive, Scope, Send
-from asgi_upgrade.verdict import WEBSOCKET
+from asgi_upgrade.verdict import WEBSOCKET, Facts
 
 
 class UpgradeMiddleware:
@@ -30,6 +33,11 @@ class UpgradeMiddleware:
         policy: The policy; not together with ``fields``.
         protocols: The handlers of protocols other than WebSocket, by the name in Upgrade: ``{"tcp": handler}``, with
             ``async def handler(request: UpgradeRequest) -> None``.
+        routes: Policies by path, in Starlette's path syntax: ``{"/admin/{path:path}": UpgradePolicy(...)}``. The first
+            match counts, elsewhere ``policy`` holds. None instead of a policy: no upgrade at all.
+        on_decision: Called with a Decision and the scope for every upgrade that was judged; synchronous, and must not
+            block. What it returns or raises changes nothing.
+        counters: A dict to count decisions in, such as ``collections.Counter()``, by (protocol, verdict, rule).
         **fields: The options of ``UpgradePolicy``, flat: ``allow_origins=["https://shop.example"]``.
 
     Raises:
@@ -43,6 +51,9 @@ class UpgradeMiddleware:
         *,
         policy: UpgradePolicy | None = None,
         protocols: Mapping[str, Handler] | None = None,
+        routes: Mapping[str, UpgradePolicy | None] | None = None,
+        on_decision: DecisionHook | None = None,
+        counters: Counters | None = None,
         **fields: Unpack[PolicyFields],
     ) -> None:
         if policy is not None and fields:
@@ -51,11 +62,18 @@ class UpgradeMiddleware:
         self.policy = policy if policy is not None else UpgradePolicy.of(fields)
         self._handlers = compile_protocols(protocols)
         self._spoken = WEBSOCKET | self._handlers.keys()
-        self._gate = Gate(self.policy)
-        self._journal = Journal()
-        self._judges_plain = bool(self.policy.websocket_only or self.policy.guard_responses)
+        self._journal = Journal(on_decision, counters)
+        self._gate = Gate(self.policy, self._journal)
+        self._routes = self._routed(compile_routes(routes, app))
+        policies = (self.policy, *(gate.policy for _, gate in self._routes))
+        self._judges_plain = any(policy.websocket_only or policy.guard_responses for policy in policies)
         self._quiet = False
         """Whether a request without Upgrade needs nothing but to be passed on: from the second request on, often."""
+
+    @property
+    def counters(self) -> Counters:
+        """How many decisions there were, by protocol, verdict and rule; live."""
+        return self._journal.counters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope; scopes that are neither ``http`` nor ``websocket`` pass untouched."""
@@ -88,7 +106,7 @@ class UpgradeMiddleware:
         facts = scopes.http_facts(scope, extension, self._spoken)
         await Responder(
             self.app,
-            self._gate,
+            self._gate_of(facts),
             self._journal,
             self._handlers,
             facts=facts,
@@ -103,7 +121,20 @@ class UpgradeMiddleware:
         self._introduce(scope)
         self._journal.announce(self.policy, "none")
         facts = scopes.websocket_facts(scope)
-        await native.serve(self.app, self._gate, self._journal, facts=facts, scope=scope, receive=receive, send=send)
+        gate = self._gate_of(facts)
+        await native.serve(self.app, gate, self._journal, facts=facts, scope=scope, receive=receive, send=send)
+
+    def _routed(self, routes: Iterable[Route]) -> tuple[tuple[PathPattern, Gate], ...]:
+        """Return the gate of each route; what is one policy is one gate, which counts its connections together."""
+        closed = ClosedGate(self._journal)
+        gates = {id(self.policy): self._gate}
+        for _, policy in routes:
+            if policy is not None and id(policy) not in gates:
+                gates[id(policy)] = Gate(policy, self._journal)
+        return tuple((pattern, closed if policy is None else gates[id(policy)]) for pattern, policy in routes)
+
+    def _gate_of(self, facts: Facts) -> Gate:
+        return next((gate for pattern, gate in self._routes if pattern.matches(facts.path)), self._gate)
 
     def _introduce(self, scope: Scope) -> None:
         if not self._journal.introduced:

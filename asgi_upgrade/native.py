@@ -33,14 +33,15 @@ async def serve(
     """
     verdict = gate.judge(facts, scope)
     if isinstance(verdict, Reject):
-        journal.rejected(verdict, facts)
+        journal.rejected(verdict, facts, scope)
         return await _deny(verdict, facts, scope, receive, send)
     if full := gate.full(facts, scope):
-        journal.rejected(full, facts)
+        journal.rejected(full, facts, scope)
         return await _deny(full, facts, scope, receive, send)
     # A native scope is never ignored: it can only be accepted or denied.
     switch = verdict if isinstance(verdict, Switch) else Switch(protocol="websocket")
     journal.note(switch.notes, facts)
+    journal.switched(switch, facts, scope)
     h2 = facts.http_version in {"2", "3"}
 
     async def guarded(message: Message) -> None:

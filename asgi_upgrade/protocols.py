@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from asgi_upgrade.errors import ConfigurationError, callback_name, quote
 from asgi_upgrade.headers import Offer, parse_upgrade
+from asgi_upgrade.options import is_async
 from asgi_upgrade.request import Handler
 
 _OPTION = "protocols"
@@ -52,7 +52,7 @@ def _offer(name: object) -> Offer:
 
 
 def _checked(handler: object, protocol: str) -> Handler:
-    if callable(handler) and any(map(inspect.iscoroutinefunction, (handler, type(handler).__call__))):
+    if callable(handler) and is_async(handler):
         return handler
     what = callback_name(handler) if callable(handler) else handler
     remedy = f"write async def handler(request: UpgradeRequest) -> None for {quote(protocol)}"

@@ -12,7 +12,6 @@ from asgi_upgrade import guard, scopes, websocket
 from asgi_upgrade.content import is_announced, is_expecting, read_off, replayed
 from asgi_upgrade.errors import HandshakeViolation
 from asgi_upgrade.gate import Gate
-from asgi_upgrade.handshake import judge_plain
 from asgi_upgrade.journal import Journal
 from asgi_upgrade.opening import BODY_LIMIT
 from asgi_upgrade.rejection import render
@@ -71,15 +70,18 @@ class Responder:
         if isinstance(verdict, Reject):
             await self._reject(verdict)
         elif isinstance(verdict, Ignore):
-            self._journal.ignored(verdict, self._facts)
+            self._journal.ignored(verdict, self._facts, self._scope)
             scope = self._scope if verdict.rule is None else scopes.plain_scope(self._scope)
             await self._pass_on(scope, self._receive)
         else:
             await self._switch(verdict)
 
     async def _reject(self, reject: Reject) -> None:
+        self._journal.rejected(reject, self._facts, self._scope)
+        await self._answer(reject)
+
+    async def _answer(self, reject: Reject) -> None:
         facts = self._facts
-        self._journal.rejected(reject, facts)
         if extension_of(self._scope) is None and is_announced(facts.headers):
             # Closing with unread content resets the connection, and the answer is lost with it.
             expecting = is_expecting(facts.headers)
@@ -111,6 +113,7 @@ class Responder:
         # Nothing waits between here and the place that is taken.
         if full := self._gate.full(self._facts, self._scope):
             return await self._reject(full)
+        self._journal.switched(switch, self._facts, self._scope)
         scope = scopes.switch_scope(self._scope, switch.target)
         extension: UpgradeExtension = self._scope["extensions"][EXTENSION]
         if handler is None:
@@ -156,13 +159,13 @@ class Responder:
         with self._gate.taken(self._facts, self._scope):
             failure = await serve(handler, request, grace=_grace(extension))
         if failure:
-            await self._reject(failure)
+            await self._answer(failure)  # its line is written, and the switch was decided
         elif not request.is_answered:
             await self._decline(body)
 
     async def _decline(self, body: bytes) -> None:
         """The handler has left the request alone: it is plain HTTP after all."""
-        if rejection := judge_plain(self._facts, self._gate.policy):
+        if rejection := self._gate.judge_plain(self._facts, self._scope):
             await self._reject(rejection)
         else:
             await self._pass_on(scopes.plain_scope(self._scope), replayed(body, self._receive))

@@ -17,8 +17,9 @@ from tests.facts import KEY, Changes, handshake, native
 ELSEWHERE: Mapping[str, str] = {
     "expect-100-then-101": "integration/test_uvicorn_switch.py",
     "ws-wait": "integration/test_uvicorn_switch.py",
-    "max-connections": "test_middleware.py",
-    "max-connections-per-client": "test_middleware.py",
+    "upgrade-not-here": "test_gate.py",
+    "max-connections": "test_gate.py",
+    "max-connections-per-client": "test_gate.py",
     "handler-fields": "test_request.py",
     "ws-503": "test_websocket.py",
     "ws-5xx-app": "integration/test_wire.py",
