@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_upgrade import RULES, Decision, UpgradeMiddleware, UpgradePolicy
+from asgi_upgrade import RULES, Decision, HandshakeViolation, UpgradeMiddleware, UpgradePolicy
 from asgi_upgrade.gate import REPORTED, ClosedGate, Gate
 from asgi_upgrade.handshake import evaluate
 from asgi_upgrade.journal import Journal
 from asgi_upgrade.testing import UpgradeTransport
 from asgi_upgrade.types import Message, Receive, Scope, Send
-from asgi_upgrade.verdict import Ignore, Reject
+from asgi_upgrade.verdict import Ignore, Reject, Switch
 from tests.asgi import DENIAL, FOREIGN, HANDSHAKE, Recorder, http_scope, problem, run, websocket_scope
 from tests.facts import handshake, native
 
@@ -282,3 +282,23 @@ def test_closed_gate_ignores_every_upgrade_and_denies_every_native_handshake() -
     denial = gate.judge(native(), scope)
     assert isinstance(denial, Reject)
     assert (denial.rule.id, denial.status) == ("upgrade-not-here", 403)
+
+
+# What the application accepts
+
+
+def test_accept_gets_the_subprotocol_of_the_policy_unless_it_has_one() -> None:
+    gate = Gate(UpgradePolicy(subprotocols=["a", "b"]), Journal())
+    verdict = gate.judge(handshake({b"sec-websocket-protocol": b"a, b"}), http_scope([]))
+    assert isinstance(verdict, Switch)
+    assert gate.accepted({"type": "websocket.accept"}, verdict)["subprotocol"] == "a"
+    assert gate.accepted({"type": "websocket.accept", "subprotocol": "b"}, verdict)["subprotocol"] == "b"
+
+
+def test_accept_that_breaks_the_handshake_raises_or_warns(caplog: pytest.LogCaptureFixture) -> None:
+    message = {"type": "websocket.accept", "subprotocol": "c"}
+    with pytest.raises(HandshakeViolation, match="ws-subprotocol-offered"):
+        Gate(UpgradePolicy(), Journal()).accepted(message, Switch(protocol="websocket"))
+    lenient = Gate(UpgradePolicy.lenient(), Journal()).accepted(message, Switch(protocol="websocket"))
+    assert lenient["subprotocol"] is None
+    assert "ws-subprotocol-offered" in caplog.text

@@ -18,6 +18,26 @@ from tests.facts import handshake, reject
 # Worth knowing once
 
 
+class Layer:
+    """A middleware as Starlette stacks them."""
+
+    def __init__(self, app: object = None) -> None:
+        self.app = app
+
+
+def test_who_stands_outside_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    inner, journal = Layer(), Journal()
+    outermost = Layer()
+    outermost.middleware_stack = Layer(inner)  # type: ignore[attr-defined]
+    journal.introduce({"app": outermost}, inner)
+    assert journal.introduced
+    assert caplog.messages == [
+        "middleware outside UpgradeMiddleware sees handshakes before they are judged: Layer; add it last"
+    ]
+    Journal().introduce({}, inner)
+    assert len(caplog.messages) == 1
+
+
 def test_wildcard_with_a_cookie_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     app = UpgradeMiddleware(Recorder(), allow_origins=["*"])
     for _ in range(2):

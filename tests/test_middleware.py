@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Unpack
 
 import anyio
 import pytest
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
-from starlette.testclient import TestClient
+from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from asgi_upgrade import ConfigurationError, UpgradeMiddleware, UpgradePolicy
+from asgi_upgrade import ConfigurationError, UpgradeMiddleware, UpgradePolicy, UpgradeRequest
 from asgi_upgrade.policy import PolicyFields
-from asgi_upgrade.types import Message, Scope
-from tests.asgi import FOREIGN, HANDSHAKE, Recorder, http_scope, problem, run, websocket_scope
+from asgi_upgrade.types import Message, Receive, Scope, Send
+from tests.asgi import DENIAL, FOREIGN, HANDSHAKE, Recorder, http_scope, problem, run, websocket_scope
 
 # Construction
 
@@ -171,3 +173,159 @@ def test_test_client_sees_a_foreign_origin_denied() -> None:
         TestClient(app).websocket_connect("/ws", headers={"origin": "https://evil.example"}),
     ):
         pass
+
+
+# Policies by path
+
+CLOSED = UpgradePolicy(allowed_hosts=["admin.example"])
+ROUTED: dict[str, UpgradePolicy | None] = {
+    "/admin/open": UpgradePolicy(check_origin=False),
+    "/admin/{path:path}": CLOSED,
+    "/api/{path:path}": None,
+}
+
+
+def routed(scope: Scope, routes: Any = ROUTED, **options: Any) -> str:
+    """Return what becomes of a native handshake: accepted, or the rule that denied it."""
+    sent = run(UpgradeMiddleware(Recorder(), routes=routes, **options), {**scope, "extensions": DENIAL})
+    return "accepted" if sent[0]["type"] == "websocket.accept" else str(problem(sent)["rule"])
+
+
+@pytest.mark.parametrize(
+    ("path", "outcome"),
+    [
+        pytest.param("/admin/open", "accepted", id="first-match"),
+        pytest.param("/admin/open/more", "misdirected", id="second-match"),
+        pytest.param("/admin/", "misdirected", id="empty-rest"),
+        pytest.param("/api/a/b", "upgrade-not-here", id="none"),
+        pytest.param("/ws", "ws-origin-check", id="elsewhere"),
+        pytest.param("/admin", "ws-origin-check", id="not-below"),
+        pytest.param("/ADMIN/x", "ws-origin-check", id="other-case"),
+        pytest.param("//admin/x", "ws-origin-check", id="other-path"),
+    ],
+)
+def test_first_route_that_matches_decides(path: str, outcome: str) -> None:
+    assert routed(websocket_scope([*HANDSHAKE, FOREIGN], path=path)) == outcome
+    below = websocket_scope([*HANDSHAKE, FOREIGN], path="/root" + path, root_path="/root")
+    assert routed(below) == outcome
+
+
+def test_denial_on_a_path_without_upgrades_is_a_403() -> None:
+    scope = websocket_scope(HANDSHAKE, path="/api/a", extensions=DENIAL)
+    assert run(UpgradeMiddleware(Recorder(), routes=ROUTED), scope)[0]["status"] == 403
+    del scope["extensions"]
+    assert run(UpgradeMiddleware(Recorder(), routes=ROUTED), scope) == [{"type": "websocket.close", "code": 1008}]
+
+
+@pytest.mark.parametrize("upgrade", [b"websocket", b"irc", b"h2c", b"a b"])
+def test_upgrade_on_a_path_without_upgrades_is_not_heard(upgrade: bytes) -> None:
+    async def handler(_: UpgradeRequest) -> None:
+        raise AssertionError
+
+    inner = Recorder()
+    app = UpgradeMiddleware(inner, routes={"/ws": None}, protocols={"irc": handler})
+    fields = [(name, upgrade if name == b"upgrade" else value) for name, value in HANDSHAKE]
+    sent = run(app, http_scope(fields, extensions={"http.upgrade": {"stream": object()}, "tls": {}}))
+    assert sent[0]["status"] == 200
+    assert not {name for name, _ in inner.scopes[0]["headers"]} & {b"upgrade", b"connection"}
+    assert inner.scopes[0]["extensions"] == {"tls": {}}
+    assert [key[1:] for key in app.counters] == [("ignore", "upgrade-not-here")]
+
+
+def test_request_without_upgrade_does_not_ask_for_its_route() -> None:
+    inner = Recorder()
+    app = UpgradeMiddleware(inner, routes={"/ws": None, "/other": UpgradePolicy(websocket_only=["/other"])})
+    assert run(app, http_scope([]))[0]["status"] == 200
+    assert run(app, http_scope([], path="/other"))[0]["status"] == 426
+    assert run(app, http_scope([], path="/else"))[0]["status"] == 200
+    assert app.counters == {("none", "reject", "ws-plain-get"): 1}
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "rule"),
+    [
+        pytest.param(b"http://shop.example/admin/a", "/admin/a", "misdirected", id="as-httptools"),
+        pytest.param(b"http://shop.example/admin/a", "http://shop.example/admin/a", "misdirected", id="as-h11"),
+        pytest.param(b"http://shop.example/%61dmin/a", "http://shop.example/admin/a", "misdirected", id="encoded"),
+        pytest.param(b"/%61dmin/a", "/admin/a", "misdirected", id="encoded-path"),
+    ],
+)
+@pytest.mark.parametrize("root_path", ["", "/root"])
+def test_target_in_another_form_does_not_slip_past_its_route(
+    target: bytes, path: str, rule: str, root_path: str
+) -> None:
+    extensions = {"http.upgrade": {"stream": object(), "target": target}}
+    scope = http_scope(HANDSHAKE, path=root_path + path, root_path=root_path, extensions=extensions)
+    sent = run(UpgradeMiddleware(Recorder(), routes=ROUTED), scope)
+    assert problem(sent)["rule"] == rule
+
+
+def test_route_of_a_mounted_middleware_is_below_its_mount() -> None:
+    async def endpoint(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.close()
+
+    inner = Starlette(routes=[WebSocketRoute("/admin/{name}", endpoint), WebSocketRoute("/ws", endpoint)])
+    inner.add_middleware(UpgradeMiddleware, routes={"/admin/{path:path}": None})
+    client = TestClient(Starlette(routes=[Mount("/sub", app=inner)]), root_path="/root")
+    with client.websocket_connect("/root/sub/ws"):
+        pass
+    with pytest.raises(WebSocketDenialResponse) as denied, client.websocket_connect("/root/sub/admin/a"):
+        pass
+    assert denied.value.status_code == 403
+
+
+def test_application_that_sets_its_root_path_is_matched_inside_it() -> None:
+    app = FastAPI()
+    app.root_path = "/x"
+    app.add_middleware(UpgradeMiddleware, routes={"/admin/{path:path}": None})
+
+    @app.websocket("/admin/{name}")
+    async def endpoint(websocket: WebSocket) -> None:
+        raise AssertionError
+
+    client = TestClient(app)
+    for path in ("/admin/a", "/x/admin/a"):
+        with pytest.raises(WebSocketDenialResponse), client.websocket_connect(path):
+            pass
+    with pytest.raises(ConfigurationError, match=r"app.root_path"):
+        UpgradeMiddleware(app, routes={"/admin/{path:path}": None})
+
+
+def test_capacity_is_counted_by_policy() -> None:
+    one = UpgradePolicy(max_connections=1)
+    app = UpgradeMiddleware(
+        Recorder(),
+        policy=one,
+        routes={"/a": one, "/b": UpgradePolicy(max_connections=1), "/c": UpgradePolicy(max_connections=1)},
+    )
+
+    async def scenario() -> dict[str, str]:
+        outcome: dict[str, str] = {}
+        leave = asyncio.Event()
+
+        async def staying(scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "websocket.accept"})
+            await leave.wait()
+
+        app.app = staying
+
+        async def connect(path: str) -> None:
+            async def receive() -> Message:
+                return {"type": "websocket.connect"}
+
+            async def send(message: Message) -> None:
+                outcome[path] = message["type"].removeprefix("websocket.")
+
+            await app(websocket_scope(HANDSHAKE, path=path), receive, send)
+
+        async with asyncio.TaskGroup() as group:
+            for path in ("/", "/a", "/b", "/c"):
+                group.create_task(connect(path))
+            while len(outcome) < 4:
+                await asyncio.sleep(0)
+            leave.set()
+        return outcome
+
+    # "/" and "/a" have one policy; "/b" and "/c" have each their own.
+    assert asyncio.run(scenario()) == {"/": "accept", "/a": "close", "/b": "accept", "/c": "accept"}
