@@ -54,6 +54,12 @@ def whose(client: object) -> str:
     return name if _ADDRESS.fullmatch(name) else quote(name)
 
 
+def callback_name(callback: object) -> str:
+    """Name a function of the user's in a log line or an error; a partial is named after its function."""
+    inner = getattr(callback, "func", callback)
+    return str(getattr(inner, "__qualname__", None) or type(inner).__qualname__)
+
+
 class UpgradeError(Exception):
     """The base of every exception that this package raises on purpose."""
 

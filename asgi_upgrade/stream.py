@@ -81,6 +81,7 @@ class UpgradedStream:
         self._reading = True
         self._eof_sent = False
         self._told_end = False
+        self._end_received = False
         self._early: deque[bytes] = deque()
         self._offset = 0  # how much of the first has been received; cutting it off each time would be quadratic
         self._arrived = asyncio.Event()
@@ -103,10 +104,13 @@ class UpgradedStream:
 
         Returns:
             At least one octet, or ``b""`` at the end of the stream.
+
+        Raises:
+            anyio.EndOfStream: The end has been returned before; EOFError where anyio is not installed.
         """
         while not self._early:
-            if self._ended or self._closing:
-                return b""
+            if self.is_at_end:
+                return self._end_of_stream()
             self._arrived.clear()
             self.resume()
             await self._arrived.wait()
@@ -115,6 +119,13 @@ class UpgradedStream:
             return self._first_early()
         self._offset = end
         return self._early[0][start:end]
+
+    def _end_of_stream(self) -> bytes:
+        # Once: anyio's helpers take b"" for a short segment and ask on, for ever if nothing is raised.
+        if self._end_received:
+            raise _past_the_end()
+        self._end_received = True
+        return b""
 
     def set_receiver(
         self,
@@ -291,6 +302,11 @@ class UpgradedStream:
         return self._open
 
     @property
+    def is_at_end(self) -> bool:
+        """Whether nothing is left to receive, and nothing will come."""
+        return not self._early and (self._ended or self._closing)
+
+    @property
     def can_send_now(self) -> bool:
         """Whether the peer has read enough for ``send`` not to wait."""
         return self._writable.is_set()
@@ -383,6 +399,14 @@ class UpgradedStream:
         except Exception:
             logger.exception("%r failed; closing the connection", callback)
             self.abort()
+
+
+def _past_the_end() -> Exception:
+    try:
+        from anyio import EndOfStream  # noqa: PLC0415 - optional, and the only name of it that is needed
+    except ModuleNotFoundError:
+        return EOFError("the stream has ended")
+    return EndOfStream()
 
 
 def is_loss(error: BaseException) -> bool:

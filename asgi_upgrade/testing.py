@@ -269,6 +269,9 @@ class _Connection:
             raise httpcore.WriteError("the connection is closed")
         self.stream.feed(data)
 
+    def client_eof(self) -> None:
+        self.stream.feed_eof()
+
     def client_close(self) -> None:
         self._ended = True
         self._for_client.set()
@@ -323,6 +326,10 @@ class NetworkStream:
                 await self._connection.client_write(buffer)
         except TimeoutError:
             raise httpcore.WriteTimeout(f"nothing was read within {timeout:g} s") from None
+
+    async def send_eof(self) -> None:
+        """End the client's half; the application can still send."""
+        self._connection.client_eof()
 
     async def aclose(self) -> None:
         """Close the connection; the application sees that the client is gone."""

@@ -17,21 +17,23 @@ PACKAGE = Path(asgi_upgrade.__file__).parent
 ROOT = "asgi_upgrade"
 
 FLOORS: tuple[Set[str], ...] = (
-    {"types", "errors"},
-    {"rule", "headers", "stream", "options", "parts"},
+    {"types", "errors", "throttle", "signals", "parts"},
+    {"rule", "headers", "stream", "options"},
     {"rules_request", "rules_response", "rules_websocket", "exchange"},
     {"rules", "deflate"},
     {"paths", "origin", "guard", "limits"},
     {"forwarded"},
     {"policy", "frames", "keepalive", "verdict"},
-    {"view", "config"},
+    {"view", "config", "decision", "routes"},
     {"admission"},
     {"opening"},
     {"handshake"},
-    {"rejection", "scopes", "content", "outside", "capacity", "request"},
-    {"denial"},
-    {"bridge"},
+    {"rejection", "scopes", "content", "outside", "capacity"},
+    {"denial", "request", "journal"},
+    {"bridge", "protocols", "gate"},
     {"websocket"},
+    {"responder"},
+    {"native"},
     {"middleware"},
     {"__init__"},
     {"check"},
@@ -55,7 +57,7 @@ PURE = {
     *("types", "errors", "limits", "options", "parts", "headers", "deflate"),
     *("rule", "rules", "rules_request", "rules_response", "rules_websocket"),
     *("origin", "forwarded", "paths", "guard", "policy", "verdict"),
-    *("view", "admission", "opening", "handshake", "rejection"),
+    *("routes", "decision", "throttle", "view", "admission", "opening", "handshake", "rejection"),
 }
 
 IMPURE = {

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
+import anyio
 import pytest
+from anyio.abc import ByteStream
+from anyio.streams.buffered import BufferedByteReceiveStream
+from anyio.streams.stapled import StapledByteStream
+from anyio.streams.text import TextStream
 
 from asgi_upgrade.errors import ClientDisconnected
 from asgi_upgrade.stream import UpgradedStream, extension_of, is_loss
@@ -173,15 +179,89 @@ def test_receiving_octet_by_octet_copies_no_rest() -> None:
 
 
 @pytest.mark.parametrize("how", ["feed_eof", "connection_lost", "close"])
-def test_end_is_empty_every_time(how: str) -> None:
+def test_end_is_empty_once_and_raises_after_that(how: str) -> None:
     async def scenario() -> None:
         stream = opened(b"rest").stream
         assert await stream.receive() == b"rest"
         waiting = asyncio.ensure_future(stream.receive())
         await passes()
+        before = stream.is_at_end
         getattr(stream, how)()
+        assert (before, stream.is_at_end) == (False, True)
         assert await waiting == b""
+        for _ in range(2):
+            with pytest.raises(anyio.EndOfStream):
+                await stream.receive()
+
+    run(scenario())
+
+
+def test_end_raises_without_anyio_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        stream = opened(b"").stream
+        stream.feed_eof()
         assert await stream.receive() == b""
+        with pytest.raises(EOFError, match="the stream has ended"):
+            await stream.receive()
+
+    monkeypatch.setitem(sys.modules, "anyio", None)  # as where it is not installed
+    run(scenario())
+
+
+# anyio's own helpers
+
+
+def as_anyio(stream: UpgradedStream) -> ByteStream:
+    """The shape is anyio's; the type is nominal."""
+    return cast(ByteStream, stream)
+
+
+def test_buffered_stream_of_anyio_reads_to_the_end() -> None:
+    async def scenario() -> None:
+        stream = opened(b"head\r\nab").stream
+        buffered = BufferedByteReceiveStream(as_anyio(stream))
+        assert await buffered.receive_until(b"\r\n", 100) == b"head"
+        stream.feed(b"cdef")
+        assert await buffered.receive_exactly(4) == b"abcd"
+        stream.feed_eof()
+        with pytest.raises(anyio.IncompleteRead):
+            await buffered.receive_exactly(4)
+        assert await buffered.receive() == b"ef"
+        with pytest.raises(anyio.EndOfStream):
+            await buffered.receive()
+
+    run(scenario())
+
+
+def test_text_stream_of_anyio_decodes_both_ways() -> None:
+    async def scenario() -> None:
+        transport = opened(b"gr\xc3")
+        text = TextStream(as_anyio(transport.stream))
+        assert await text.receive() == "gr"
+        transport.stream.feed(b"\xbc\xc3\x9f")
+        assert await text.receive() == "\xfc\xdf"
+        await text.send("\xe4")
+        assert transport.written == b"\xc3\xa4"
+        transport.stream.feed_eof()
+        assert [one async for one in text] == []
+        await text.send_eof()
+        assert transport.calls[-1] == "write_eof"
+        await text.aclose()
+        assert transport.stream.is_closing
+
+    run(scenario())
+
+
+def test_stapled_stream_of_anyio_joins_two_halves() -> None:
+    async def scenario() -> None:
+        incoming, outgoing = opened(b"in"), opened(b"")
+        stapled = StapledByteStream(send_stream=as_anyio(outgoing.stream), receive_stream=as_anyio(incoming.stream))
+        assert await stapled.receive() == b"in"
+        await stapled.send(b"out")
+        await stapled.aclose()
+        assert outgoing.written == b"out"
+        assert incoming.stream.is_closing
+        assert outgoing.stream.is_closing
 
     run(scenario())
 
