@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
 from asgi_upgrade.deflate import negotiate
 from asgi_upgrade.denial import bare_denial, denial_start
-from asgi_upgrade.errors import ClientDisconnected, quote, whose
+from asgi_upgrade.errors import ClientDisconnected, is_loss, quote, whose
 from asgi_upgrade.frames import Close, Failure, Ping, Pong, new_engine
 from asgi_upgrade.frames_asgi import accept_fields, close_of, frame_of, message_of
 from asgi_upgrade.headers import ExtensionOffer
 from asgi_upgrade.keepalive import Keepalive
 from asgi_upgrade.limits import Limits
 from asgi_upgrade.rejection import Answer, render
-from asgi_upgrade.stream import UpgradedStream, is_loss
+from asgi_upgrade.signals import Signal
+from asgi_upgrade.stream import UpgradedStream
 from asgi_upgrade.types import Field, Message, Scope, Send
 from asgi_upgrade.verdict import Reject
 
@@ -78,15 +78,14 @@ class Bridge:
         self._engine = new_engine(limits.engine, limits.max_size, self._agreement)
         self._keepalive = Keepalive(limits, self._ping, self._unresponsive)
         self._state = State.HANDSHAKE
-        self._queue: deque[str | bytes | None] = deque([None])
+        self._queue: list[str | bytes | None] = [None]
         """What the application has not received yet; None is ``websocket.connect``."""
         self._queued = 0
-        self._arrived = asyncio.Event()
-        self._arrived.set()
+        self._arrived = Signal(is_set=True)
         self._disconnect: Message | None = None
         self._paused = False
         self._pong: bytes | None = None
-        self._ended = asyncio.Event()
+        self._ended = Signal()
         self._close_timer: asyncio.TimerHandle | None = None
         self._last: Close | Failure | None = None
         """What ends the connection, put off until the application has answered the messages before it."""
@@ -102,7 +101,7 @@ class Bridge:
                 return dict(self._disconnect)
             self._arrived.clear()
             await self._arrived.wait()
-        content = self._queue.popleft()
+        content = self._queue.pop(0)
         if content is None:
             return {"type": "websocket.connect"}
         self._queued -= len(content)
@@ -180,7 +179,7 @@ class Bridge:
             self._lost("the client went away during the handshake")
         elif self._state is State.OPEN:
             self._keepalive.start()
-            if self._stream.shutdown.is_set():
+            if self._stream.is_shutting_down:
                 self._shut_down()
 
     async def _deny_start(self, message: Message) -> None:

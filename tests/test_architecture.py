@@ -19,7 +19,8 @@ ROOT = "asgi_upgrade"
 FLOORS: tuple[Set[str], ...] = (
     {"types", "errors", "throttle", "signals", "parts"},
     {"rule", "headers", "stream", "options"},
-    {"rules_request", "rules_response", "rules_websocket", "exchange"},
+    {"rules_request", "rules_response", "rules_websocket", "extension"},
+    {"exchange"},
     {"rules", "deflate"},
     {"paths", "origin", "guard", "limits"},
     {"forwarded"},
@@ -45,7 +46,7 @@ FLOORS: tuple[Set[str], ...] = (
 SERVERS = {"uvicorn", "testing"}
 """Server sides of the contract, beside the house: they know neither the grammar nor the middleware."""
 
-SERVER_STANDS_ON = {"stream", "exchange", "types", "errors"}
+SERVER_STANDS_ON = {"stream", "extension", "exchange", "types", "errors"}
 
 MAY_SERVE = {"check", "cli", "pytest_plugin", "__main__"}
 """Rooms that may start a server."""

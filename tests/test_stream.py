@@ -14,8 +14,9 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from anyio.streams.stapled import StapledByteStream
 from anyio.streams.text import TextStream
 
-from asgi_upgrade.errors import ClientDisconnected
-from asgi_upgrade.stream import UpgradedStream, extension_of, is_loss
+from asgi_upgrade.errors import ClientDisconnected, is_loss
+from asgi_upgrade.extension import extension_of
+from asgi_upgrade.stream import UpgradedStream
 from tests.peer import Transport, passes, run
 
 

@@ -77,11 +77,10 @@ class Server:
         self.task = asyncio.ensure_future(
             serve(
                 app,
-                scope,
+                websocket_scope(scope, ["chat", "superchat"]),
                 self._send,
                 stream=self.stream,
                 fields=FIELDS,
-                subprotocols=["chat", "superchat"],
                 limits=limits,
                 guard=guard,
                 close_denied=close_denied,
@@ -175,40 +174,6 @@ def start_of(sent: Sequence[Message]) -> tuple[int, dict[bytes, bytes]]:
 
 def disconnect(code: int, reason: str = "") -> Message:
     return {"type": "websocket.disconnect", "code": code, "reason": reason}
-
-
-# The scope
-
-
-def test_scope_is_what_a_server_of_its_own_gives() -> None:
-    assert websocket_scope(SCOPE, ("chat",)) == {
-        "type": "websocket",
-        "asgi": {"version": "3.0", "spec_version": "2.5"},
-        "http_version": "1.1",
-        "scheme": "ws",
-        "path": "/app/ws",
-        "raw_path": b"/app/ws",
-        "query_string": b"a=1",
-        "root_path": "/app",
-        "headers": SCOPE["headers"],
-        "client": ("192.0.2.1", 5000),
-        "server": ("192.0.2.2", 80),
-        "state": {"pool": 1},
-        "subprotocols": ["chat"],
-        "extensions": {"tls": {}, "websocket.http.response": {}},
-    }
-    assert SCOPE["type"] == "http"
-    assert SCOPE["extensions"] == {"tls": {}}
-
-
-@pytest.mark.parametrize(
-    ("scheme", "expected"), [("http", "ws"), ("https", "wss"), ("ws", "ws"), ("wss", "wss"), (None, "ws")]
-)
-def test_scheme_is_mapped_and_what_a_proxy_named_kept(scheme: str | None, expected: str) -> None:
-    scope = {"type": "http", "extensions": None} | ({"scheme": scheme} if scheme else {})
-    made = websocket_scope(scope, [])
-    assert made["scheme"] == expected
-    assert made["extensions"] == {"websocket.http.response": {}}
 
 
 # The opening handshake
