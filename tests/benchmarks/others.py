@@ -25,7 +25,18 @@ UVICORN = "stock-httptools-websockets-sansio"
 
 COMMANDS = {
     "hypercorn": ["-m", "hypercorn", "--bind", "127.0.0.1:{port}"],
-    "granian": ["-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", "{port}", "--log-level", "error"],
+    "granian": [
+        "-m",
+        "granian",
+        "--interface",
+        "asgi",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "{port}",
+        "--log-level",
+        "error",
+    ],
     "h2corn": ["-m", "h2corn", "--host", "127.0.0.1", "--port", "{port}", "--no-websocket-per-message-deflate"],
 }
 
@@ -40,7 +51,9 @@ def serving(name: str) -> Iterator[int]:
     arguments = [argument.format(port=port) for argument in COMMANDS[name]]
     command = [sys.executable, *arguments, "tests.benchmarks.server:app"]
     # A session of its own, because some start workers.
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
         try:
             _wait_for(port)
             yield port
@@ -85,12 +98,17 @@ def cost(port: int, size: int, count: int) -> float:
 
 def main() -> None:
     """Print a line for each size and server."""
-    servers = {"asgi-upgrade on uvicorn": partial(running, OURS), "uvicorn (websockets-sansio)": partial(running, UVICORN)}
+    servers = {
+        "asgi-upgrade on uvicorn": partial(running, OURS),
+        "uvicorn (websockets-sansio)": partial(running, UVICORN),
+    }
     servers |= {name: partial(serving, name) for name in COMMANDS if find_spec(name) is not None}
     for size, count in MESSAGES:
         for name, start in servers.items():
             with start() as port:
-                print(f"{size:>7}-byte messages streamed, {name:<30} {cost(port, size, count) * 1e6:9.2f} us", flush=True)
+                print(
+                    f"{size:>7}-byte messages streamed, {name:<30} {cost(port, size, count) * 1e6:9.2f} us", flush=True
+                )
 
 
 if __name__ == "__main__":

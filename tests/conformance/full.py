@@ -30,7 +30,8 @@ def batch(engine: str, parser: str, cases: str) -> tuple[Results, float]:
             results = run(parser, engine, [cases], Path(outdir), timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
         results = {cases: Outcome("NO RESULT", f"within {TIMEOUT:g} s")}
-    except Exception as error:  # noqa: BLE001 - the other parts still count
+    except Exception as error:
+        # The other parts still count.
         results = {cases: Outcome("NO RESULT", repr(error))}
     return results, time.monotonic() - began
 
