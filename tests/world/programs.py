@@ -49,10 +49,10 @@ def version_of(*command: str) -> str:
 
 
 def installed(*names: str) -> str:
-    """Return the versions of Python distributions, joined by a comma when there are several."""
-    if len(names) == 1:
-        return distribution_version(names[0])
-    return ", ".join(f"{name} {distribution_version(name)}" for name in names)
+    """Return the version of a Python distribution, and in brackets those of what else it is made of."""
+    first, *others = names
+    made_of = ", ".join(f"{name} {distribution_version(name)}" for name in others)
+    return distribution_version(first) + (f" ({made_of})" if made_of else "")
 
 
 @dataclass(kw_only=True)

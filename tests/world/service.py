@@ -12,10 +12,11 @@ from asgi_upgrade import LOCALHOST, UpgradeMiddleware
 from asgi_upgrade.types import Receive, Scope, Send
 
 logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+logger = logging.getLogger(__name__)
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Tell about requests; echo WebSockets, but for paths whose handshake is answered wrongly or told about."""
+    """Tell about requests; echo WebSockets, but for paths whose handshake is answered wrongly or logged."""
     if scope["type"] == "http":
         await _tell_request(scope, receive, send)
     elif scope["type"] == "websocket":
@@ -43,14 +44,14 @@ async def _tell_request(scope: Scope, receive: Receive, send: Send) -> None:
 async def _talk(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()
     kind = scope["path"].rpartition("/")[2]
+    if kind == "told":
+        logger.info("told %s", json.dumps(describe(scope)))
     if kind == "forged":
         await send({"type": "websocket.accept", "headers": [(b"sec-websocket-accept", b"forged")]})
     elif kind == "unoffered":
         await send({"type": "websocket.accept", "subprotocol": "nobody-offered-this"})
     else:
         await send({"type": "websocket.accept"})
-    if kind == "told":
-        await send({"type": "websocket.send", "text": json.dumps(describe(scope))})
     while (message := await receive())["type"] == "websocket.receive":
         content = {key: message[key] for key in ("text", "bytes") if message.get(key) is not None}
         await send({"type": "websocket.send", **content})
@@ -79,8 +80,16 @@ HOSTS = ["service.example", *LOCALHOST]
 open_app = UpgradeMiddleware(app)
 """The defaults: pages of the service's own origin, any host."""
 
-chat_app = UpgradeMiddleware(app, allowed_hosts=HOSTS, subprotocols=["chat"], require_subprotocol=True)
+chat_app = UpgradeMiddleware(
+    app, allowed_hosts=HOSTS, subprotocols=["chat"], require_subprotocol=True, websocket_only=["/only"]
+)
 """Everything that a native scope can be judged on."""
+
+
+async def site(scope: Scope, receive: Receive, send: Send) -> None:
+    """The same with and without the middleware: what is below ``/bare`` shows what the server itself does."""
+    await (app if scope.get("path", "").startswith("/bare") else chat_app)(scope, receive, send)
+
 
 local_app = UpgradeMiddleware(app, allowed_hosts=LOCALHOST)
 """A developer's machine: nothing but loopback names."""
