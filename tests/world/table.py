@@ -46,7 +46,7 @@ class Collector:
         """Take over what a test has recorded."""
         if report.skipped and isinstance(report.longrepr, tuple):
             self.skipped[report.longrepr[2].removeprefix("Skipped: ")] = None
-        if report.when != "call":
+        if report.when != "call" and not report.failed:
             return
         for name, value in report.user_properties:
             if name == ROW:
@@ -67,8 +67,7 @@ class Collector:
 
     def programs(self) -> str:
         """Return the table of programs in Markdown."""
-        rows = [row._replace(version=", ".join(filter(None, [row.version]))) for row in self.rows.values()]
-        return _table(["client or server", "version", "what was done", "result"], rows)
+        return _table(["client or server", "version", "what was done", "result"], list(self.rows.values()))
 
     def servers(self) -> str:
         """Return the table of what servers hide."""

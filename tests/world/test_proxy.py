@@ -92,7 +92,7 @@ class Front:
 def test_recommended_configuration_forwards_websocket_and_nothing_else(
     tmp_path: Path, parser: str, record: Record, version: str
 ) -> None:
-    done = "the configuration above: same origin, foreign origin, h2c offer, close handshake"
+    done = "the README's configuration: same origin, foreign origin, h2c offer, close handshake"
     record("nginx", version, done, "101 and echo; 403; served as plain HTTP; closed with 1000")
     with serve(service.open_app, http=parser) as server, nginx(tmp_path, f"127.0.0.1:{server.port}") as port:
         front = Front(port)
