@@ -15,6 +15,7 @@ import trustme
 from tests.integration.serving import RawClient, Response
 from tests.integration.wire import ACCEPT, request
 from tests.world.conftest import Record
+from tests.world.frames import GOING_DOWN, HELLO, expect_echo
 from tests.world.programs import WAIT, Program, accepts, installed, listener, on_free_port, python, running
 
 pytestmark = pytest.mark.world
@@ -23,7 +24,6 @@ SERVICE = "tests.world.service:open_app"
 ADAPTER = ("--http", "asgi_upgrade.uvicorn:AutoProtocol")
 WITH_ADAPTER = r"adapter uvicorn [\d.]+ (HttpTools|H11)Protocol"
 
-HELLO, ECHO = b"\x81\x85\x00\x00\x00\x00hello", b"\x81\x05hello"
 
 Connect = Callable[[], RawClient]
 
@@ -58,8 +58,7 @@ def expect_judged(connect: Connect, *, scheme: str = "http") -> None:
         response = client.read_response()
         assert response.status == 101
         assert response.field(b"sec-websocket-accept") == [ACCEPT]
-        client.send(HELLO)
-        assert client.recv_exactly(len(ECHO)) == ECHO
+        expect_echo(client)
     rejected = handshake(connect, b"https://evil.example")
     assert rejected.status == 403
     assert json.loads(rejected.body)["rule"] == "ws-origin-check"
@@ -123,7 +122,7 @@ def test_reload(tmp_path: Path, record: Record, version: str) -> None:
             client.send(request())
             assert client.read_response().status == 101
             assert change_until_closed(module, client) == (0x88, 1012)
-            client.send(b"\x88\x82\x00\x00\x00\x00\x03\xf4")
+            client.send(GOING_DOWN)
             assert client.read_until_closed() == b""
         program.wait_for("Reloading")
         program.wait_for("Finished server process")
@@ -195,8 +194,7 @@ def test_root_path(record: Record, version: str) -> None:
             chat = [(b"Origin", b"http://localhost"), (b"Sec-WebSocket-Protocol", b"chat")]
             client.send(request(host=b"localhost", add=chat))
             assert client.read_response().status == 101
-            client.send(HELLO)
-            assert client.recv_exactly(len(ECHO)) == ECHO
+            expect_echo(client)
         program.wait_for(WITH_ADAPTER)
 
 

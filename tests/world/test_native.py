@@ -13,6 +13,7 @@ import pytest
 from tests.integration.serving import Response
 from tests.integration.wire import ACCEPT, request
 from tests.world.conftest import Observe, Record
+from tests.world.frames import expect_echo
 from tests.world.natives import SERVERS, Native
 from tests.world.table import View
 
@@ -21,7 +22,6 @@ pytestmark = pytest.mark.world
 Fields = tuple[tuple[bytes, bytes], ...]
 CHAT = (b"Sec-WebSocket-Protocol", b"chat")
 OWN = (b"Origin", b"http://service.example")
-HELLO, ECHO = b"\x81\x85\x00\x00\x00\x00hello", b"\x81\x05hello"
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -50,8 +50,7 @@ def test_a_page_of_its_own_is_served(server: Native, record: Record) -> None:
         assert response.status == 101
         assert response.field(b"sec-websocket-accept") == [ACCEPT]
         assert response.field(b"sec-websocket-protocol") == [b"chat"]
-        client.send(HELLO)
-        assert client.recv_exactly(len(ECHO)) == ECHO
+        expect_echo(client)
 
 
 REJECTED = {
@@ -81,15 +80,22 @@ def test_what_does_not_belong_is_denied_with_status_and_problem(server: Native, 
         assert (problem["status"], problem["rule"]) == (status, rule)
 
 
-def test_another_websocket_version_is_rejected_by_one_of_the_two(server: Native, record: Record) -> None:
-    response = answer(server, handshake("/ws", OWN, CHAT, version=b"8"))
-    ours = b"ws-version-mismatch" in response.body
+VERSIONS = {
+    "Sec-WebSocket-Version: 8": handshake("/ws", OWN, CHAT, version=b"8"),
+    "Sec-WebSocket-Version twice": handshake("/ws", OWN, CHAT, (b"Sec-WebSocket-Version", b"13")),
+}
+
+
+@pytest.mark.parametrize("done", VERSIONS)
+def test_a_wrong_version_is_rejected_by_one_of_the_two(server: Native, done: str, record: Record) -> None:
+    response = answer(server, VERSIONS[done])
+    ours = response.field(b"content-type") == [b"application/problem+json"]
     bare = response.status == 403 and not server.denies
     result = f"{response.status}, by the {'middleware' if ours or bare else 'server'}"
-    record(server.name, server.version, "Sec-WebSocket-Version: 8", result)
+    record(server.name, server.version, done, result)
     assert response.status in {400, 403, 426}
     if ours:
-        assert response.status == 426
+        assert json.loads(response.body)["rule"] in {"ws-version-mismatch", "ws-version-single"}
         assert response.field(b"sec-websocket-version") == [b"13"]
 
 

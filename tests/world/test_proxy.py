@@ -17,6 +17,7 @@ from tests.integration.serving import RawClient, Response, serve
 from tests.integration.wire import request
 from tests.world import service
 from tests.world.conftest import Record
+from tests.world.frames import CLOSE, CLOSED, expect_echo
 from tests.world.programs import WAIT, need, version_of
 from tests.world.proxy import FORWARDED_LINES, HOST_LINE, nginx, recommended
 
@@ -24,8 +25,6 @@ __all__ = ["parser"]
 
 pytestmark = pytest.mark.world
 
-HELLO, ECHO = b"\x81\x85\x00\x00\x00\x00hello", b"\x81\x05hello"
-CLOSE, CLOSED = b"\x88\x82\x00\x00\x00\x00\x03\xe8", b"\x88\x02\x03\xe8"
 EVIL = (b"Origin", b"https://evil.example")
 SHOP = (b"Origin", b"https://shop.example")
 
@@ -79,8 +78,9 @@ class Front:
         with self.connect() as client:
             client.send(request(add=add))
             assert client.read_response().status == 101
-            client.send(HELLO, CLOSE)
-            assert client.recv_exactly(len(ECHO + CLOSED)) == ECHO + CLOSED
+            expect_echo(client)
+            client.send(CLOSE)
+            assert client.recv_exactly(len(CLOSED)) == CLOSED
 
     def expect_rule(self, status: int, rule: str, *add: tuple[bytes, bytes]) -> None:
         """A handshake is rejected, and the whole answer arrives."""
