@@ -149,8 +149,9 @@ def room(request: pytest.FixtureRequest, record: Record) -> Iterator[str]:
         pytest.importorskip(package)
     done = f"examples/{name}.py with uvicorn and the adapter, over a socket"
     record(request.param, installed(*packages), done, "101 and echo; foreign origin 403; h2c offer served")
-    with documented(name) as (address, _):
+    with documented(name) as (address, log):
         yield address
+    assert "add it last" not in "".join(log)
 
 
 def test_an_example_over_a_socket(room: str) -> None:
