@@ -89,16 +89,13 @@ class Program:
 
 
 @contextlib.contextmanager
-def running(
-    *command: str | Path, fds: Sequence[int] = (), cwd: Path = PROJECT, stop: signal.Signals = signal.SIGTERM
-) -> Iterator[Program]:
+def running(*command: str | Path, fds: Sequence[int] = (), cwd: Path = PROJECT) -> Iterator[Program]:
     """Run a program in a process group of its own, and end the group afterwards.
 
     Args:
         *command: The program and its arguments.
         fds: Descriptors that it inherits.
         cwd: Where it runs.
-        stop: The signal that asks it to end.
 
     Yields:
         The program, with standard output and standard error in one log.
@@ -121,15 +118,14 @@ def running(
     try:
         yield program
     finally:
-        _end(process, stop)
+        _end(process)
         reader.join(WAIT)
         assert process.stdout is not None
         process.stdout.close()
 
 
-def _end(process: subprocess.Popen[str], stop: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(stop)
+def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(WAIT / 3)
     # Children that outlive their parent are in its group still.

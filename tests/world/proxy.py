@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,7 +47,7 @@ def nginx(prefix: Path, upstream: str, site: str = "", authority: trustme.CA | N
         assert upstream in filled
         path = prefix / "nginx.conf"
         path.write_text(_configuration(prefix, filled))
-        return running(program, "-p", prefix, "-c", path, "-e", "stderr", cwd=prefix, stop=signal.SIGQUIT)
+        return running(program, "-p", prefix, "-c", path, "-e", "stderr", cwd=prefix)
 
     with on_free_port(start) as (port, _):
         yield port
