@@ -24,7 +24,6 @@ SERVICE = "tests.world.service:open_app"
 ADAPTER = ("--http", "asgi_upgrade.uvicorn:AutoProtocol")
 WITH_ADAPTER = r"adapter uvicorn [\d.]+ (HttpTools|H11)Protocol"
 
-
 Connect = Callable[[], RawClient]
 
 

@@ -19,7 +19,6 @@ from tests.world.table import View
 
 pytestmark = pytest.mark.world
 
-Fields = tuple[tuple[bytes, bytes], ...]
 CHAT = (b"Sec-WebSocket-Protocol", b"chat")
 OWN = (b"Origin", b"http://service.example")
 
