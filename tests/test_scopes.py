@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_upgrade.handshake import evaluate
-from asgi_upgrade.headers import AbsoluteTarget
+from asgi_upgrade.headers import AbsoluteTarget, parse_absolute
+from asgi_upgrade.paths import route_path
 from asgi_upgrade.policy import UpgradePolicy
 from asgi_upgrade.scopes import (
     JUDGED,
@@ -209,3 +210,18 @@ def test_judged_scopes_are_known_again() -> None:
     assert is_judged(plain_scope(http_scope()))
     assert is_judged(switch_scope(http_scope(), None))
     assert is_judged(judged_websocket_scope(websocket_scope(), ()))
+
+
+@pytest.mark.parametrize("path", ["/r\u00e4ume/1", "http://shop.example/r\u00e4ume/1"], ids=["as-httptools", "as-h11"])
+@pytest.mark.parametrize("root_path", ["", "/api"])
+def test_path_of_an_absolute_target_is_the_one_that_is_switched_to(path: str, root_path: str) -> None:
+    target = b"http://shop.example/r%C3%A4ume/%31?q"
+    scope = http_scope(path=root_path + path, root_path=root_path)
+    facts = http_facts(scope, {"target": target})
+    switched = switch_scope(scope, parse_absolute(target))
+    assert facts.path == "/r\u00e4ume/1" == route_path(switched["path"], root_path)
+
+
+def test_protocols_that_are_spoken_here_reach_the_judge() -> None:
+    assert http_facts(http_scope(), None).protocols == {"websocket"}
+    assert http_facts(http_scope(), None, frozenset({"irc"})).protocols == {"irc"}
