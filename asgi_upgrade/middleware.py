@@ -7,11 +7,12 @@ upgrade pass untouched.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Unpack
 
 from asgi_upgrade import native, scopes
 from asgi_upgrade.decision import DecisionHook
+from asgi_upgrade.extension import extension_of
 from asgi_upgrade.gate import ClosedGate, Gate
 from asgi_upgrade.journal import Counters, Journal
 from asgi_upgrade.paths import PathPattern
@@ -20,7 +21,6 @@ from asgi_upgrade.protocols import compile_protocols
 from asgi_upgrade.request import Handler
 from asgi_upgrade.responder import Responder
 from asgi_upgrade.routes import Route, compile_routes
-from asgi_upgrade.stream import extension_of
 from asgi_upgrade.types import ASGIApp, Receive, Scope, Send
 from asgi_upgrade.verdict import WEBSOCKET, Facts
 
@@ -95,16 +95,16 @@ class UpgradeMiddleware:
         else:
             await self.app(scope, receive, send)
 
-    async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scopes.is_judged(scope):
-            return await self.app(scope, receive, send)
+            return self.app(scope, receive, send)
         self._introduce(scope)
         extension = extension_of(scope)
         if extension is not None:
             extension["judged"] = True
             self._journal.announce(self.policy, extension.get("adapter", "unnamed"))
         facts = scopes.http_facts(scope, extension, self._spoken)
-        await Responder(
+        return Responder(
             self.app,
             self._gate_of(facts),
             self._journal,

@@ -13,9 +13,9 @@ from contextlib import asynccontextmanager, suppress
 from typing import TypeAlias
 
 from asgi_upgrade import guard
-from asgi_upgrade.errors import ClientDisconnected, callback_name, quote
+from asgi_upgrade.errors import ClientDisconnected, callback_name, is_loss, quote
 from asgi_upgrade.rejection import render_own
-from asgi_upgrade.stream import UpgradedStream, is_loss
+from asgi_upgrade.stream import UpgradedStream
 from asgi_upgrade.types import Field, Scope, Send
 from asgi_upgrade.verdict import Reject
 

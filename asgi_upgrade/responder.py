@@ -5,18 +5,18 @@ Carries out what the gate says; the state of one request lives here, and nothing
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 
 from asgi_upgrade import guard, scopes, websocket
 from asgi_upgrade.content import is_announced, is_expecting, read_off, replayed
 from asgi_upgrade.errors import HandshakeViolation
+from asgi_upgrade.extension import EXTENSION, UpgradeExtension, extension_of
 from asgi_upgrade.gate import Gate
 from asgi_upgrade.journal import Journal
 from asgi_upgrade.opening import BODY_LIMIT
 from asgi_upgrade.rejection import render
 from asgi_upgrade.request import Handler, UpgradeRequest, serve
-from asgi_upgrade.stream import EXTENSION, UpgradeExtension, extension_of
 from asgi_upgrade.types import ASGIApp, Message, Receive, Scope, Send
 from asgi_upgrade.verdict import Facts, Ignore, Reject, Switch
 
@@ -64,17 +64,16 @@ class Responder:
         self._receive = receive
         self._send = send
 
-    async def respond(self) -> None:
-        """Judge the request, and carry out the verdict."""
+    def respond(self) -> Awaitable[None]:
+        """Judge the request, and return what carries out the verdict: a frame less to keep while it is awaited."""
         verdict = self._gate.judge(self._facts, self._scope)
         if isinstance(verdict, Reject):
-            await self._reject(verdict)
-        elif isinstance(verdict, Ignore):
+            return self._reject(verdict)
+        if isinstance(verdict, Ignore):
             self._journal.ignored(verdict, self._facts, self._scope)
             scope = self._scope if verdict.rule is None else scopes.plain_scope(self._scope)
-            await self._pass_on(scope, self._receive)
-        else:
-            await self._switch(verdict)
+            return self._pass_on(scope, self._receive)
+        return self._switch(verdict)
 
     async def _reject(self, reject: Reject) -> None:
         self._journal.rejected(reject, self._facts, self._scope)
@@ -114,40 +113,41 @@ class Responder:
         if full := self._gate.full(self._facts, self._scope):
             return await self._reject(full)
         self._journal.switched(switch, self._facts, self._scope)
-        scope = scopes.switch_scope(self._scope, switch.target)
         extension: UpgradeExtension = self._scope["extensions"][EXTENSION]
-        if handler is None:
-            await self._serve_websocket(switch, scope, extension)
-        else:
-            await self._serve_handler(handler, switch, scope, extension, content.body)
-
-    async def _serve_websocket(self, switch: Switch, scope: Scope, extension: UpgradeExtension) -> None:
-        policy = self._gate.policy
-
-        async def guarded(message: Message) -> None:
-            denied = message["type"] == "http.response.start" and message["status"] != 101
-            await self._send(repaired(message, h2=False) if denied else message)
-
         with self._gate.taken(self._facts, self._scope):
-            await websocket.serve(
-                self._app,
-                scope,
-                guarded,
-                stream=extension["stream"],
-                fields=switch.fields,
-                subprotocols=switch.subprotocols,
-                limits=policy.websocket.limits(extension.get("settings", {})),
-                guard=lambda message: self._gate.accepted(message, switch),
-                close_denied=policy.strict,
-                extensions=switch.extensions,
-            )
+            if handler is None:
+                return await self._websocket(switch, extension)
+            failure, answered = await self._handled(handler, switch, extension, content.body)
+        if failure:
+            await self._answer(failure)  # its line is written, and the switch was decided
+        elif not answered:
+            await self._decline(content.body)
 
-    async def _serve_handler(
-        self, handler: Handler, switch: Switch, scope: Scope, extension: UpgradeExtension, body: bytes
-    ) -> None:
+    def _websocket(self, switch: Switch, extension: UpgradeExtension) -> Awaitable[None]:
+        policy = self._gate.policy
+        return websocket.serve(
+            self._app,
+            scopes.websocket_scope(self._scope, switch.subprotocols, switch.target),
+            self._guarded_send,
+            stream=extension["stream"],
+            fields=switch.fields,
+            limits=policy.websocket.limits(extension.get("settings", {})),
+            guard=lambda message: self._gate.accepted(message, switch),
+            close_denied=policy.strict,
+            extensions=switch.extensions,
+        )
+
+    async def _guarded_send(self, message: Message) -> None:
+        denied = message["type"] == "http.response.start" and message["status"] != 101
+        await self._send(repaired(message, h2=False) if denied else message)
+
+    async def _handled(
+        self, handler: Handler, switch: Switch, extension: UpgradeExtension, body: bytes
+    ) -> tuple[Reject | None, bool]:
+        """Return what the client is still to be told, and whether the handler has answered."""
         policy = self._gate.policy
         request = UpgradeRequest(
-            scope,
+            scopes.switch_scope(self._scope, switch.target),
             body,
             protocol=switch.protocol,
             send=self._send,
@@ -156,12 +156,8 @@ class Responder:
             strict=policy.strict,
             open_timeout=policy.websocket.open_timeout,
         )
-        with self._gate.taken(self._facts, self._scope):
-            failure = await serve(handler, request, grace=_grace(extension))
-        if failure:
-            await self._answer(failure)  # its line is written, and the switch was decided
-        elif not request.is_answered:
-            await self._decline(body)
+        failure = await serve(handler, request, grace=_grace(extension))
+        return failure, request.is_answered
 
     async def _decline(self, body: bytes) -> None:
         """The handler has left the request alone: it is plain HTTP after all."""

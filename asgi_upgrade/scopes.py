@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, unquote
 
+from asgi_upgrade.extension import EXTENSION, UpgradeExtension
 from asgi_upgrade.headers import AbsoluteTarget, parse_absolute, without_upgrade
 from asgi_upgrade.paths import route_path
-from asgi_upgrade.stream import EXTENSION, UpgradeExtension
 from asgi_upgrade.types import Peer, Scope
 from asgi_upgrade.verdict import WEBSOCKET, Facts
 
@@ -160,13 +160,23 @@ def _drop_extension(copy: dict[str, Any]) -> None:
         copy["extensions"] = {name: value for name, value in extensions.items() if name != EXTENSION}
 
 
-def websocket_scope(scope: Scope, subprotocols: Sequence[str]) -> Scope:
-    """Return the websocket scope for an http scope (ASGI HTTP and WebSocket 2.5)."""
-    made = {name: value for name, value in scope.items() if name != "method"}
+def websocket_scope(scope: Scope, subprotocols: Sequence[str], target: AbsoluteTarget | None = None) -> Scope:
+    """Return the websocket scope for an http scope (ASGI HTTP and WebSocket 2.5).
+
+    Args:
+        scope: The scope as it came.
+        subprotocols: What the application may choose from.
+        target: As for ``switch_scope``.
+
+    Returns:
+        A copy that says what a server of its own would say.
+    """
+    made = switch_scope(scope, target)
+    made.pop("method", None)
     made["type"] = "websocket"
     made["asgi"] = {**scope.get("asgi", {}), "spec_version": "2.5"}
     # A proxy may have named any of the four.
     made["scheme"] = "wss" if scope.get("scheme") in {"https", "wss"} else "ws"
     made["subprotocols"] = list(subprotocols)
-    made["extensions"] = {**(scope.get("extensions") or {}), "websocket.http.response": {}}
+    made["extensions"] = {**(made.get("extensions") or {}), "websocket.http.response": {}}
     return made

@@ -16,7 +16,8 @@ import httpcore
 import httpx
 
 from asgi_upgrade.exchange import Exchange
-from asgi_upgrade.stream import EXTENSION, UpgradedStream, UpgradeExtension
+from asgi_upgrade.extension import EXTENSION, UpgradeExtension
+from asgi_upgrade.stream import UpgradedStream
 from asgi_upgrade.types import ASGIApp, Field, Message, Scope
 
 logger = logging.getLogger("asgi_upgrade")

@@ -14,8 +14,9 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from anyio.streams.stapled import StapledByteStream
 from anyio.streams.text import TextStream
 
-from asgi_upgrade.errors import ClientDisconnected
-from asgi_upgrade.stream import UpgradedStream, extension_of, is_loss
+from asgi_upgrade.errors import ClientDisconnected, is_loss
+from asgi_upgrade.extension import extension_of
+from asgi_upgrade.stream import UpgradedStream
 from tests.peer import Transport, passes, run
 
 
@@ -56,6 +57,77 @@ class Receiver:
 )
 def test_extension_is_found_where_it_is(scope: dict[str, Any], found: bool) -> None:
     assert extension_of(scope) == ({"peer": "unix"} if found else None)
+
+
+# Writing together
+
+
+def test_short_writes_go_out_together_at_the_end_of_the_turn() -> None:
+    async def scenario() -> None:
+        transport = opened()
+        transport.stream.write_later(b"one ")
+        transport.stream.write_later(b"two")
+        assert transport.written == b""
+        await passes()
+        assert (bytes(transport.written), transport.writes) == (b"one two", 1)
+
+    run(scenario())
+
+
+def test_what_is_written_at_once_takes_with_it_what_came_before() -> None:
+    async def scenario() -> None:
+        transport = opened()
+        transport.stream.write_later(b"one ")
+        transport.stream.write(b"two")
+        assert (bytes(transport.written), transport.writes) == (b"one two", 1)
+        await passes()
+        assert transport.writes == 1
+
+    run(scenario())
+
+
+def test_what_is_put_off_is_bounded() -> None:
+    async def scenario() -> None:
+        transport = opened()
+        for _ in range(64):
+            transport.stream.write_later(bytes(1024))
+        assert len(transport.written) == 65536
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("end", ["close", "half_close"])
+def test_what_is_put_off_goes_out_before_the_end(end: str) -> None:
+    async def scenario() -> None:
+        transport = opened()
+        transport.stream.write_later(b"last")
+        getattr(transport.stream, end)()
+        assert transport.written == b"last"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("end", ["abort", "connection_lost"])
+def test_what_is_put_off_is_dropped_with_the_connection(end: str) -> None:
+    async def scenario() -> None:
+        transport = opened()
+        transport.stream.write_later(b"last")
+        getattr(transport.stream, end)()
+        await passes()
+        assert transport.written == b""
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("end", "error"), [("close", ClientDisconnected), ("half_close", RuntimeError)])
+def test_nothing_is_put_off_behind_the_end(end: str, error: type[Exception]) -> None:
+    async def scenario() -> None:
+        stream = opened().stream
+        getattr(stream, end)()
+        with pytest.raises(error):
+            stream.write_later(b"late")
+
+    run(scenario())
 
 
 # Pull

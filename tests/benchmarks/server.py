@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -25,13 +27,16 @@ HEADERS = [(b"content-type", b"text/plain"), (b"content-length", b"12")]
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a GET, echo a WebSocket, and tell the CPU time under /cpu."""
+    """Answer a GET, echo a WebSocket, and tell the CPU time under /cpu, the resident memory under /memory."""
     if scope["type"] == "websocket":
         await echo(receive, send)
         return
     body = BODY
     if scope["path"] == "/cpu":
         body = b"%d" % time.process_time_ns()
+    elif scope["path"] == "/memory":
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        body = b"%d" % (pages * resource.getpagesize())
     headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})

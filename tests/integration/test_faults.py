@@ -1,0 +1,78 @@
+"""Clients that leave, and servers that stop: nothing may be left behind, and nothing logged that alarms."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.faults import POINTS, Application, Point, break_off, read_101, running
+from tests.integration.serving import RawClient, Serving
+from tests.integration.wire import request
+from tests.peer import close_frame
+
+RESTART = close_frame(1012, "the server restarts")
+either_engine = pytest.mark.parametrize("engine", ["wsproto", "websockets"])
+
+
+@pytest.fixture(scope="module", params=["httptools-wsproto", "httptools-websockets", "h11-wsproto", "h11-websockets"])
+def served(request: pytest.FixtureRequest) -> Iterator[tuple[Serving, Application]]:
+    """Each parser with each engine; one server for all points, which must not disturb each other."""
+    with running(*request.param.split("-")) as both:
+        yield both
+
+
+@pytest.mark.parametrize("how", ["reset", "eof"])
+@pytest.mark.parametrize("point", POINTS, ids=[point.name for point in POINTS])
+def test_client_that_leaves_leaves_nothing_behind(served: tuple[Serving, Application], point: Point, how: str) -> None:
+    outcome = break_off(*served, point, how)
+    assert outcome.left == ""
+    assert re.fullmatch(point.reset if how == "reset" else point.eof, outcome.saw), outcome.saw
+
+
+def expect_restart(client: RawClient) -> None:
+    """Read the close frame of a server that shuts down."""
+    frame = client.recv_exactly(4 + len("the server restarts"))
+    assert frame == bytes([0x88, 21]) + (1012).to_bytes(2) + b"the server restarts"
+
+
+@either_engine
+def test_shutdown_closes_with_1012_and_waits_for_the_application(parser: str, engine: str) -> None:
+    with running(parser, engine) as (serving, app), serving.connect() as client:
+        client.send(request(b"GET /tidying HTTP/1.1"))
+        read_101(client)
+        serving.begin_stop()
+        expect_restart(client)
+        assert [app.next(), app.next()] == ["0 messages, disconnect 1012", "tidying"]
+        client.send(RESTART)
+        assert client.read_until_closed() == b""
+        app.go_on()
+        serving.stop()
+        assert app.next() == "returned"
+
+
+@either_engine
+def test_shutdown_waits_for_an_application_no_longer_than_the_grace(parser: str, engine: str) -> None:
+    with running(parser, engine, grace=1) as (serving, app), serving.connect() as client:
+        client.send(request(b"GET /deaf HTTP/1.1"))
+        read_101(client)
+        assert app.next() == "deaf"
+        serving.begin_stop()
+        expect_restart(client)
+        client.send(RESTART)
+        assert client.read_until_closed() == b""
+        serving.stop()
+        assert app.seen.empty()
+
+
+@either_engine
+def test_shutdown_does_not_wait_for_a_client_that_does_not_answer(parser: str, engine: str) -> None:
+    with running(parser, engine, close_timeout=0.05) as (serving, app), serving.connect() as client:
+        client.send(request())
+        read_101(client)
+        serving.begin_stop()
+        expect_restart(client)
+        assert client.read_until_closed() == b""
+        serving.stop()
+        assert [app.next(), app.next()] == ["0 messages, disconnect 1012", "returned"]
