@@ -5,10 +5,10 @@ rejects what is wrong with the right status, and, on a server that offers the ``
 protocols itself. ``asgi_upgrade.uvicorn`` has that server side; ``asgi_upgrade.testing`` has it in memory.
 
 A request is judged by ``evaluate`` in ``handshake`` (framing, version, tokens), which asks ``opening`` (the WebSocket
-handshake) and ``admission`` (host and origin); what each rule says and how it reacts stands in ``rules``. ``middleware``
-finds the requests and ``gate`` has the policy at work; ``responder`` and ``native`` carry out the verdict on the two
-kinds of scope. ``rejection`` writes refusals, ``websocket`` and ``bridge`` serve WebSockets, ``request`` runs handlers of
-other protocols, and ``journal`` tells the operator.
+handshake) and ``admission`` (host and origin); what each rule says and how it reacts stands in ``rules``. The verdict
+of a ``gate``, the policy at work, is carried out by ``responder`` and ``native`` on the two kinds of scope that
+``middleware`` finds. ``rejection`` writes refusals, ``websocket`` and ``bridge`` serve WebSockets, ``request`` runs the
+handlers of other protocols, and ``journal`` tells the operator.
 
 This package is not a WebSocket library for clients and not a server.
 """

@@ -61,7 +61,7 @@ class UpgradeMiddleware:
         self.app = app
         self.policy = policy if policy is not None else UpgradePolicy.of(fields)
         self._handlers = compile_protocols(protocols)
-        self._spoken = WEBSOCKET | self._handlers.keys()
+        self._spoken = WEBSOCKET.union(self._handlers)
         self._journal = Journal(on_decision, counters)
         self._gate = Gate(self.policy, self._journal)
         self._routes = self._routed(compile_routes(routes, app))
