@@ -6,7 +6,9 @@ protocols itself. ``asgi_upgrade.uvicorn`` has that server side; ``asgi_upgrade.
 
 A request is judged by ``evaluate`` in ``handshake`` (framing, version, tokens), which asks ``opening`` (the WebSocket
 handshake) and ``admission`` (host and origin); what each rule says and how it reacts stands in ``rules``. The verdict
-is carried out by ``middleware``; ``rejection`` writes refusals, ``websocket`` and ``bridge`` serve what has switched.
+of a ``gate``, the policy at work, is carried out by ``responder`` and ``native`` on the two kinds of scope that
+``middleware`` finds. ``rejection`` writes refusals, ``websocket`` and ``bridge`` serve WebSockets, ``request`` runs the
+handlers of other protocols, and ``journal`` tells the operator.
 
 This package is not a WebSocket library for clients and not a server.
 """

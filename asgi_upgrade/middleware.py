@@ -7,7 +7,7 @@ upgrade pass untouched.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Unpack
 
 from asgi_upgrade import native, scopes
@@ -61,7 +61,7 @@ class UpgradeMiddleware:
         self.app = app
         self.policy = policy if policy is not None else UpgradePolicy.of(fields)
         self._handlers = compile_protocols(protocols)
-        self._spoken = WEBSOCKET | self._handlers.keys()
+        self._spoken = WEBSOCKET.union(self._handlers)
         self._journal = Journal(on_decision, counters)
         self._gate = Gate(self.policy, self._journal)
         self._routes = self._routed(compile_routes(routes, app))
@@ -124,7 +124,7 @@ class UpgradeMiddleware:
         gate = self._gate_of(facts)
         await native.serve(self.app, gate, self._journal, facts=facts, scope=scope, receive=receive, send=send)
 
-    def _routed(self, routes: Iterable[Route]) -> tuple[tuple[PathPattern, Gate], ...]:
+    def _routed(self, routes: Sequence[Route]) -> tuple[tuple[PathPattern, Gate], ...]:
         """Return the gate of each route; what is one policy is one gate, which counts its connections together."""
         closed = ClosedGate(self._journal)
         gates = {id(self.policy): self._gate}
@@ -134,7 +134,10 @@ class UpgradeMiddleware:
         return tuple((pattern, closed if policy is None else gates[id(policy)]) for pattern, policy in routes)
 
     def _gate_of(self, facts: Facts) -> Gate:
-        return next((gate for pattern, gate in self._routes if pattern.matches(facts.path)), self._gate)
+        for pattern, gate in self._routes:
+            if pattern.matches(facts.path):
+                return gate
+        return self._gate
 
     def _introduce(self, scope: Scope) -> None:
         if not self._journal.introduced:

@@ -120,10 +120,13 @@ class UpgradeRequest:
         Raises:
             HandshakeViolation: A field is one that may not be sent (in lenient mode it is dropped).
             ValueError: The status is another.
+            TypeError: The content is not bytes.
             RuntimeError: The request has been answered, or the handler has returned.
         """
         if not (isinstance(status, int) and 400 <= status <= 599):
             raise ValueError(f"a rejection has a status from 400 to 599, not {quote(status)}")
+        if not isinstance(body, bytes | None):
+            raise TypeError(f"the content of a rejection is bytes, not {type(body).__name__}")
         fields = self._checked(headers, switching=False)
         if status == 426 and not any(name.lower() == b"upgrade" for name, _ in fields):
             fields.append((b"upgrade", self.protocol.encode("ascii")))  # RFC 9110 section 15.5.22
@@ -176,8 +179,9 @@ class UpgradeRequest:
             logger.debug("%s ended with %s because the client was gone", what, quote(repr(error)))
         else:
             logger.error("%s failed; closing", what, exc_info=error)
-        if self._answered:
+        if self._stream.is_open:
             self._stream.close()
+        if self._answered:
             return None
         return Reject.of("ws-5xx-app", "the handler of the protocol failed", close=self._strict)
 

@@ -48,7 +48,11 @@ h2c = "ignore"
 unknown-protocols = "reject"
 websocket-only = ["/ws/{room}"]
 max-head-size = 8192
+max-body-size = 4096
 guard-responses = true
+max-connections = 100
+max-connections-per-client = 10
+report-only = true
 
 [tool.asgi-upgrade.policy.websocket]
 max-size = 65536
@@ -98,7 +102,11 @@ def test_every_key_reaches_the_policy(project: Path) -> None:
         unknown_protocols="reject",
         websocket_only=["/ws/{room}"],
         max_head_size=8192,
+        max_body_size=4096,
         guard_responses=True,
+        max_connections=100,
+        max_connections_per_client=10,
+        report_only=True,
         websocket=WebSocketOptions(
             max_size=65536,
             max_queue=4,

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from asgi_upgrade.handshake import judge_plain
+from asgi_upgrade.policy import UpgradePolicy
 from asgi_upgrade.verdict import Facts, Switch
 from tests.facts import (
     ADVERTISED,
@@ -370,3 +372,17 @@ def test_a_rejection_says_what_was_received() -> None:
     verdict = reject(handshake({b"upgrade": [b"web socket", b"irc"]}))
     assert verdict.received == ("upgrade", b"web socket")
     assert verdict.detail == "not name or name/version"
+
+
+@pytest.mark.parametrize(
+    ("facts", "status"),
+    [
+        pytest.param(handshake({b"upgrade": b"irc"}), 426, id="get"),
+        pytest.param(handshake({b"upgrade": b"irc"}, method="POST"), None, id="post"),
+        pytest.param(handshake({b"upgrade": b"irc"}, path="/other"), None, id="elsewhere"),
+    ],
+)
+def test_request_that_a_handler_left_alone_is_plain(facts: Facts, status: int | None) -> None:
+    rejection = judge_plain(facts, UpgradePolicy(websocket_only=["/chat"]))
+    assert (rejection.status if rejection else None) == status
+    assert judge_plain(facts, UpgradePolicy()) is None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from asgi_upgrade import HandshakeViolation, UpgradeMiddleware
+from asgi_upgrade.types import Message, Receive, Scope, Send
 from tests.asgi import DENIAL, FOREIGN, HANDSHAKE, Recorder, problem, run, websocket_scope
 
 
@@ -53,3 +56,42 @@ def test_lenient_drops_what_breaks_the_handshake_and_warns(caplog: pytest.LogCap
     sent = run(UpgradeMiddleware(Recorder(accept=accept), mode="lenient"), websocket_scope(HANDSHAKE))
     assert sent[0]["headers"] == [(b"set-cookie", b"a=b")]
     assert "asgi-accept-owned" in caplog.text
+
+
+def test_handshake_beyond_the_limit_is_denied() -> None:
+    async def nested(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+        assert run_inside == []
+        run_inside.extend(await asyncio.to_thread(run, app, websocket_scope(HANDSHAKE, extensions=DENIAL)))
+
+    run_inside: list[Message] = []
+    app = UpgradeMiddleware(nested, max_connections=1)
+    assert run(app, websocket_scope(HANDSHAKE))[0]["type"] == "websocket.accept"
+    assert run_inside[0]["status"] == 503
+
+
+UPGRADE_FIELDS = [(b"upgrade", b"websocket"), (b"connection", b"Upgrade")]
+
+
+@pytest.mark.parametrize(("version", "fields"), [("1.1", UPGRADE_FIELDS), ("2", [])])
+def test_426_that_denies_is_repaired(version: str, fields: list[tuple[bytes, bytes]]) -> None:
+    async def deny(_: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.http.response.start", "status": 426, "headers": []})
+        await send({"type": "websocket.http.response.body", "body": b""})
+
+    scope = websocket_scope([(b"host", b"shop.example")], extensions=DENIAL, http_version=version)
+    assert run(UpgradeMiddleware(deny), scope)[0].get("headers") == fields
+
+
+UNJUDGED = [(b"host", b"shop.example"), (b"connection", b"Upgrade"), (b"upgrade", b"x, websocket/13")]
+
+
+def test_handshake_for_something_else_is_denied_not_ignored() -> None:
+    sent = run(UpgradeMiddleware(Recorder(), mode="lenient"), websocket_scope(UNJUDGED, extensions=DENIAL))
+    assert problem(sent)["rule"] == "ws-upgrade-token"
+
+
+def test_denial_without_the_extension_is_a_close() -> None:
+    sent = run(UpgradeMiddleware(Recorder()), websocket_scope([*HANDSHAKE, FOREIGN]))
+    assert sent == [{"type": "websocket.close", "code": 1008}]

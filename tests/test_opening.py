@@ -343,3 +343,67 @@ def test_target_in_absolute_form_is_passed_on_in_parts() -> None:
 @pytest.mark.parametrize("changes", [CHUNKED, {b"content-length": b"1"}])
 def test_lenient_reads_content_off_before_it_switches(changes: Changes) -> None:
     assert switch(handshake(changes), mode="lenient").read_body
+
+
+# Other protocols
+
+
+def other(changes: Changes | None = None, /, **known: Any) -> Facts:
+    return handshake({b"upgrade": b"irc", **(changes or {})}, protocols=frozenset({"irc"}), **known)
+
+
+SPOKEN = Outcome(kind="switch", rule="irc", fields=((b"upgrade", b"irc"), (b"connection", b"Upgrade")))
+
+
+@pytest.mark.parametrize(
+    ("facts", "options", "expected"),
+    [
+        # realistic
+        pytest.param(other(method="POST"), {}, both(SPOKEN), id="post"),
+        pytest.param(
+            other({b"sec-websocket-version": None, b"sec-websocket-key": b"x"}), {}, both(SPOKEN), id="not-ws"
+        ),
+        pytest.param(other({b"content-length": b"5"}), {}, both(SPOKEN), id="content"),
+        pytest.param(other({b"transfer-encoding": b"chunked"}), {}, both(SPOKEN), id="chunked"),
+        pytest.param(other(target=b"http://shop.example/chat"), {}, both(SPOKEN), id="absolute"),
+        pytest.param(other({b"origin": b"http://shop.example"}), {}, both(SPOKEN), id="own-origin"),
+        # who is calling
+        pytest.param(other({b"host": None}), {}, both(rejects(400, "host-missing")), id="no-host"),
+        pytest.param(other({b"host": b"a b"}), {}, both(rejects(400, "host-invalid")), id="host"),
+        pytest.param(other(), {"allowed_hosts": ["a.example"]}, both(rejects(421, "misdirected")), id="rebound"),
+        pytest.param(
+            other({b"origin": b"https://evil.example"}),
+            {},
+            both(rejects(403, "ws-origin-check"), SPOKEN),
+            id="foreign-origin",
+        ),
+        pytest.param(other(), {"allow_missing_origin": False}, both(rejects(403, "ws-origin-browser")), id="no-origin"),
+        # pathological
+        pytest.param(other(target=b"ws://shop.example/"), {}, both(rejects(400, "ws-target"), SPOKEN), id="ws-target"),
+        pytest.param(other(target=b"*"), {}, both(rejects(400, "target-invalid")), id="asterisk"),
+        pytest.param(
+            other({b"content-length": b"6"}),
+            {"max_body_size": 5},
+            both(rejects(413, "upgrade-body", close=True)),
+            id="too-much-content",
+        ),
+        pytest.param(
+            other(can_switch=False),
+            {},
+            both(rejects(501, "ws-cannot-switch"), ignores("ws-cannot-switch")),
+            id="server",
+        ),
+    ],
+)
+def test_other_protocols_are_judged_by_who_is_calling(
+    facts: Facts, options: dict[str, Any], expected: tuple[Outcome, Outcome]
+) -> None:
+    assert judged(facts, **options) == expected
+
+
+def test_switch_to_another_protocol_carries_what_is_left_to_ask() -> None:
+    verdict = switch(other({b"origin": b"https://a.example"}, target=b"http://shop.example/chat"), check_origin=bool)
+    assert verdict.origin == "https://a.example"
+    assert verdict.pending is not None
+    assert verdict.target is not None
+    assert verdict.target.path == b"/chat"

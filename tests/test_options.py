@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from importlib import metadata
 from typing import Any
 
@@ -14,6 +15,7 @@ from asgi_upgrade.options import (
     check_flag,
     check_number,
     has_websockets,
+    is_async,
     string_entries,
     suggest,
 )
@@ -162,3 +164,25 @@ def test_engine_that_is_not_installed_is_refused_with_the_way_to_install_it(monk
 
 def test_oldest_library_is_the_one_that_the_extra_installs() -> None:
     assert constraints()["websockets"] == f"{WEBSOCKETS_MINIMUM}.0"
+
+
+async def asynchronous() -> None: ...
+
+
+class Asynchronous:
+    async def __call__(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("callback", "answer"),
+    [
+        pytest.param(asynchronous, True, id="function"),
+        pytest.param(partial(asynchronous), True, id="partial"),
+        pytest.param(Asynchronous(), True, id="object"),
+        pytest.param(Asynchronous, False, id="class"),
+        pytest.param(len, False, id="plain"),
+        pytest.param(None, False, id="none"),
+    ],
+)
+def test_asynchronous_callback_is_known(callback: object, answer: bool) -> None:
+    assert is_async(callback) is answer

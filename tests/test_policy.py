@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 import pytest
 
@@ -66,9 +66,9 @@ def test_defaults_are_the_documented_ones() -> None:
     policy = UpgradePolicy()
     assert (policy.mode, policy.strict, policy.checks_origin) == ("strict", True, True)
     assert policy.allow_missing_origin is True
-    assert policy.max_head_size == 65536
+    assert (policy.max_head_size, policy.max_body_size) == (65536, 65536)
     assert (policy.allowed_hosts, policy.subprotocols, policy.h2c, policy.unknown_protocols) == (None,) * 4
-    assert (policy.require_subprotocol, policy.guard_responses) == (False, False)
+    assert (policy.require_subprotocol, policy.guard_responses, policy.report_only) == (False, False, False)
     assert WebSocketOptions().limits({}) == Limits()
 
 
@@ -131,6 +131,8 @@ def test_check_origin_is_a_plain_callable_or_false(check: Any) -> None:
         pytest.param({"require_subprotocol": "yes"}, 'require_subprotocol="yes": write True or False', id="flag-str"),
         pytest.param({"guard_responses": "no"}, 'guard_responses="no": write True or False', id="guard-responses"),
         pytest.param({"max_head_size": 0}, 'max_head_size="0": write a whole number above 0', id="size-zero"),
+        pytest.param({"report_only": 1}, 'report_only="1": write True or False', id="report-only"),
+        pytest.param({"max_body_size": 0}, 'max_body_size="0": write a whole number above 0', id="body-zero"),
         pytest.param({"max_head_size": -1}, "write a whole number above 0", id="size-negative"),
         pytest.param({"max_head_size": 65536.0}, "write a whole number above 0", id="size-float"),
         pytest.param({"max_head_size": "64k"}, "write a whole number above 0", id="size-str"),
@@ -323,3 +325,27 @@ def test_limits_come_from_options_then_settings_then_defaults(
     options: dict[str, Any], settings: dict[str, Any], limits: dict[str, Any]
 ) -> None:
     assert WebSocketOptions(**options).limits(settings) == Limits(**limits)
+
+
+def test_relaxed_policy_keeps_what_is_no_reason_to_reject() -> None:
+    policy = UpgradePolicy(
+        allow_origins=["https://a.example"],
+        allow_origin_regex="https://b",
+        allow_missing_origin=False,
+        check_origin=lambda *_: False,
+        allowed_hosts=["a.example"],
+        trusted_proxies=["10.0.0.1"],
+        subprotocols=["chat"],
+        require_subprotocol=True,
+        h2c="reject",
+        unknown_protocols="reject",
+        websocket_only=["/ws"],
+        max_head_size=1000,
+        max_connections=1,
+        max_connections_per_client=1,
+        report_only=True,
+    )
+    kept = {"trusted_proxies": ["10.0.0.1"], "subprotocols": ["chat"], "max_head_size": 1000, "report_only": True}
+    assert policy.relaxed() == UpgradePolicy(
+        check_origin=False, h2c="ignore", unknown_protocols="ignore", **cast(Any, kept)
+    )

@@ -215,7 +215,9 @@ def test_rejection_of_a_handler_may_have_content_of_its_own() -> None:
 
 
 def test_rejection_of_a_handler_with_an_unknown_status_and_nothing_to_say() -> None:
-    assert problem_of(own(499, "")) == {"title": "Error", "status": 499}
+    answer = own(499, "", close=False)
+    assert problem_of(answer) == {"title": "Error", "status": 499}
+    assert values_of(answer, b"connection") == []
 
 
 def test_rejection_of_a_handler_in_answer_to_head_has_no_content() -> None:

@@ -248,6 +248,16 @@ def test_rejection_has_the_status_of_an_error(status: Any) -> None:
     assert (server.sent, rejection) == ([], None)
 
 
+@pytest.mark.parametrize("body", ["text", {"message": "no"}, 0])
+def test_content_of_a_rejection_is_bytes(body: Any) -> None:
+    async def handler(request: UpgradeRequest) -> None:
+        with pytest.raises(TypeError, match="the content of a rejection is bytes, not"):
+            await request.reject(404, body=body)
+
+    server, rejection = serving(handler)
+    assert (server.sent, rejection) == ([], None)
+
+
 @pytest.mark.parametrize("first", ["switch", "reject"])
 def test_request_is_answered_once(first: str) -> None:
     async def handler(request: UpgradeRequest) -> None:
@@ -320,6 +330,7 @@ def test_failure_behind_a_rejection_is_logged_only(caplog: pytest.LogCaptureFixt
     server, rejection = serving(handler)
     assert rejection is None
     assert server.status == 404
+    assert server.transport.calls == []  # the server closes behind its response, and gets it through
     assert "no such room" in caplog.text
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 
-from asgi_upgrade import HandshakeViolation, UpgradeMiddleware
+from asgi_upgrade import HandshakeViolation, UpgradeMiddleware, UpgradeRequest
+from asgi_upgrade.request import Handler
+from asgi_upgrade.testing import UpgradeTransport
 from asgi_upgrade.types import Message, Receive, Scope, Send
-from tests.asgi import DENIAL, FOREIGN, HANDSHAKE, Recorder, fetch, http_scope, problem, run, websocket_scope
+from tests.asgi import FOREIGN, HANDSHAKE, Recorder, fetch, http_scope, problem, run
 
 # Rejections
 
@@ -115,20 +120,6 @@ def test_101_from_an_application_that_cannot_switch_raises() -> None:
         run(UpgradeMiddleware(inner, mode="lenient"), http_scope([(b"upgrade", b"x"), (b"connection", b"upgrade")]))
 
 
-UPGRADE_FIELDS = [(b"upgrade", b"websocket"), (b"connection", b"Upgrade")]
-
-
-@pytest.mark.parametrize(("version", "fields"), [("1.1", UPGRADE_FIELDS), ("2", [])])
-def test_426_that_denies_a_native_scope_is_repaired(version: str, fields: list[tuple[bytes, bytes]]) -> None:
-    async def deny(_: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "websocket.http.response.start", "status": 426, "headers": []})
-        await send({"type": "websocket.http.response.body", "body": b""})
-
-    scope = websocket_scope([(b"host", b"shop.example")], extensions=DENIAL, http_version=version)
-    assert run(UpgradeMiddleware(deny), scope)[0].get("headers") == fields
-
-
 def test_426_that_denies_a_bridged_scope_is_repaired() -> None:
     async def deny(scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "websocket"
@@ -158,3 +149,102 @@ def test_handshake_whose_client_leaves_while_the_content_is_read_is_dropped() ->
     scope = http_scope(HANDSHAKE, extensions={"http.upgrade": {"stream": object()}})
     assert run(UpgradeMiddleware(inner), scope, [{"type": "http.disconnect"}]) == []
     assert inner.scopes == []
+
+
+# Handlers of other protocols
+
+TCP = {"upgrade": "tcp", "connection": "Upgrade"}
+
+
+async def echo(request: UpgradeRequest) -> None:
+    async with request.switch([(b"x-body", request.body)]) as stream:
+        await stream.send(await stream.receive())
+
+
+async def decline(_: UpgradeRequest) -> None: ...
+
+
+async def fail(_: UpgradeRequest) -> None:
+    raise LookupError
+
+
+async def hang(request: UpgradeRequest) -> None:
+    async with request.switch() as stream:
+        stream.request_shutdown()
+        await asyncio.Event().wait()
+
+
+def over(
+    handler: Handler, *, content: bytes = b"", settings: Any = None, **options: Any
+) -> tuple[httpx.Response, bytes]:
+    """Ask for a handler's protocol, say hello, and return the response with what came back."""
+
+    async def body(_: Scope, receive: Receive, send: Send) -> None:
+        message = await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": message["body"]})
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield content
+
+    async def scenario() -> tuple[httpx.Response, bytes]:
+        app = UpgradeMiddleware(body, protocols={"tcp": handler}, **options)
+        async with httpx.AsyncClient(transport=UpgradeTransport(app, settings=settings)) as client:
+            method, sent = ("POST", chunks()) if content else ("GET", None)
+            response = await client.request(method, "http://shop.example/ws", headers=TCP, content=sent)
+            stream = response.extensions.get("network_stream")
+            if stream is None:
+                return response, response.content
+            await stream.write(b"hello")
+            await stream.send_eof()
+            return response, await stream.read(100, 5)
+
+    return asyncio.run(scenario())
+
+
+def test_handler_speaks_its_protocol() -> None:
+    response, received = over(echo, content=b"body")
+    assert (response.status_code, received) == (101, b"hello")
+    assert response.headers.raw[:3] == [(b"upgrade", b"tcp"), (b"connection", b"Upgrade"), (b"x-body", b"body")]
+
+
+def test_request_that_the_handler_declines_is_the_applications() -> None:
+    assert over(decline, content=b"body")[1] == b"body"
+    assert over(decline, websocket_only=["/ws"])[0].status_code == 426
+
+
+def test_handler_that_fails_is_a_500() -> None:
+    response, _ = over(fail)
+    assert (response.status_code, response.json()["rule"]) == (500, "ws-5xx-app")
+
+
+def test_content_beyond_the_limit_does_not_reach_the_handler() -> None:
+    response, _ = over(fail, content=b"12345", max_body_size=4)
+    assert (response.status_code, response.json()["rule"]) == (413, "upgrade-body")
+
+
+@pytest.mark.parametrize("settings", [{"graceful_timeout": 0}, {"graceful_timeout": 30}, {}])
+def test_handler_that_hangs_at_shutdown_gets_the_lesser_time(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asgi_upgrade.responder.SHUTDOWN_GRACE", 0.01)
+    assert over(hang, settings=settings)[1] == b""
+
+
+def test_handler_counts_as_a_connection() -> None:
+    async def scenario() -> list[int]:
+        app = UpgradeMiddleware(Recorder(), protocols={"tcp": echo}, max_connections=1)
+        async with httpx.AsyncClient(transport=UpgradeTransport(app), headers=TCP) as client:
+            first = await client.get("http://shop.example/ws")
+            second = await client.get("http://shop.example/ws")
+            await first.extensions["network_stream"].aclose()
+            return [first.status_code, second.status_code]
+
+    assert asyncio.run(scenario()) == [101, 503]
+
+
+def test_websocket_is_served_beside_handlers() -> None:
+    async def accept(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+
+    response = fetch(UpgradeMiddleware(accept, protocols={"tcp": fail}))
+    assert (response.status_code, response.headers["upgrade"]) == (101, "websocket")

@@ -20,7 +20,10 @@ PACKAGE = Path(asgi_upgrade.__file__).parent
 CATALOGUE = PACKAGE.parent.parent / "shared" / "reference" / "requirements.md"
 ROWS = (*FRAMING, *UPGRADE, *WEBSOCKET, *RESPONSE)
 
-OUR_OWN = {"upgrade-head-size", "ws-subprotocol-required", "max-connections", "max-connections-per-client"}
+OUR_OWN = {
+    *("upgrade-head-size", "upgrade-body", "upgrade-not-here", "handler-fields"),
+    *("ws-subprotocol-required", "max-connections", "max-connections-per-client"),
+}
 """Rules that no standard asks for, and so no catalogue of the standards names."""
 
 WITHOUT_REJECTION = {

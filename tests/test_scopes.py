@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from asgi_upgrade.extension import UpgradeExtension
 from asgi_upgrade.handshake import evaluate
-from asgi_upgrade.headers import AbsoluteTarget
+from asgi_upgrade.headers import AbsoluteTarget, parse_absolute
+from asgi_upgrade.paths import route_path
 from asgi_upgrade.policy import UpgradePolicy
 from asgi_upgrade.scopes import (
     JUDGED,
@@ -268,3 +269,21 @@ def test_scheme_is_mapped_and_what_a_proxy_named_kept(scheme: str | None, expect
     made = websocket_scope(http_scope(extensions=None, scheme=... if scheme is None else scheme), [])
     assert made["scheme"] == expected
     assert made["extensions"] == {"websocket.http.response": {}}
+
+
+# What the judge is told
+
+
+@pytest.mark.parametrize("path", ["/r\u00e4ume/1", "http://shop.example/r\u00e4ume/1"], ids=["as-httptools", "as-h11"])
+@pytest.mark.parametrize("root_path", ["", "/api"])
+def test_path_of_an_absolute_target_is_the_one_that_is_switched_to(path: str, root_path: str) -> None:
+    target = b"http://shop.example/r%C3%A4ume/%31?q"
+    scope = http_scope(path=root_path + path, root_path=root_path)
+    facts = http_facts(scope, {"target": target})
+    switched = switch_scope(scope, parse_absolute(target))
+    assert facts.path == "/r\u00e4ume/1" == route_path(switched["path"], root_path)
+
+
+def test_protocols_that_are_spoken_here_reach_the_judge() -> None:
+    assert http_facts(http_scope(), None).protocols == {"websocket"}
+    assert http_facts(http_scope(), None, frozenset({"irc"})).protocols == {"irc"}

@@ -392,6 +392,24 @@ def test_half_close_leaves_the_other_half() -> None:
     run(scenario())
 
 
+def test_clients_half_close_leaves_the_other_half() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        stream = await switch(scope, receive, send)
+        got = b""
+        while data := await stream.receive():
+            got += data
+        await stream.send(b"got " + got)
+
+    async def scenario() -> None:
+        async with client_of(app) as client:
+            stream = await connect(client)
+            await stream.write(b"all")
+            await stream.send_eof()
+            assert [await stream.read(10), await stream.read(10)] == [b"got all", b""]
+
+    run(scenario())
+
+
 def test_abort_drops_what_was_not_read() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         stream = await switch(scope, receive, send)
