@@ -231,7 +231,7 @@ class Logged(logging.Handler):
             self.records.append(record)
 
 
-def _left(serving: Serving, tasks: set[Any]) -> str:
+def left_behind(serving: Serving, tasks: set[Any]) -> str:
     """Tell what of a connection is still there; called in the server's loop."""
     state = serving.server.server_state
     more = asyncio.all_tasks() - tasks - {asyncio.current_task()}
@@ -268,8 +268,8 @@ def break_off(serving: Serving, app: Application, point: Point, how: str) -> Out
             if how == "eof":
                 client.read_until_closed()
             with contextlib.suppress(AssertionError):
-                serving.wait_until(lambda: not _left(serving, tasks))
-        left = [serving.call(_left, serving, tasks), *map(str, serving.server.errors)]
+                serving.wait_until(lambda: not left_behind(serving, tasks))
+        left = [serving.call(left_behind, serving, tasks), *map(str, serving.server.errors)]
         left += [record.getMessage() for record in logged.records]
     finally:
         logging.getLogger().removeHandler(logged)
