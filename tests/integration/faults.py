@@ -100,6 +100,14 @@ class Application:
         await self._held("asleep")
         await self._disconnect(receive)
 
+    async def late(self, receive: Receive, send: Send) -> None:
+        """Receive nothing until told to, then echo five messages and close."""
+        await send({"type": "websocket.accept"})
+        await self._held("late")
+        for _ in range(5):
+            await send({"type": "websocket.send", "text": (await receive())["text"]})
+        await send({"type": "websocket.close"})
+
     async def tidying(self, receive: Receive, send: Send) -> None:
         """Accept, receive until the end, and then have something to do."""
         await send({"type": "websocket.accept"})
