@@ -11,12 +11,14 @@ is carried out by ``middleware``; ``rejection`` writes refusals, ``websocket`` a
 This package is not a WebSocket library for clients and not a server.
 """
 
+from asgi_upgrade.decision import Decision
 from asgi_upgrade.deflate import Deflate
 from asgi_upgrade.errors import ClientDisconnected, ConfigurationError, HandshakeViolation, UpgradeError
 from asgi_upgrade.handshake import evaluate
 from asgi_upgrade.middleware import UpgradeMiddleware
 from asgi_upgrade.origin import LOCALHOST
 from asgi_upgrade.policy import UpgradePolicy, WebSocketOptions
+from asgi_upgrade.request import UpgradeRequest
 from asgi_upgrade.rules import RULES, Rule
 from asgi_upgrade.stream import UpgradedStream
 from asgi_upgrade.verdict import Facts, Ignore, Reject, Switch
@@ -26,6 +28,7 @@ __all__ = [
     "RULES",
     "ClientDisconnected",
     "ConfigurationError",
+    "Decision",
     "Deflate",
     "Facts",
     "HandshakeViolation",
@@ -36,6 +39,7 @@ __all__ = [
     "UpgradeError",
     "UpgradeMiddleware",
     "UpgradePolicy",
+    "UpgradeRequest",
     "UpgradedStream",
     "WebSocketOptions",
     "evaluate",

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
 from asgi_upgrade.deflate import negotiate
 from asgi_upgrade.denial import bare_denial, denial_start
-from asgi_upgrade.errors import ClientDisconnected, quote, whose
+from asgi_upgrade.errors import ClientDisconnected, is_loss, quote, whose
 from asgi_upgrade.frames import Close, Failure, Ping, Pong, new_engine
 from asgi_upgrade.frames_asgi import accept_fields, close_of, frame_of, message_of
 from asgi_upgrade.headers import ExtensionOffer
 from asgi_upgrade.keepalive import Keepalive
 from asgi_upgrade.limits import Limits
 from asgi_upgrade.rejection import Answer, render
-from asgi_upgrade.stream import UpgradedStream, is_loss
+from asgi_upgrade.signals import Signal
+from asgi_upgrade.stream import UpgradedStream
 from asgi_upgrade.types import Field, Message, Scope, Send
 from asgi_upgrade.verdict import Reject
 
@@ -30,6 +30,13 @@ logger = logging.getLogger("asgi_upgrade")
 
 _LATE = frozenset({"websocket.send", "websocket.close", "websocket.http.response.body"})
 """What may come when the connection has closed meanwhile, through no fault of the application."""
+
+_QUEUE_SIZE = 131_072
+"""How much may wait for the application, in octets (of text, characters), before reading stops: as much as stays in
+the processor's cache until it is answered."""
+
+_SHORT = 4096
+"""The longest frame, in octets, that is copied so as to be written together with others."""
 
 
 class State(Enum):
@@ -71,13 +78,14 @@ class Bridge:
         self._engine = new_engine(limits.engine, limits.max_size, self._agreement)
         self._keepalive = Keepalive(limits, self._ping, self._unresponsive)
         self._state = State.HANDSHAKE
-        self._queue: deque[Message] = deque([{"type": "websocket.connect"}])
-        self._arrived = asyncio.Event()
-        self._arrived.set()
+        self._queue: list[str | bytes | None] = [None]
+        """What the application has not received yet; None is ``websocket.connect``."""
+        self._queued = 0
+        self._arrived = Signal(is_set=True)
         self._disconnect: Message | None = None
         self._paused = False
         self._pong: bytes | None = None
-        self._ended = asyncio.Event()
+        self._ended = Signal()
         self._close_timer: asyncio.TimerHandle | None = None
         self._last: Close | Failure | None = None
         """What ends the connection, put off until the application has answered the messages before it."""
@@ -93,10 +101,13 @@ class Bridge:
                 return dict(self._disconnect)
             self._arrived.clear()
             await self._arrived.wait()
-        message = self._queue.popleft()
-        if self._paused and len(self._queue) * 2 <= self._limits.max_queue:
+        content = self._queue.pop(0)
+        if content is None:
+            return {"type": "websocket.connect"}
+        self._queued -= len(content)
+        if self._paused and len(self._queue) * 2 <= self._limits.max_queue and self._queued * 2 <= _QUEUE_SIZE:
             self._resume()
-        return message
+        return message_of(content)
 
     async def send(self, message: Message) -> None:
         """Take a message from the application.
@@ -108,7 +119,14 @@ class Bridge:
         """
         kind = message["type"]
         if self._state is State.OPEN and kind == "websocket.send":
-            self._stream.write(frame_of(self._engine, message))
+            frame = frame_of(self._engine, message)
+            if isinstance(frame, tuple):
+                for part in frame:
+                    self._stream.write(part)
+            elif self._queue and len(frame) <= _SHORT:
+                self._stream.write_later(frame)  # the application is behind, and will soon have more to say
+            else:
+                self._stream.write(frame)
             if not self._stream.can_send_now:
                 await self._wait_for_peer()
         elif self._state is State.OPEN and kind == "websocket.close":
@@ -161,7 +179,7 @@ class Bridge:
             self._lost("the client went away during the handshake")
         elif self._state is State.OPEN:
             self._keepalive.start()
-            if self._stream.shutdown.is_set():
+            if self._stream.is_shutting_down:
                 self._shut_down()
 
     async def _deny_start(self, message: Message) -> None:
@@ -239,16 +257,17 @@ class Bridge:
     def _work(self) -> None:
         while not self._paused and (event := self._engine.next_event()) is not None:
             if isinstance(event, str | bytes):
-                self._deliver(message_of(event))
+                self._deliver(event)
             else:
                 self._control(event)
 
-    def _deliver(self, message: Message) -> None:
+    def _deliver(self, content: str | bytes) -> None:
         if self._state is not State.OPEN:
             return  # we have sent a close frame; the application has had its last message
-        self._queue.append(message)
+        self._queue.append(content)
+        self._queued += len(content)
         self._arrived.set()
-        if len(self._queue) >= self._limits.max_queue:
+        if len(self._queue) >= self._limits.max_queue or self._queued >= _QUEUE_SIZE:
             self._paused = True
             self._keepalive.suspend()
             self._stream.pause()

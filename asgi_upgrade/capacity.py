@@ -6,8 +6,7 @@ It counts, and names the rule that stands against one more; who a client is, is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 
 class Capacity:
@@ -39,15 +38,29 @@ class Capacity:
             return "max-connections-per-client"
         return None
 
-    @contextmanager
-    def taken(self, client: str) -> Iterator[None]:
+    def taken(self, client: str) -> AbstractContextManager[None]:
         """Count one connection of a client for as long as the context lasts."""
-        self._total += 1
-        self._live[client] += 1
-        try:
-            yield
-        finally:
-            self._total -= 1
-            self._live[client] -= 1
-            if not self._live[client]:
-                del self._live[client]  # what is gone leaves nothing behind
+        return _Place(self, client)
+
+    def count(self, client: str, change: int) -> None:
+        """Count connections of a client that have come, or that have gone (negative)."""
+        self._total += change
+        self._live[client] += change
+        if not self._live[client]:
+            del self._live[client]  # what is gone leaves nothing behind
+
+
+class _Place:
+    """One live connection; a generator would do the same for three times as much."""
+
+    __slots__ = ("_capacity", "_client")
+
+    def __init__(self, capacity: Capacity, client: str) -> None:
+        self._capacity = capacity
+        self._client = client
+
+    def __enter__(self) -> None:
+        self._capacity.count(self._client, 1)
+
+    def __exit__(self, *_: object) -> None:
+        self._capacity.count(self._client, -1)

@@ -67,9 +67,11 @@ POLICY_KEYS: Mapping[str, Kind] = {
     "unknown-protocols": STRING,
     "websocket-only": STRINGS,
     "max-head-size": INTEGER,
+    "max-body-size": INTEGER,
     "guard-responses": BOOLEAN,
     "max-connections": INTEGER,
     "max-connections-per-client": INTEGER,
+    "report-only": BOOLEAN,
     "websocket": TABLE,
 }
 """The fields of UpgradePolicy, as a file spells them."""

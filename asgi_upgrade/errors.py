@@ -54,6 +54,12 @@ def whose(client: object) -> str:
     return name if _ADDRESS.fullmatch(name) else quote(name)
 
 
+def callback_name(callback: object) -> str:
+    """Name a function of the user's in a log line or an error; a partial is named after its function."""
+    inner = getattr(callback, "func", callback)
+    return str(getattr(inner, "__qualname__", None) or type(inner).__qualname__)
+
+
 class UpgradeError(Exception):
     """The base of every exception that this package raises on purpose."""
 
@@ -99,3 +105,19 @@ class ClientDisconnected(UpgradeError, OSError):
 
     def __str__(self) -> str:
         return "the connection is closed"
+
+
+def is_loss(error: BaseException) -> bool:
+    """Tell whether an exception only stands for ClientDisconnected, which frameworks wrap in their own or in a group.
+
+    One wrapper deep: what fails while a disconnect is being handled is a failure of its own.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_loss(one) for one in error.exceptions)
+    return any(_stands_for_loss(one) for one in (error, error.__cause__, error.__context__))
+
+
+def _stands_for_loss(error: BaseException | None) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(_stands_for_loss(one) for one in error.exceptions)
+    return isinstance(error, ClientDisconnected)

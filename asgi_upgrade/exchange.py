@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from asgi_upgrade.errors import quote
-from asgi_upgrade.stream import EXTENSION, UpgradeExtension
+from asgi_upgrade.extension import EXTENSION, UpgradeExtension
 from asgi_upgrade.types import Field, Message, Receive, Scope, Send
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")

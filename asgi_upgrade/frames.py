@@ -41,6 +41,9 @@ class Failure(NamedTuple):
 Event: TypeAlias = str | bytes | Ping | Pong | Close | Failure
 """A complete message is its content: text is ``str``, binary ``bytes``."""
 
+Frame: TypeAlias = bytes | bytearray | tuple[bytes, bytes]
+"""A frame to send; a long one may come as header and payload, so that the payload need not be copied."""
+
 
 class Engine(Protocol):
     """The frames of one connection, on the side of the server."""
@@ -51,10 +54,10 @@ class Engine(Protocol):
     def next_event(self) -> Event | None:
         """Return the next event; None until more octets come, and for ever after Close or Failure."""
 
-    def text(self, data: str) -> bytes | bytearray:
+    def text(self, data: str) -> Frame:
         """Return the frame of a text message."""
 
-    def binary(self, data: bytes) -> bytes | bytearray:
+    def binary(self, data: bytes) -> Frame:
         """Return the frame of a binary message."""
 
     def ping(self, payload: bytes) -> bytes | bytearray:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from asgi_upgrade.deflate import Agreement
 from asgi_upgrade.errors import quote
-from asgi_upgrade.frames import Close, Engine
+from asgi_upgrade.frames import Close, Engine, Frame
 from asgi_upgrade.types import Field, Message
 
 _CODES = frozenset({*range(1000, 1004), *range(1005, 1016), *range(3000, 5000)})
@@ -40,7 +40,7 @@ def message_of(content: str | bytes) -> Message:
     return {"type": "websocket.receive", "text" if isinstance(content, str) else "bytes": content}
 
 
-def frame_of(engine: Engine, message: Message) -> bytes | bytearray:
+def frame_of(engine: Engine, message: Message) -> Frame:
     """Return the frame of a ``websocket.send`` message.
 
     Args:

@@ -7,22 +7,32 @@ what waits in the buffer is a header or a control frame. What is kept of a messa
 from __future__ import annotations
 
 from codecs import getincrementaldecoder
-from struct import Struct
 
-from asgi_upgrade.deflate import Agreement, Deflater, InflateError, Inflater
+from asgi_upgrade.deflate import Agreement, InflateError, Inflater
 from asgi_upgrade.frames import Close, Event, Failure, Ping, Pong
+from asgi_upgrade.frames_out import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    FIN,
+    LONG,
+    MEDIUM,
+    PING,
+    PONG,
+    RSV1,
+    SHORT,
+    TEXT,
+    FrameWriter,
+)
+from asgi_upgrade.parts import Parts
 
 try:
     from websockets.speedups import apply_mask
 except ImportError:  # no wheel for this platform
     from websockets.utils import apply_mask
 
-_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0, 1, 2, 8, 9, 10
-_OPCODES = frozenset({_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG})
-_FIN, _RSV, _RSV1, _OPCODE = 0x80, 0x70, 0x40, 0x0F
-_SHORT, _MEDIUM, _LONG = 125, 0xFFFF, (1 << 63) - 1
-"""The greatest length of each form (RFC 6455 section 5.2)."""
-_MEDIUM_HEAD, _LONG_HEAD = Struct("!BBH"), Struct("!BBQ")
+_OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
+_RSV, _OPCODE = 0x70, 0x0F
 _DEFINED_CODES = frozenset({*range(1000, 1004), *range(1007, 1014)})
 """The close codes below 3000 that a peer may send (RFC 6455 section 7.4)."""
 
@@ -38,7 +48,7 @@ class _BrokenError(Exception):
         self.reason = reason
 
 
-class WebsocketsEngine:
+class WebsocketsEngine(FrameWriter):
     """The frames of one connection.
 
     Args:
@@ -47,10 +57,10 @@ class WebsocketsEngine:
     """
 
     def __init__(self, max_size: int, agreement: Agreement | None = None) -> None:
+        super().__init__(agreement)
         self._inflater = None if agreement is None else Inflater(agreement, max_size)
-        self._deflater = None if agreement is None else Deflater(agreement)
         self._max_size = max_size
-        self._short = min(max_size, _SHORT)
+        self._short = min(max_size, SHORT)
         self._data = b""
         self._at = 0
         self._later: list[bytes] = []
@@ -62,7 +72,7 @@ class WebsocketsEngine:
         # The message whose frames are arriving; there is none while the opcode is 0.
         self._opcode = 0
         self._compressed = False
-        self._parts = bytearray()
+        self._parts = Parts(b"")
         self._check = _decoder()
         self._done = False
 
@@ -94,44 +104,15 @@ class WebsocketsEngine:
             event = Failure(1007, str(error))
         if isinstance(event, Close | Failure):
             self._done = True
-            self._data, self._at, self._parts = b"", 0, bytearray()
+            self._data, self._at, self._parts = b"", 0, Parts(b"")
             self._later.clear()
         return event
-
-    def text(self, data: str) -> bytes | bytearray:
-        """Return the frame of a text message."""
-        return self._message(_TEXT, data.encode())
-
-    def binary(self, data: bytes) -> bytes | bytearray:
-        """Return the frame of a binary message."""
-        return self._message(_BINARY, data)
-
-    def ping(self, payload: bytes) -> bytes | bytearray:
-        """Return a ping; 125 octets of payload at most."""
-        return _control_frame(_PING, payload)
-
-    def pong(self, payload: bytes) -> bytes | bytearray:
-        """Return a pong; 125 octets of payload at most."""
-        return _control_frame(_PONG, payload)
-
-    def close(self, code: int, reason: str) -> bytes | bytearray:
-        """Return a close frame, the reason cut to what fits; 1005 stands for no code (RFC 6455 section 7.4.1)."""
-        if code == 1005:
-            return _control_frame(_CLOSE, b"")
-        code = 1000 if code in {1006, 1015} else code  # never sent either; what they stand for cannot be told
-        octets = reason.encode()[: _SHORT - 2].decode(errors="ignore").encode()
-        return _control_frame(_CLOSE, code.to_bytes(2) + octets)
-
-    def _message(self, opcode: int, data: bytes) -> bytes:
-        if self._deflater is None or (payload := self._deflater.deflate(data)) is None:
-            return _frame(opcode, data)
-        return _frame(_RSV1 | opcode, payload)
 
     def _read(self) -> Event | None:
         """Return the next event, taking up segments as they are needed."""
         while True:
             while self._mask or self._begin():
-                event = self._control() if self._kind >= _CLOSE else self._more()
+                event = self._control() if self._kind >= CLOSE else self._more()
                 if event is not None:
                     return event
                 if self._mask:
@@ -152,23 +133,23 @@ class WebsocketsEngine:
         head, size = data[at], data[at + 1] & 0x7F
         self._check_head(head, size, masked=data[at + 1] >= 0x80)
         at += 2
-        if size > _SHORT:
-            octets, least = (2, _SHORT + 1) if size == 126 else (8, _MEDIUM + 1)
+        if size > SHORT:
+            octets, least = (2, SHORT + 1) if size == 126 else (8, MEDIUM + 1)
             if len(data) < at + octets:
                 return False
             size = int.from_bytes(data[at : at + octets])
             at += octets
-            if not least <= size <= _LONG:
+            if not least <= size <= LONG:
                 raise _BrokenError(1002, "length not in its shortest form")  # RFC 6455 section 5.2
         kind = head & _OPCODE
-        compressed = self._compressed if kind == _CONTINUATION else head & _RSV1 != 0
-        if kind < _CLOSE and not compressed and size > self._max_size - len(self._parts):
+        compressed = self._compressed if kind == CONTINUATION else head & RSV1 != 0
+        if kind < CLOSE and not compressed and size > self._max_size - self._parts.size:
             raise _BrokenError(1009, f"message larger than {self._max_size} octets")  # RFC 6455 section 10.4
-        if len(data) < at + 4 + (size if kind >= _CLOSE else 0):
+        if len(data) < at + 4 + (size if kind >= CLOSE else 0):
             return False
         self._mask, self._at = data[at : at + 4], at + 4
-        self._kind, self._fin, self._left = kind, head >= _FIN, size
-        if kind < _CLOSE:
+        self._kind, self._fin, self._left = kind, head >= FIN, size
+        if kind < CLOSE:
             self._opcode, self._compressed = self._opcode or kind, compressed
         return True
 
@@ -178,20 +159,20 @@ class WebsocketsEngine:
         if kind not in _OPCODES:
             raise _BrokenError(1002, f"unknown opcode {kind:#x}")
         # RFC 7692 section 6.1: RSV1 is set on the first frame of a message only.
-        if head & _RSV and (head & _RSV != _RSV1 or self._inflater is None or kind not in {_TEXT, _BINARY}):
+        if head & _RSV and (head & _RSV != RSV1 or self._inflater is None or kind not in {TEXT, BINARY}):
             raise _BrokenError(1002, "reserved bit set without an extension")
         if not masked:
             raise _BrokenError(1002, "frame is not masked")
-        if kind >= _CLOSE:
-            if head < _FIN or size > _SHORT:
+        if kind >= CLOSE:
+            if head < FIN or size > SHORT:
                 raise _BrokenError(1002, "control frame is fragmented or longer than 125 octets")
-        elif (kind == _CONTINUATION) is not (self._opcode != 0):
+        elif (kind == CONTINUATION) is not (self._opcode != 0):
             raise _BrokenError(1002, "message within a message" if self._opcode else "continuation of nothing")
 
     def _take(self) -> bytes:
         """Take what is there of the payload."""
         at = self._at
-        part = apply_mask(self._data[at : at + self._left], self._mask)
+        part = apply_mask(memoryview(self._data)[at : at + self._left], self._mask)  # a slice would copy
         taken = len(part)
         self._at = at + taken
         self._left -= taken
@@ -205,23 +186,23 @@ class WebsocketsEngine:
         complete = self._fin and not self._left
         if self._compressed and self._inflater is not None:
             part = self._inflater.inflate(part, final=complete)
-        if complete and not self._parts:
+        if complete and not self._parts.size:
             opcode, self._opcode = self._opcode, 0
-            return part.decode() if opcode == _TEXT else part
-        if self._opcode == _TEXT:
+            return part.decode() if opcode == TEXT else part
+        if self._opcode == TEXT:
             self._check.decode(part, complete)  # at once, not when the message ends
-        self._parts += part
+        self._parts.add(part)
         if not complete:
             return None
-        message = self._parts.decode() if self._opcode == _TEXT else bytes(self._parts)
-        self._opcode, self._parts = 0, bytearray()
-        return message
+        opcode, self._opcode = self._opcode, 0
+        message = self._parts.take()
+        return message.decode() if opcode == TEXT else message
 
     def _control(self) -> Event:
         payload = self._take()
-        if self._kind == _PING:
+        if self._kind == PING:
             return Ping(payload)
-        if self._kind == _PONG:
+        if self._kind == PONG:
             return Pong(payload)
         if not payload:
             return Close(1005, "")
@@ -229,19 +210,3 @@ class WebsocketsEngine:
         if len(payload) == 1 or not (code in _DEFINED_CODES or 3000 <= code <= 4999):
             raise _BrokenError(1002, "close frame without a code that may be sent")  # RFC 6455 section 7.4
         return Close(code, payload[2:].decode())
-
-
-def _frame(opcode: int, payload: bytes) -> bytes:
-    """Return a frame that is a message, or a control frame."""
-    size = len(payload)
-    if size <= _SHORT:
-        return bytes((_FIN | opcode, size)) + payload
-    if size <= _MEDIUM:
-        return _MEDIUM_HEAD.pack(_FIN | opcode, 126, size) + payload
-    return _LONG_HEAD.pack(_FIN | opcode, 127, size) + payload
-
-
-def _control_frame(opcode: int, payload: bytes) -> bytes:
-    if len(payload) > _SHORT:
-        raise ValueError("payload too long for control frame")
-    return _frame(opcode, payload)

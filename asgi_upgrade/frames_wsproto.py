@@ -1,22 +1,23 @@
-"""The frame engine on wsproto's frame layer; its handshake is not used.
+"""The frame engine on wsproto's frame layer, which reads; its handshake is not used.
 
 Messages are put together here, within ``max_size``: wsproto hands over what has arrived of a frame and keeps nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, Frame, FrameDecoder, FrameProtocol, Opcode, ParseFailed, RsvBits
 
-from asgi_upgrade.deflate import NAME, Agreement, Deflater, InflateError, Inflater
+from asgi_upgrade.deflate import NAME, Agreement, InflateError, Inflater
 from asgi_upgrade.frames import Close, Event, Failure, Ping, Pong
-
-_BATCH = 1024
-"""How many parts of a text are kept apart; more are joined, so that memory stays in proportion to the text."""
+from asgi_upgrade.frames_out import FrameWriter
+from asgi_upgrade.parts import Parts, T
 
 
 class Compression(Extension):
-    """The place of permessage-deflate in wsproto's frame layer; what is agreed, and how much may come, is its own.
+    """The place of an inflater in wsproto's frame layer; what is agreed, and how much may come, is its own.
 
     Args:
         agreement: What has been agreed.
@@ -27,7 +28,6 @@ class Compression(Extension):
 
     def __init__(self, agreement: Agreement, max_size: int) -> None:
         self._inflater = Inflater(agreement, max_size)
-        self._deflater = Deflater(agreement)
         self._compressed = False
         self._in_message = False
 
@@ -58,13 +58,6 @@ class Compression(Extension):
         """Return what the end of a message still gives."""
         return self._inflate(b"", final=True) if fin and self._in_message and self._compressed else None
 
-    def frame_outbound(
-        self, proto: FrameDecoder | FrameProtocol, opcode: Opcode, rsv: RsvBits, data: bytes, fin: bool
-    ) -> tuple[RsvBits, bytes]:
-        """Compress a message, which the engine always sends in one frame."""
-        payload = None if opcode.iscontrol() else self._deflater.deflate(bytes(data))
-        return (rsv, data) if payload is None else (RsvBits(True, rsv.rsv2, rsv.rsv3), payload)
-
     def _inflate(self, data: bytes, *, final: bool) -> bytes:
         try:
             return self._inflater.inflate(bytes(data), final=final)
@@ -72,7 +65,7 @@ class Compression(Extension):
             raise ParseFailed(error.reason, CloseReason(error.code)) from error
 
 
-class WsprotoEngine:
+class WsprotoEngine(FrameWriter):
     """The frames of one connection.
 
     Args:
@@ -81,13 +74,14 @@ class WsprotoEngine:
     """
 
     def __init__(self, max_size: int, agreement: Agreement | None = None) -> None:
+        super().__init__(agreement)
         extensions: list[Extension] = [] if agreement is None else [Compression(agreement, max_size)]
         self._frames = FrameProtocol(client=False, extensions=extensions)
         self._max_size = max_size
         self._size = 0
-        self._binary = bytearray()
-        self._text: list[str] = []
-        self._joined: list[str] = []
+        self._binary = Parts(b"")
+        self._text = Parts("")
+        self._received: Iterator[Frame] = iter(())
         self._done = False
 
     def feed(self, data: bytes) -> None:
@@ -100,7 +94,8 @@ class WsprotoEngine:
         if self._done:
             return None
         try:
-            for frame in self._frames.received_frames():
+            # wsproto's iterator ends where octets are missing, and another one goes on from there.
+            while frame := next(self._received, None) or self._next_frame():
                 if (event := self._event(frame)) is not None:
                     self._done = isinstance(event, Close | Failure)
                     return event
@@ -109,25 +104,9 @@ class WsprotoEngine:
             return Failure(int(error.code), str(error))
         return None
 
-    def text(self, data: str) -> bytes | bytearray:
-        """Return the frame of a text message."""
-        return self._frames.send_data(data)
-
-    def binary(self, data: bytes) -> bytes | bytearray:
-        """Return the frame of a binary message."""
-        return self._frames.send_data(data)
-
-    def ping(self, payload: bytes) -> bytes | bytearray:
-        """Return a ping; 125 octets of payload at most."""
-        return self._frames.ping(payload)
-
-    def pong(self, payload: bytes) -> bytes | bytearray:
-        """Return a pong; 125 octets of payload at most."""
-        return self._frames.pong(payload)
-
-    def close(self, code: int, reason: str) -> bytes | bytearray:
-        """Return a close frame, the reason cut to what fits; 1005 stands for no code (RFC 6455 section 7.4.1)."""
-        return self._frames.close(None) if code == 1005 else self._frames.close(code, reason)
+    def _next_frame(self) -> Frame | None:
+        self._received = iter(self._frames.received_frames())
+        return next(self._received, None)
 
     def _event(self, frame: Frame) -> Event | None:
         payload = frame.payload
@@ -145,29 +124,20 @@ class WsprotoEngine:
     def _more_text(self, part: str, *, complete: bool) -> Event | None:
         if failure := self._too_big(len(part) if part.isascii() else len(part.encode())):
             return failure
-        if part:
-            self._text.append(part)
-        if complete:
-            message = "".join([*self._joined, *self._text])
-            self._text, self._joined, self._size = [], [], 0
-            return message
-        if len(self._text) == _BATCH:
-            self._joined.append("".join(self._text))
-            self._text = []
-        return None
+        return self._more(self._text, part, complete=complete)
 
     def _more_binary(self, part: bytes, *, complete: bool) -> Event | None:
         if failure := self._too_big(len(part)):
             return failure
-        if complete and not self._binary:
+        return self._more(self._binary, part, complete=complete)
+
+    def _more(self, parts: Parts[T], part: T, *, complete: bool) -> T | None:
+        if complete:
             self._size = 0
-            return part
-        self._binary += part
-        if not complete:
-            return None
-        message = bytes(self._binary)
-        self._binary, self._size = bytearray(), 0
-        return message
+            if not parts.size:
+                return part
+        parts.add(part)
+        return parts.take() if complete else None
 
     def _too_big(self, more: int) -> Failure | None:
         """Count, and fail as soon as a message has more octets than it may (RFC 6455 section 10.4)."""

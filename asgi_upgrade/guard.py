@@ -6,7 +6,7 @@ the caller through ``resolve``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from asgi_upgrade.errors import HandshakeViolation, quote
@@ -26,6 +26,9 @@ OWNED = frozenset(
     }
 )
 """Fields of the 101 that the server alone writes (RFC 6455 sections 4.2.2 and 11.3.3, RFC 9110 section 8.6)."""
+
+FRAMING = frozenset({b"connection", b"content-length", b"transfer-encoding"})
+"""Fields of any other response that the server alone writes."""
 
 
 class Breach(NamedTuple):
@@ -54,25 +57,44 @@ def accept_breaches(message: Message, offered: Collection[str]) -> tuple[list[Br
             Breach("ws-subprotocol-offered", f"subprotocol {quote(subprotocol)} was not offered (offered: {names})")
         )
         cleaned["subprotocol"] = None
-    kept: list[Field] = []
-    for name, value in message.get("headers") or ():
-        if breach := _field_breach(bytes(name), bytes(value)):
-            breaches.append(breach)
-        else:
-            kept.append((bytes(name), bytes(value)))
+    rules = ("asgi-accept-owned", "asgi-accept-headers")
+    of_fields, kept = _sorted_fields(message.get("headers") or (), "websocket.accept", OWNED, rules)
     if "headers" in message:  # a server of spec_version 2.0 does not know the key
         cleaned["headers"] = kept
-    return breaches, cleaned
+    return breaches + of_fields, cleaned
 
 
-def _field_breach(name: bytes, value: bytes) -> Breach | None:
-    if name.lower().strip(OWS) in OWNED:
-        return Breach("asgi-accept-owned", f"websocket.accept must not carry {quote(name)}: the server writes it")
-    if not is_token(name):
-        return Breach("asgi-accept-headers", f"websocket.accept has the field name {quote(name)}, which is not a token")
-    if has_control(value):
-        return Breach("asgi-accept-headers", f"websocket.accept has a control octet in {quote(name)}: {quote(value)}")
-    return None
+def handler_breaches(fields: Iterable[Field], *, switching: bool) -> tuple[list[Breach], list[Field]]:
+    """Check the fields that the handler of another protocol wants to send.
+
+    Args:
+        fields: The field lines.
+        switching: Whether they go into a 101 or into a rejection, which may carry Upgrade.
+
+    Returns:
+        The breaches, and the field lines without what is wrong in them.
+    """
+    rules = ("handler-fields", "handler-fields")
+    return _sorted_fields(fields, "a 101" if switching else "a rejection", OWNED if switching else FRAMING, rules)
+
+
+def _sorted_fields(
+    fields: Iterable[Field], where: str, owned: Collection[bytes], rules: tuple[str, str]
+) -> tuple[list[Breach], list[Field]]:
+    """Return what is wrong with fields, by the rules on owned and on invalid ones, and the fields that are right."""
+    breaches: list[Breach] = []
+    kept: list[Field] = []
+    for name, value in fields:
+        name, value = bytes(name), bytes(value)  # noqa: PLW2901 - applications send views, too
+        if name.lower().strip(OWS) in owned:
+            breaches.append(Breach(rules[0], f"{where} must not carry {quote(name)}: the server writes it"))
+        elif not is_token(name):
+            breaches.append(Breach(rules[1], f"{where} has the field name {quote(name)}, which is not a token"))
+        elif has_control(value):
+            breaches.append(Breach(rules[1], f"{where} has a control octet in {quote(name)}: {quote(value)}"))
+        else:
+            kept.append((name, value))
+    return breaches, kept
 
 
 def response_breach(message: Message, *, h2: bool) -> Breach | None:

@@ -14,12 +14,11 @@ from asgi_upgrade.headers import FieldList, Offer
 from asgi_upgrade.policy import Answer, UpgradePolicy
 from asgi_upgrade.rules import Reaction
 from asgi_upgrade.types import ConnectionOption
-from asgi_upgrade.verdict import Facts, Ignore, Reject, Switch, Verdict
+from asgi_upgrade.verdict import HTTP2, Facts, Ignore, Reject, Verdict
 from asgi_upgrade.view import View, first
 
 MAX_FIELD_LINES = 200
 
-_H2C = frozenset({"h2c", "h2", "http/2.0", "http/2"})
 _END_TO_END = frozenset({b"host", b"origin", b"cookie", b"authorization"})
 
 
@@ -36,6 +35,19 @@ def evaluate(facts: Facts, policy: UpgradePolicy) -> Verdict:
     view = View(facts, policy)
     verdict = _judge(view)
     return (_plain(view) or verdict) if isinstance(verdict, Ignore) else verdict
+
+
+def judge_plain(facts: Facts, policy: UpgradePolicy) -> Reject | None:
+    """Judge a request that stays plain HTTP because the handler of its protocol left it alone.
+
+    Args:
+        facts: What is known of the request.
+        policy: What the service wants.
+
+    Returns:
+        What stands against serving it, if anything does.
+    """
+    return _plain(View(facts, policy))
 
 
 def _judge(view: View) -> Verdict:
@@ -121,12 +133,11 @@ def _select(view: View, offers: FieldList[Offer]) -> Verdict:
         if name == "websocket":
             return opening.judge(view)
         if name in view.facts.protocols and not view.facts.native:
-            fields = ((b"upgrade", name.encode("ascii")), (b"connection", b"Upgrade"))
-            return view.cannot_switch() or Switch(protocol=name, fields=fields)
+            return opening.judge_other(view, name)
     received = ("upgrade", view.joined(b"upgrade"))
     if view.facts.native:
         return view.reject("ws-upgrade-token", "websocket is not among the members", received)
-    if _H2C.isdisjoint(name.lower() for name in names):
+    if HTTP2.isdisjoint(name.lower() for name in names):
         reaction = _reaction(view.policy.unknown_protocols)
         return view.react("upgrade-unknown-token", "not spoken here", received, reaction=reaction) or Ignore()
     reaction = _reaction(view.policy.h2c)

@@ -1,5 +1,6 @@
 """The WebSocket opening handshake, check by check: method to capacity to switch (RFC 6455 section 4.2).
 
+What of it holds for every protocol is asked of the others too: target, host, origin, and how much content there is.
 A part of the judge, in its own file for its length; as pure as the rest of it.
 """
 
@@ -80,6 +81,43 @@ def judge_without_upgrade(view: View) -> Verdict:
     hosts = _host(view) if view.lines(b"host") else iter(())
     verdict = first(hosts) or first(_extensions(view, extensions)) or first(_offered(view, offered))
     return verdict or _switch(view, None, extensions, offered)
+
+
+def judge_other(view: View, protocol: str) -> Verdict:
+    """Judge an upgrade to a protocol other than websocket; its method and its own fields are the handler's affair.
+
+    Args:
+        view: The request.
+        protocol: The member of Upgrade that is spoken here.
+
+    Returns:
+        Switch, or what stands against it.
+    """
+    target = headers.parse_absolute(view.facts.target)
+    if verdict := first(_target(view, target)) or first(_host(view)) or first(_content(view)):
+        return verdict
+    admission = admit(view, target)
+    if isinstance(admission, Reject):
+        return admission
+    return view.cannot_switch() or Switch(
+        protocol=protocol,
+        # Exactly the protocol switched to, whatever else was offered (RFC 9110 section 7.8).
+        fields=((b"upgrade", protocol.encode("ascii")), (b"connection", b"Upgrade")),
+        target=target,
+        pending=admission.pending,
+        origin=admission.origin,
+        notes=admission.notes,
+    )
+
+
+def _content(view: View) -> Iterator[Verdict | None]:
+    """Content whose length is announced; what comes in chunks is counted while it is read."""
+    limit = view.policy.max_body_size
+    announced = view.joined(b"content-length")
+    if (headers.parse_length(announced) or 0) > limit:
+        yield view.reject(
+            "upgrade-body", f"{limit} octets of content at most", ("content-length", announced), status=413
+        )
 
 
 def _method(view: View) -> Iterator[Verdict | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import cache
@@ -63,6 +64,11 @@ def check_number(name: str, value: object, kind: type[int] | type[float]) -> Non
     kinds = (int,) if kind is int else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < float("inf"):
         raise ConfigurationError(name, value, f"write {'a whole' if kind is int else 'a'} number above 0")
+
+
+def is_async(callback: object) -> bool:
+    """Tell whether calling this makes a coroutine."""
+    return inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(type(callback).__call__)
 
 
 def check_engine(name: str, value: str) -> None:

@@ -7,6 +7,7 @@ nothing if it does not recognise what it sees.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from asgi_upgrade.types import ASGIApp, Scope
 
@@ -24,13 +25,20 @@ def names_outside(scope: Scope, inner: object) -> list[str]:
     Returns:
         The names, outermost first; empty if there are none or ``inner`` is not part of the application's own stack.
     """
+    app = scope.get("app")
     names: list[str] = []
-    for layer in _layers(getattr(scope.get("app"), "middleware_stack", None)):
+    for layer in _layers(getattr(app, "middleware_stack", None)):
         if layer is inner:
-            return names
+            return _added(names, app, type(inner))
         if type(layer).__name__ != _ALWAYS_OUTERMOST:
             names.append(_name(layer))
     return []
+
+
+def _added(names: list[str], app: Any, inner: type) -> list[str]:
+    """Leave out what the framework itself puts outermost, where the application tells what its user has added."""
+    added = [getattr(entry, "cls", None) for entry in getattr(app, "user_middleware", None) or ()]
+    return names[max(0, len(names) - added.index(inner)) :] if inner in added else names
 
 
 def _layers(layer: ASGIApp | None) -> Iterator[object]:

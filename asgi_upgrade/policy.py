@@ -5,10 +5,9 @@ Options left at None follow the mode. Nothing is judged here; ``handshake.evalua
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack
 
@@ -16,7 +15,7 @@ from asgi_upgrade import forwarded, headers, origin, paths
 from asgi_upgrade.deflate import Deflate
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.limits import Limits
-from asgi_upgrade.options import check_choice, check_engine, check_flag, check_number, string_entries, suggest
+from asgi_upgrade.options import check_choice, check_engine, check_flag, check_number, is_async, string_entries, suggest
 from asgi_upgrade.types import Scope
 
 T = TypeVar("T")
@@ -51,7 +50,8 @@ class WebSocketOptions:
     Args:
         max_size: The largest message in octets, 16 MiB by default; a larger one closes with 1009.
         max_queue: How many received messages wait for the application, 32 by default; then reading stops.
-        open_timeout: How long the application may take to accept or deny, 10 seconds by default; then 503.
+        open_timeout: How long the application may take to accept or deny, and the handler of another protocol to switch
+            or reject, 10 seconds by default; then 503.
         close_timeout: How long the closing handshake may take, 10 seconds by default.
         ping_interval: How often to ping, every 20 seconds by default; None: never.
         ping_timeout: How long to wait for the pong, 20 seconds by default; None: for ever.
@@ -129,9 +129,11 @@ class PolicyFields(TypedDict, total=False):
     unknown_protocols: Answer | None
     websocket_only: Sequence[str]
     max_head_size: int
+    max_body_size: int
     guard_responses: bool
     max_connections: int | None
     max_connections_per_client: int | None
+    report_only: bool
     websocket: WebSocketOptions
 
 
@@ -158,9 +160,14 @@ class UpgradePolicy:
         unknown_protocols: The same for protocols not known here; both modes ignore.
         websocket_only: Paths, in Starlette's path syntax, where a plain GET gets 426.
         max_head_size: The largest head of a request with Upgrade, 65,536 octets by default.
+        max_body_size: The most content that the handler of another protocol is given, 65,536 octets by default; a
+            request with more gets 413.
         guard_responses: Whether responses to requests without Upgrade are guarded too; False by default.
         max_connections: The most upgraded connections at a time, of one middleware; None (default) for no limit.
         max_connections_per_client: The most of one client address; None (default) for no limit.
+        report_only: Whether what this policy would reject (origin, hosts, subprotocols, h2c, unknown protocols,
+            ``websocket_only``, capacity) is logged and counted only, and the request goes on; False by default. While
+            it is True nothing of that protects the service. Faults of the protocol are rejected as always.
         websocket: The bounds of upgraded connections.
 
     Raises:
@@ -180,9 +187,11 @@ class UpgradePolicy:
     unknown_protocols: Answer | None = None
     websocket_only: Sequence[str] = ()
     max_head_size: int = 65536
+    max_body_size: int = 65536
     guard_responses: bool = False
     max_connections: int | None = None
     max_connections_per_client: int | None = None
+    report_only: bool = False
     websocket: WebSocketOptions = field(default_factory=WebSocketOptions)
 
     origins: origin.OriginRules = field(init=False, repr=False, compare=False)
@@ -196,9 +205,10 @@ class UpgradePolicy:
         for name in ("h2c", "unknown_protocols"):
             if (value := getattr(self, name)) is not None:
                 check_choice(name, value, ("ignore", "reject"))
-        for name in ("allow_missing_origin", "require_subprotocol", "guard_responses"):
+        for name in ("allow_missing_origin", "require_subprotocol", "guard_responses", "report_only"):
             check_flag(name, getattr(self, name))
-        check_number("max_head_size", self.max_head_size, int)
+        for name in ("max_head_size", "max_body_size"):
+            check_number(name, getattr(self, name), int)
         for name in ("max_connections", "max_connections_per_client"):
             if (most := getattr(self, name)) is not None:
                 check_number(name, most, int)
@@ -227,7 +237,7 @@ class UpgradePolicy:
 
     def _check_origin_options(self) -> None:
         check = self.check_origin
-        if inspect.iscoroutinefunction(check) or inspect.iscoroutinefunction(type(check).__call__):
+        if is_async(check):
             raise ConfigurationError("check_origin", check, "write a plain function; it is not awaited")
         if check is None or callable(check):
             return
@@ -274,6 +284,23 @@ class UpgradePolicy:
             if name not in PolicyFields.__annotations__:
                 raise TypeError(f"there is no policy option {name!r}{suggest(name, PolicyFields.__annotations__)}")
         return cls(**options)
+
+    def relaxed(self) -> UpgradePolicy:
+        """Return this policy without all that ``report_only`` lets pass: it rejects faults of the protocol alone."""
+        return replace(
+            self,
+            allow_origins=(),
+            allow_origin_regex=None,
+            allow_missing_origin=True,
+            check_origin=False,
+            allowed_hosts=None,
+            require_subprotocol=False,
+            h2c="ignore",
+            unknown_protocols="ignore",
+            websocket_only=(),
+            max_connections=None,
+            max_connections_per_client=None,
+        )
 
     @property
     def strict(self) -> bool:

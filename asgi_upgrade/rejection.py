@@ -6,7 +6,9 @@ Nothing that the client sent is copied into a field; the document quotes it boun
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from asgi_upgrade.errors import quote
@@ -75,7 +77,7 @@ def render(reject: Reject, *, method: str = "GET", hop_fields: bool = True) -> A
         "reference": rule.reference,
         "remedy": rule.fix,
     }
-    body = json.dumps(problem, indent=1).encode("ascii") + b"\n"
+    body = _document(problem)
     headers: list[Field] = [
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(body)).encode("ascii")),
@@ -87,6 +89,44 @@ def render(reject: Reject, *, method: str = "GET", hop_fields: bool = True) -> A
     if hop_fields:
         headers += _hop_fields(reject)
     return Answer(status=reject.status, headers=headers, body=b"" if method == "HEAD" else body)
+
+
+def render_own(
+    status: int, detail: str, *, body: bytes | None, fields: Sequence[Field], method: str, close: bool
+) -> Answer:
+    """Write a rejection that the handler of a protocol decided; no rule is named in it.
+
+    Args:
+        status: The status.
+        detail: What is wrong; empty if there is nothing to say.
+        body: The content; None for a problem document.
+        fields: The handler's own fields, checked.
+        method: The method of the request.
+        close: Whether the connection ends with the answer.
+
+    Returns:
+        The response.
+    """
+    names = {name.lower() for name, _ in fields}
+    headers = list(fields)
+    if body is None:
+        headers = [field for field in fields if field[0].lower() != b"content-type"]
+        headers.append((b"content-type", b"application/problem+json"))
+        body = _document({"title": _phrase(status), "status": status} | ({"detail": detail} if detail else {}))
+    headers.append((b"content-length", str(len(body)).encode("ascii")))
+    if b"cache-control" not in names:
+        headers.append((b"cache-control", b"no-store"))
+    if options := [b"Upgrade"] * (b"upgrade" in names) + [b"close"] * close:
+        headers.append((b"connection", b", ".join(options)))
+    return Answer(status=status, headers=headers, body=b"" if method == "HEAD" else body)
+
+
+def _phrase(status: int) -> str:
+    return HTTPStatus(status).phrase if status in set(HTTPStatus) else "Error"
+
+
+def _document(problem: Mapping[str, object]) -> bytes:
+    return json.dumps(problem, indent=1).encode("ascii") + b"\n"
 
 
 def _hop_fields(reject: Reject) -> list[Field]:

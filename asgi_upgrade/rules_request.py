@@ -116,4 +116,16 @@ UPGRADE = (
         "A server may ignore what it does not support, and must not switch to it.",
         "Offer websocket.",
     ),
+    rule(
+        "upgrade-not-here", "ignore", "policy", ON_REQUEST, "RFC 9110 section 7.8",
+        "Upgrade on a path whose route is None",
+        "What has no use for an upgrade is better off without one.",
+        "Ask on a path that serves upgrades, or give the path a policy in routes.",
+    ),
+    rule(
+        "upgrade-body", 413, "policy", ON_REQUEST, "RFC 9110 section 15.5.14",
+        "Content of a request to another protocol's handler too large",
+        "A handler gets the content as a whole, so without bounds it costs memory before the switch.",
+        "Send less with the request, or raise max_body_size.",
+    ),
 )

@@ -24,6 +24,12 @@ RESPONSE = (
         "Send token names and values without control octets; no pseudo-header.",
     ),
     rule(
+        "handler-fields", ("raise", "repair"), "must", ON_RESPONSE, "RFC 9110 section 7.8",
+        "Field that the handler of another protocol may not send",
+        "The 101 names exactly one protocol and has no content; CR or LF in a field starts a field of its own.",
+        "Leave out what the server writes (Upgrade, Connection, framing); send tokens, no control octets in values.",
+    ),
+    rule(
         "asgi-no-101", "raise", "must", ON_RESPONSE, "RFC 9110 section 15.2.2",
         "101 from an application that cannot switch",
         "The client would speak the new protocol to an HTTP parser.",

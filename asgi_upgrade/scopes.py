@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, unquote
 
-from asgi_upgrade.headers import AbsoluteTarget, without_upgrade
+from asgi_upgrade.extension import EXTENSION, UpgradeExtension
+from asgi_upgrade.headers import AbsoluteTarget, parse_absolute, without_upgrade
 from asgi_upgrade.paths import route_path
-from asgi_upgrade.stream import EXTENSION, UpgradeExtension
 from asgi_upgrade.types import Peer, Scope
-from asgi_upgrade.verdict import Facts
+from asgi_upgrade.verdict import WEBSOCKET, Facts
 
 JUDGED = "asgi_upgrade.judged"
 """A key of scopes that a middleware has judged, so that another one inside leaves them alone."""
@@ -24,26 +24,32 @@ def is_judged(scope: Scope) -> bool:
     return JUDGED in scope
 
 
-def http_facts(scope: Scope, extension: UpgradeExtension | None) -> Facts:
+def http_facts(scope: Scope, extension: UpgradeExtension | None, protocols: frozenset[str] = WEBSOCKET) -> Facts:
     """Return what an http scope tells.
 
     Args:
         scope: The scope.
         extension: Its ``http.upgrade`` extension, which knows the target and the peer better.
+        protocols: The members of Upgrade that can be spoken here; websocket alone by default.
 
     Returns:
         The facts.
     """
     extension = extension or {}
+    target = extension.get("target") or _target(scope)
+    absolute = None if target.startswith(b"/") else parse_absolute(target)
+    root_path = scope.get("root_path", "")
     return Facts(
         method=scope["method"],
         http_version=scope.get("http_version", "1.1"),
         scheme=scope.get("scheme", "http"),
-        target=extension.get("target") or _target(scope),
-        path=route_path(scope["path"], scope.get("root_path", "")),
+        target=target,
+        # What the application routes on once this has switched; servers disagree about absolute targets in scopes.
+        path=route_path(_path_of(absolute, root_path) if absolute else scope["path"], root_path),
         headers=scope["headers"],
         peer=extension["peer"] if "peer" in extension else _client(scope),
         can_switch="stream" in extension,
+        protocols=protocols,
     )
 
 
@@ -119,12 +125,16 @@ def switch_scope(scope: Scope, target: AbsoluteTarget | None) -> Scope:
     copy[JUDGED] = True
     if target is not None:
         root_path = scope.get("root_path", "")
-        copy["path"] = root_path + unquote(target.path.decode("latin-1"))
+        copy["path"] = _path_of(target, root_path)
         copy["raw_path"] = root_path.encode("utf-8", "surrogateescape") + target.path
         copy["query_string"] = target.query
         others = [field for field in scope["headers"] if field[0].lower() != b"host"]
         copy["headers"] = [(b"host", target.authority), *others]
     return copy
+
+
+def _path_of(target: AbsoluteTarget, root_path: str) -> str:
+    return root_path + unquote(target.path.decode("latin-1"))
 
 
 def judged_websocket_scope(scope: Scope, subprotocols: Sequence[str]) -> Scope:
@@ -150,13 +160,23 @@ def _drop_extension(copy: dict[str, Any]) -> None:
         copy["extensions"] = {name: value for name, value in extensions.items() if name != EXTENSION}
 
 
-def websocket_scope(scope: Scope, subprotocols: Sequence[str]) -> Scope:
-    """Return the websocket scope for an http scope (ASGI HTTP and WebSocket 2.5)."""
-    made = {name: value for name, value in scope.items() if name != "method"}
+def websocket_scope(scope: Scope, subprotocols: Sequence[str], target: AbsoluteTarget | None = None) -> Scope:
+    """Return the websocket scope for an http scope (ASGI HTTP and WebSocket 2.5).
+
+    Args:
+        scope: The scope as it came.
+        subprotocols: What the application may choose from.
+        target: As for ``switch_scope``.
+
+    Returns:
+        A copy that says what a server of its own would say.
+    """
+    made = switch_scope(scope, target)
+    made.pop("method", None)
     made["type"] = "websocket"
     made["asgi"] = {**scope.get("asgi", {}), "spec_version": "2.5"}
     # A proxy may have named any of the four.
     made["scheme"] = "wss" if scope.get("scheme") in {"https", "wss"} else "ws"
     made["subprotocols"] = list(subprotocols)
-    made["extensions"] = {**(scope.get("extensions") or {}), "websocket.http.response": {}}
+    made["extensions"] = {**(made.get("extensions") or {}), "websocket.http.response": {}}
     return made

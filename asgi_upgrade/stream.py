@@ -1,48 +1,22 @@
-"""The contract of the ``http.upgrade`` extension: what a server hands over after the 101.
+"""The connection after the 101: what a server hands over through the ``http.upgrade`` extension.
 
-A server that can give up its connection puts into ``scope["extensions"]`` of an HTTP/1.1 request that carries Upgrade::
-
-    "http.upgrade": {"stream": UpgradedStream, "peer": (host, port) or "unix", "target": b"/path?query", "settings": {}}
-
-The application answers 101 through its own ``send`` and speaks the new protocol through the stream. This module knows
-neither HTTP nor WebSocket: octets in, octets out.
+It knows neither HTTP nor WebSocket: octets in, octets out.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol, TypedDict
+from typing import Protocol
 
 from asgi_upgrade.errors import ClientDisconnected
-from asgi_upgrade.types import Peer, Scope
+from asgi_upgrade.signals import Signal
 
-EXTENSION = "http.upgrade"
+_TOGETHER = 65536
+"""How much is written together at most, in octets; the transport's own buffer must see what a peer does not read."""
 
 logger = logging.getLogger("asgi_upgrade")
-
-
-class UpgradeExtension(TypedDict, total=False):
-    """The value of ``scope["extensions"]["http.upgrade"]``.
-
-    ``settings`` holds the server's own WebSocket settings under the names of WebSocketOptions, ``adapter`` says which
-    server this is, and ``judged`` is set by the middleware once it has decided the request.
-    """
-
-    stream: UpgradedStream
-    peer: Peer
-    target: bytes
-    settings: dict[str, Any]
-    adapter: str
-    judged: bool
-
-
-def extension_of(scope: Scope) -> UpgradeExtension | None:
-    """Return the ``http.upgrade`` extension of a scope, or None where the server has none."""
-    extension: UpgradeExtension | None = (scope.get("extensions") or {}).get(EXTENSION)
-    return extension
 
 
 class StreamTransport(Protocol):
@@ -68,8 +42,6 @@ class UpgradedStream:
     """
 
     def __init__(self, transport: StreamTransport) -> None:
-        self.shutdown = asyncio.Event()
-        """Set when the server begins a graceful shutdown."""
         self._transport = transport
         self._open = False
         self._ended = False
@@ -78,12 +50,16 @@ class UpgradedStream:
         self._reading = True
         self._eof_sent = False
         self._told_end = False
-        self._early: deque[bytes] = deque()
+        self._end_received = False
+        self._shut_down: asyncio.Event | None = None
+        self._shutting_down = False
+        self._early: list[bytes] = []
         self._offset = 0  # how much of the first has been received; cutting it off each time would be quadratic
-        self._arrived = asyncio.Event()
-        self._writable = asyncio.Event()
-        self._writable.set()
-        self._gone = asyncio.Event()
+        self._arrived = Signal()
+        self._writable = Signal(is_set=True)
+        self._gone = Signal()
+        self._later: list[bytes | bytearray] = []
+        self._later_size = 0
         self._receiver: Callable[[bytes], None] | None = None
         self._on_shutdown: Callable[[], None] | None = None
         self._on_writable: Callable[[], None] | None = None
@@ -98,10 +74,13 @@ class UpgradedStream:
 
         Returns:
             At least one octet, or ``b""`` at the end of the stream.
+
+        Raises:
+            anyio.EndOfStream: The end has been returned before; EOFError where anyio is not installed.
         """
         while not self._early:
-            if self._ended or self._closing:
-                return b""
+            if self.is_at_end:
+                return self._end_of_stream()
             self._arrived.clear()
             self.resume()
             await self._arrived.wait()
@@ -110,6 +89,13 @@ class UpgradedStream:
             return self._first_early()
         self._offset = end
         return self._early[0][start:end]
+
+    def _end_of_stream(self) -> bytes:
+        # Once: anyio's helpers take b"" for a short segment and ask on, for ever if nothing is raised.
+        if self._end_received:
+            raise _past_the_end()
+        self._end_received = True
+        return b""
 
     def set_receiver(
         self,
@@ -131,7 +117,7 @@ class UpgradedStream:
         self._told_end = False
         self._on_shutdown = on_shutdown
         self._on_writable = on_writable
-        if self.shutdown.is_set() and on_shutdown is not None:
+        if self._shutting_down and on_shutdown is not None:
             on_shutdown()
         self._hand_over()
 
@@ -159,7 +145,7 @@ class UpgradedStream:
             ClientDisconnected: The connection is closed; nothing was written, or not all of it arrived.
         """
         self.write(data)
-        if not self._writable.is_set():
+        if not self._writable.is_set:
             await self.drain()
 
     def write(self, data: bytes | bytearray) -> None:
@@ -172,11 +158,44 @@ class UpgradedStream:
             ClientDisconnected: The connection is closed.
             RuntimeError: ``send_eof`` has ended the outgoing half.
         """
+        self._require_writable()
+        if self._later:
+            self._later.append(data)
+            self._flush()
+        else:
+            self._transport.write(data)
+
+    def write_later(self, data: bytes | bytearray) -> None:
+        """Write octets together with those behind them, at the end of this turn of the loop at the latest.
+
+        For protocol code that knows of more to come: one long write costs less than many short ones.
+
+        Args:
+            data: What to write.
+
+        Raises:
+            ClientDisconnected: The connection is closed.
+            RuntimeError: ``send_eof`` has ended the outgoing half.
+        """
+        self._require_writable()
+        if not self._later:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._later.append(data)
+        self._later_size += len(data)
+        if self._later_size >= _TOGETHER:
+            self._flush()
+
+    def _require_writable(self) -> None:
         if not self._open or self._closing or self._lost:
             raise ClientDisconnected
         if self._eof_sent:
             raise RuntimeError("nothing can be sent after send_eof")
-        self._transport.write(data)
+
+    def _flush(self) -> None:
+        if self._later:
+            data, self._later, self._later_size = b"".join(self._later), [], 0
+            if not self._lost:
+                self._transport.write(data)
 
     async def drain(self) -> None:
         """Wait until the peer has read enough for more to be written.
@@ -206,6 +225,7 @@ class UpgradedStream:
             raise RuntimeError("send_eof before the 101")
         if self._closing or self._lost or self._eof_sent:
             return
+        self._flush()
         self._eof_sent = True
         if not self._transport.can_write_eof():
             self.close()
@@ -223,6 +243,7 @@ class UpgradedStream:
     def close(self) -> None:
         """Close as ``aclose`` does, from code that cannot wait."""
         if not self._closing and not self._lost:
+            self._flush()
             self._closing = True
             self._arrived.set()
             # A peer that never reads would hold a waiting ``drain`` for ever: closing flushes without a bound.
@@ -233,11 +254,26 @@ class UpgradedStream:
         """Close at once and drop what the peer has not read."""
         if not self._lost:
             self._closing = True
+            self._later.clear()
             self._transport.abort()
 
     async def wait_closed(self) -> None:
         """Wait until the connection is gone."""
         await self._gone.wait()
+
+    @property
+    def shutdown(self) -> asyncio.Event:
+        """Set when the server begins a graceful shutdown."""
+        if self._shut_down is None:
+            self._shut_down = asyncio.Event()
+            if self._shutting_down:
+                self._shut_down.set()
+        return self._shut_down
+
+    @property
+    def is_shutting_down(self) -> bool:
+        """Whether the server has begun a graceful shutdown."""
+        return self._shutting_down
 
     @property
     def is_closing(self) -> bool:
@@ -250,9 +286,14 @@ class UpgradedStream:
         return self._open
 
     @property
+    def is_at_end(self) -> bool:
+        """Whether nothing is left to receive, and nothing will come."""
+        return not self._early and (self._ended or self._closing)
+
+    @property
     def can_send_now(self) -> bool:
         """Whether the peer has read enough for ``send`` not to wait."""
-        return self._writable.is_set()
+        return self._writable.is_set
 
     # The server's side
 
@@ -295,15 +336,17 @@ class UpgradedStream:
 
     def resume_writing(self) -> None:
         """The transport's write buffer has room again."""
-        waiting = not self._writable.is_set()
+        waiting = not self._writable.is_set
         self._writable.set()
         if waiting and self._on_writable is not None:
             self._call(self._on_writable)
 
     def request_shutdown(self) -> None:
         """A graceful shutdown begins."""
-        if not self.shutdown.is_set():
-            self.shutdown.set()
+        if not self._shutting_down:
+            self._shutting_down = True
+            if self._shut_down is not None:
+                self._shut_down.set()
             if self._on_shutdown is not None:
                 self._call(self._on_shutdown)
 
@@ -332,7 +375,7 @@ class UpgradedStream:
 
     def _first_early(self) -> bytes:
         """Take the rest of the first segment."""
-        rest, self._offset = self._early.popleft()[self._offset :], 0
+        rest, self._offset = self._early.pop(0)[self._offset :], 0
         return rest
 
     def _call(self, callback: Callable[..., None], *args: bytes) -> None:
@@ -344,17 +387,9 @@ class UpgradedStream:
             self.abort()
 
 
-def is_loss(error: BaseException) -> bool:
-    """Tell whether an exception only stands for ClientDisconnected, which frameworks wrap in their own or in a group.
-
-    One wrapper deep: what fails while a disconnect is being handled is a failure of its own.
-    """
-    if isinstance(error, BaseExceptionGroup):
-        return all(is_loss(one) for one in error.exceptions)
-    return any(_stands_for_loss(one) for one in (error, error.__cause__, error.__context__))
-
-
-def _stands_for_loss(error: BaseException | None) -> bool:
-    if isinstance(error, BaseExceptionGroup):
-        return all(_stands_for_loss(one) for one in error.exceptions)
-    return isinstance(error, ClientDisconnected)
+def _past_the_end() -> Exception:
+    try:
+        from anyio import EndOfStream  # noqa: PLC0415 - optional, and the only name of it that is needed
+    except ModuleNotFoundError:
+        return EOFError("the stream has ended")
+    return EndOfStream()

@@ -16,7 +16,8 @@ import httpcore
 import httpx
 
 from asgi_upgrade.exchange import Exchange
-from asgi_upgrade.stream import EXTENSION, UpgradedStream, UpgradeExtension
+from asgi_upgrade.extension import EXTENSION, UpgradeExtension
+from asgi_upgrade.stream import UpgradedStream
 from asgi_upgrade.types import ASGIApp, Field, Message, Scope
 
 logger = logging.getLogger("asgi_upgrade")
@@ -269,6 +270,9 @@ class _Connection:
             raise httpcore.WriteError("the connection is closed")
         self.stream.feed(data)
 
+    def client_eof(self) -> None:
+        self.stream.feed_eof()
+
     def client_close(self) -> None:
         self._ended = True
         self._for_client.set()
@@ -323,6 +327,10 @@ class NetworkStream:
                 await self._connection.client_write(buffer)
         except TimeoutError:
             raise httpcore.WriteTimeout(f"nothing was read within {timeout:g} s") from None
+
+    async def send_eof(self) -> None:
+        """End the client's half; the application can still send."""
+        self._connection.client_eof()
 
     async def aclose(self) -> None:
         """Close the connection; the application sees that the client is gone."""

@@ -10,6 +10,8 @@ from asgi_upgrade.rules import RULES, Rule, status_of
 from asgi_upgrade.types import Field, Fields, Peer, Subprotocol
 
 WEBSOCKET = frozenset({"websocket"})
+HTTP2 = frozenset({"h2c", "h2", "http/2.0", "http/2"})
+"""The members of Upgrade, in lower case, that ask for HTTP/2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from asgi_upgrade.bridge import Bridge
 from asgi_upgrade.headers import ExtensionOffer
 from asgi_upgrade.limits import Limits
-from asgi_upgrade.scopes import websocket_scope
 from asgi_upgrade.stream import UpgradedStream
 from asgi_upgrade.types import ASGIApp, Field, Message, Scope, Send
 
@@ -23,7 +22,6 @@ async def serve(
     *,
     stream: UpgradedStream,
     fields: Sequence[Field],
-    subprotocols: Sequence[str],
     limits: Limits,
     guard: Callable[[Message], Message],
     close_denied: bool,
@@ -33,11 +31,10 @@ async def serve(
 
     Args:
         app: The application.
-        scope: The http scope of the request, whose content has been received to its end.
+        scope: The websocket scope of the request, whose content has been received to its end.
         send: The http send of the request, for the 101 or the denial.
         stream: The connection.
         fields: The fields of the 101 so far, in order.
-        subprotocols: What the application may choose from.
         limits: The bounds.
         guard: Cleans a ``websocket.accept`` message, or raises HandshakeViolation.
         close_denied: Whether a denial closes the connection.
@@ -51,7 +48,7 @@ async def serve(
     )
     try:
         async with bridge.deadline:
-            await app(websocket_scope(scope, subprotocols), bridge.receive, bridge.send)
+            await app(scope, bridge.receive, bridge.send)
     except asyncio.CancelledError:
         bridge.close(1012, "the server is going away")
         raise

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar, TypeVarTuple, Unpack
 
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
+from asgi_upgrade.frames import Frame
 from asgi_upgrade.stream import UpgradedStream
 
 T = TypeVar("T")
@@ -48,12 +49,18 @@ def close_frame(code: int, reason: str = "") -> bytes:
     return frame(CLOSE, struct.pack("!H", code) + reason.encode())
 
 
+def octets_of(sent: Frame) -> bytes:
+    """Return a frame that an engine made as it goes over the wire."""
+    return b"".join(sent) if isinstance(sent, tuple) else bytes(sent)
+
+
 class Transport:
     """A connection that records what is done to it; ``congested`` is a peer that does not read."""
 
     def __init__(self, *, half_close: bool = True) -> None:
         self.stream: UpgradedStream = UpgradedStream(self)
         self.written = bytearray()
+        self.writes = 0
         self.calls: list[str] = []
         self.reading = True
         self.congested = False
@@ -64,6 +71,7 @@ class Transport:
 
     def write(self, data: bytes | bytearray, /) -> None:
         self.written += data
+        self.writes += 1
         self._client.receive_bytes(bytes(data))
         if self.congested:
             self.stream.pause_writing()

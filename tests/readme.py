@@ -1,4 +1,4 @@
-"""The generated part of the README; ``python -m tests.readme`` writes it."""
+"""The parts of the README that are generated; ``python -m tests.readme`` writes the table of rules."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from asgi_upgrade.rules import RULES, Reaction, Rule
 
 README = Path(__file__).parent.parent / "README.md"
-START, END = "<!-- rules -->\n", "<!-- /rules -->\n"
 
 WORDS = {"raise": "raises in the app", "repair": "repaired", "accept": "goes on", "ignore": "ignore"}
 
@@ -28,10 +27,18 @@ def _word(reaction: Reaction) -> str:
 
 
 def fresh(text: str) -> str:
-    """Return the README with its generated part made anew."""
-    before, _, rest = text.partition(START)
-    _, _, after = rest.partition(END)
-    return f"{before}{START}{table()}{END}{after}"
+    """Return the README with its table of rules made anew."""
+    return replaced(text, "rules", table())
+
+
+def replaced(text: str, name: str, made: str) -> str:
+    """Return a text with what stands between the markers of that name replaced."""
+    start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
+    before, found, rest = text.partition(start)
+    _, closed, after = rest.partition(end)
+    assert found, start
+    assert closed, end
+    return f"{before}{start}{made}{end}{after}"
 
 
 if __name__ == "__main__":

@@ -17,21 +17,24 @@ PACKAGE = Path(asgi_upgrade.__file__).parent
 ROOT = "asgi_upgrade"
 
 FLOORS: tuple[Set[str], ...] = (
-    {"types", "errors"},
+    {"types", "errors", "throttle", "signals", "parts"},
     {"rule", "headers", "stream", "options"},
-    {"rules_request", "rules_response", "rules_websocket", "exchange"},
+    {"rules_request", "rules_response", "rules_websocket", "extension"},
+    {"exchange"},
     {"rules", "deflate"},
     {"paths", "origin", "guard", "limits"},
     {"forwarded"},
     {"policy", "frames", "keepalive", "verdict"},
-    {"view", "config"},
+    {"view", "config", "decision", "routes"},
     {"admission"},
     {"opening"},
     {"handshake"},
-    {"rejection", "scopes", "content", "outside", "capacity", "request"},
-    {"denial"},
-    {"bridge"},
+    {"rejection", "scopes", "content", "outside", "capacity"},
+    {"denial", "request", "journal"},
+    {"bridge", "protocols", "gate"},
     {"websocket"},
+    {"responder"},
+    {"native"},
     {"middleware"},
     {"__init__"},
     {"check"},
@@ -43,7 +46,7 @@ FLOORS: tuple[Set[str], ...] = (
 SERVERS = {"uvicorn", "testing"}
 """Server sides of the contract, beside the house: they know neither the grammar nor the middleware."""
 
-SERVER_STANDS_ON = {"stream", "exchange", "types", "errors"}
+SERVER_STANDS_ON = {"stream", "extension", "exchange", "types", "errors"}
 
 MAY_SERVE = {"check", "cli", "pytest_plugin", "__main__"}
 """Rooms that may start a server."""
@@ -52,10 +55,10 @@ SPLIT_ROOMS = {"frames_": "frames"}
 """Rooms of several modules, by the prefix of their names; within a room imports run freely."""
 
 PURE = {
-    *("types", "errors", "limits", "options", "headers", "deflate"),
+    *("types", "errors", "limits", "options", "parts", "headers", "deflate"),
     *("rule", "rules", "rules_request", "rules_response", "rules_websocket"),
     *("origin", "forwarded", "paths", "guard", "policy", "verdict"),
-    *("view", "admission", "opening", "handshake", "rejection"),
+    *("routes", "decision", "throttle", "view", "admission", "opening", "handshake", "rejection"),
 }
 
 IMPURE = {

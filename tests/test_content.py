@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from asgi_upgrade.content import Content, is_announced, is_expecting, read_off
+from asgi_upgrade.content import Content, is_announced, is_expecting, read_off, replayed
 from asgi_upgrade.types import Field, Message, Receive
 
 
@@ -86,3 +86,17 @@ GONE: Message = {"type": "http.disconnect"}
 def test_content_is_read_off_up_to_the_limit(messages: list[Message], content: Content) -> None:
     # A receive after the last message raises, so nothing is read beyond what the answer needs.
     assert asyncio.run(read_off(receiving(messages), 5)) == content
+
+
+def test_content_is_kept_when_asked() -> None:
+    messages = [part(b"ab", more=True), part(b"cd", more=False)]
+    content = asyncio.run(read_off(receiving(messages), 5, keep=True))
+    assert content == Content(4, complete=True, disconnected=False, body=b"abcd")
+
+
+def test_content_that_was_read_comes_again_and_then_what_follows() -> None:
+    async def scenario() -> list[Message]:
+        receive = replayed(b"abcd", receiving([GONE]))
+        return [await receive(), await receive()]
+
+    assert asyncio.run(scenario()) == [part(b"abcd", more=False), GONE]

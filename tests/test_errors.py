@@ -1,12 +1,21 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asgi_upgrade.errors import ClientDisconnected, ConfigurationError, HandshakeViolation, UpgradeError, quote, whose
+from asgi_upgrade.errors import (
+    ClientDisconnected,
+    ConfigurationError,
+    HandshakeViolation,
+    UpgradeError,
+    callback_name,
+    quote,
+    whose,
+)
 
 # Quoting what was received
 
@@ -125,3 +134,23 @@ def test_exception_survives_pickling(error: UpgradeError) -> None:
 )
 def test_other_end_is_named_without_trusting_it(client: object, name: str) -> None:
     assert whose(client) == name
+
+
+class Callback:
+    def __call__(self) -> None: ...
+
+    def method(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("callback", "name"),
+    [
+        pytest.param(len, "len", id="builtin"),
+        pytest.param(Callback().method, "Callback.method", id="method"),
+        pytest.param(partial(Callback().method), "Callback.method", id="partial"),
+        pytest.param(Callback(), "Callback", id="object"),
+        pytest.param("text", "str", id="not-callable"),
+    ],
+)
+def test_callback_is_named(callback: object, name: str) -> None:
+    assert callback_name(callback) == name

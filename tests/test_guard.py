@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_upgrade.errors import HandshakeViolation
-from asgi_upgrade.guard import OWNED, Breach, accept_breaches, repaired_response, resolve, response_breach
+from asgi_upgrade.guard import (
+    FRAMING,
+    OWNED,
+    Breach,
+    accept_breaches,
+    handler_breaches,
+    repaired_response,
+    resolve,
+    response_breach,
+)
 from asgi_upgrade.headers import has_control, is_token
 from asgi_upgrade.types import Field
 
@@ -215,3 +224,28 @@ def test_lenient_warns_of_each_breach() -> None:
 @pytest.mark.parametrize("strict", [True, False])
 def test_nothing_is_said_where_there_is_no_breach(strict: bool) -> None:
     assert list(resolve([], strict=strict)) == []
+
+
+# What the handler of another protocol sends
+
+
+@pytest.mark.parametrize("name", sorted(OWNED))
+def test_handler_may_not_write_what_the_server_writes(name: bytes) -> None:
+    field = (name.title(), b"x")
+    breach = Breach("handler-fields", f'a 101 must not carry "{name.title().decode()}": the server writes it')
+    assert handler_breaches([COOKIE, field], switching=True) == ([breach], [COOKIE])
+    breaches, kept = handler_breaches([COOKIE, field], switching=False)
+    assert kept == ([COOKIE] if name in FRAMING else [COOKIE, field])
+    assert len(breaches) == 2 - len(kept)
+
+
+@pytest.mark.parametrize(
+    ("field", "what"),
+    [
+        pytest.param((b"a b", b"x"), 'a rejection has the field name "a b", which is not a token', id="name"),
+        pytest.param((b":status", b"200"), 'a rejection has the field name ":status", which is not a token', id="h2"),
+        pytest.param((b"a", b"x\r\nb: c"), 'a rejection has a control octet in "a": "x\\x0d\\x0ab: c"', id="crlf"),
+    ],
+)
+def test_handler_may_not_send_invalid_fields(field: Field, what: str) -> None:
+    assert handler_breaches([field], switching=False) == ([Breach("handler-fields", what)], [])

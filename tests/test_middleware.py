@@ -1,105 +1,26 @@
-"""UpgradeMiddleware as an ASGI application: scopes and messages in, scopes and messages out."""
+"""UpgradeMiddleware as an ASGI application: what it takes, what it passes on, and under which policy."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
-from collections.abc import AsyncIterator, Callable
 from typing import Any, Unpack
 
 import anyio
-import httpx
 import pytest
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
-from starlette.testclient import TestClient
+from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from asgi_upgrade import ConfigurationError, HandshakeViolation, UpgradeMiddleware, UpgradePolicy
-from asgi_upgrade.frames import engine_name
+from asgi_upgrade import ConfigurationError, UpgradeMiddleware, UpgradePolicy, UpgradeRequest
 from asgi_upgrade.policy import PolicyFields
-from asgi_upgrade.testing import UpgradeTransport
-from asgi_upgrade.types import ASGIApp, Message, Receive, Scope, Send
-
-HANDSHAKE = [
-    (b"host", b"shop.example"),
-    (b"connection", b"Upgrade"),
-    (b"upgrade", b"websocket"),
-    (b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
-    (b"sec-websocket-version", b"13"),
-]
-FOREIGN = (b"origin", b"https://evil.example")
-
-
-class Recorder:
-    """An application that keeps its scopes and answers 200, or accepts and closes a WebSocket."""
-
-    def __init__(self, start: Message | None = None, accept: Message | None = None) -> None:
-        self.scopes: list[Scope] = []
-        self.start = start or {"type": "http.response.start", "status": 200, "headers": []}
-        self.accept = accept or {"type": "websocket.accept"}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.scopes.append(scope)
-        if scope["type"] == "websocket":
-            await receive()
-            await send(self.accept)
-            await send({"type": "websocket.close"})
-        elif scope["type"] == "http":
-            await send(self.start)
-            await send({"type": "http.response.body", "body": b"plain"})
-
-
-def http_scope(headers: list[tuple[bytes, bytes]], **changes: Any) -> Scope:
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": "/ws",
-        "raw_path": b"/ws",
-        "query_string": b"",
-        "root_path": "",
-        "headers": headers,
-        "client": ("192.0.2.1", 5000),
-        "server": ("192.0.2.2", 80),
-        **changes,
-    }
-
-
-def websocket_scope(headers: list[tuple[bytes, bytes]], **changes: Any) -> Scope:
-    scope = http_scope(headers, type="websocket", scheme="ws", subprotocols=[], **changes)
-    del scope["method"]
-    return scope
-
-
-def run(app: ASGIApp, scope: Scope, incoming: list[Message] | None = None) -> list[Message]:
-    """Call an application and return what it sent."""
-    first: list[Message] = [{"type": "websocket.connect"}] if scope["type"] == "websocket" else []
-    queue = incoming if incoming is not None else [*first, {"type": "http.request", "body": b"", "more_body": False}]
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        return queue.pop(0)
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    asyncio.run(app(scope, receive, send))  # type: ignore[arg-type]  # a coroutine is an Awaitable that run() takes
-    return sent
-
-
-def problem(sent: list[Message]) -> Any:
-    start, body = sent
-    assert dict(start["headers"])[b"content-length"] == str(len(body["body"])).encode()
-    return json.loads(body["body"])
-
+from asgi_upgrade.types import Message, Receive, Scope, Send
+from tests.asgi import DENIAL, FOREIGN, HANDSHAKE, Recorder, http_scope, problem, run, websocket_scope
 
 # Construction
 
@@ -193,202 +114,7 @@ def test_second_middleware_leaves_a_judged_scope_alone() -> None:
     assert sent[0]["status"] == 200
 
 
-# Rejections of http scopes
-
-
-def test_rejection_answers_at_once_and_the_application_is_not_called(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "asgi_upgrade")
-    inner = Recorder()
-    sent = run(UpgradeMiddleware(inner), http_scope([*HANDSHAKE, FOREIGN]))
-    assert (sent[0]["status"], problem(sent)["rule"]) == (403, "ws-origin-check")
-    assert inner.scopes == []
-    assert caplog.messages == [
-        'rejected GET "/ws" from 192.0.2.1:5000 with 403: that origin may not connect here; '
-        'received origin: "https://evil.example" [ws-origin-check]'
-    ]
-
-
-def test_log_line_cannot_be_forged(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "asgi_upgrade")
-    scope = http_scope([(b"upgrade", b"a\r\nb"), (b"connection", b"upgrade")], raw_path=b"/\r\n\x1b[2J", client=None)
-    sent = run(UpgradeMiddleware(Recorder()), scope)
-    assert problem(sent)["rule"] == "field-crlf-nul"
-    (message,) = caplog.messages
-    assert message.isprintable()
-    assert "from unknown" in message
-
-
-def test_valid_handshake_on_a_server_that_cannot_switch() -> None:
-    assert problem(run(UpgradeMiddleware(Recorder()), http_scope(HANDSHAKE)))["rule"] == "ws-cannot-switch"
-    lenient = run(UpgradeMiddleware(Recorder(), mode="lenient"), http_scope(HANDSHAKE))
-    assert lenient[0]["status"] == 200
-
-
-def body_of(*sizes: int, last: bool = True) -> list[Message]:
-    more = [True] * (len(sizes) - 1) + [not last]
-    return [
-        {"type": "http.request", "body": b"x" * size, "more_body": going_on}
-        for size, going_on in zip(sizes, more, strict=True)
-    ]
-
-
-def test_content_is_read_before_a_rejection_where_the_server_does_not_linger() -> None:
-    incoming = body_of(1000, 1000)
-    headers = [(b"upgrade", b"h2c"), (b"connection", b"upgrade"), (b"content-length", b"2000")]
-    run(UpgradeMiddleware(Recorder()), http_scope(headers), incoming)
-    assert incoming == []
-
-
-def test_content_is_not_asked_for_when_the_client_waits_for_100() -> None:
-    incoming = body_of(1000)
-    headers = [(b"upgrade", b"web socket"), (b"connection", b"upgrade")]
-    waiting = [*headers, (b"content-length", b"1000"), (b"expect", b"100-continue")]
-    sent = run(UpgradeMiddleware(Recorder()), http_scope(waiting), incoming)
-    assert dict(sent[0]["headers"])[b"connection"] == b"close"
-    assert len(incoming) == 1
-
-
-def lenient_rejection(incoming: list[Message]) -> dict[bytes, bytes]:
-    headers = [*HANDSHAKE[:-1], (b"sec-websocket-version", b"8"), (b"transfer-encoding", b"chunked")]
-    sent = run(UpgradeMiddleware(Recorder(), mode="lenient"), http_scope(headers), incoming)
-    return dict(sent[0]["headers"])
-
-
-def test_lenient_rejection_keeps_the_connection_only_if_the_content_was_read() -> None:
-    assert lenient_rejection(body_of(5))[b"connection"] == b"Upgrade"
-    unread = body_of(1 << 20, 1, last=False)
-    assert lenient_rejection(unread)[b"connection"] == b"Upgrade, close"
-
-
-def test_rejection_over_http2_has_no_connection_fields() -> None:
-    sent = run(UpgradeMiddleware(Recorder()), http_scope(HANDSHAKE, http_version="2"))
-    assert problem(sent)["rule"] == "h2-malformed"
-    assert not {name for name, _ in sent[0]["headers"]} & {b"connection", b"upgrade"}
-
-
-def test_rejection_of_head_has_no_content() -> None:
-    app = UpgradeMiddleware(Recorder(), websocket_only=["/ws"])
-    start, body = run(app, http_scope([], method="HEAD"))
-    assert start["status"] == 426
-    assert body["body"] == b""
-
-
-def test_websocket_only_path_is_found_behind_a_root_path() -> None:
-    app = UpgradeMiddleware(Recorder(), websocket_only=["/ws"])
-    sent = run(app, http_scope([], path="/api/ws", root_path="/api"))
-    assert problem(sent)["rule"] == "ws-plain-get"
-    assert run(app, http_scope([], path="/other"))[0]["status"] == 200
-
-
-# check_origin
-
-
-def ask(answer: Callable[[], Any]) -> list[Message]:
-    def check(origin: str, scope: Scope) -> Any:
-        assert (origin, scope["path"]) == ("https://evil.example", "/ws")
-        return answer()
-
-    return run(UpgradeMiddleware(Recorder(), check_origin=check), websocket_scope([*HANDSHAKE, FOREIGN]))
-
-
-def test_callback_decides_where_nothing_else_has() -> None:
-    assert ask(lambda: True)[0]["type"] == "websocket.accept"
-    assert ask(lambda: False) == [{"type": "websocket.close", "code": 1008}]
-
-
-@pytest.mark.parametrize("answer", [lambda: 1 / 0, lambda: None, lambda: "yes"], ids=["raises", "none", "truthy"])
-def test_callback_that_fails_admits_nobody(answer: Callable[[], Any], caplog: pytest.LogCaptureFixture) -> None:
-    assert ask(answer) == [{"type": "websocket.close", "code": 1008}]
-    assert "check_origin callback ask.<locals>.check" in caplog.text
-
-
-def test_callback_is_not_asked_about_the_own_origin() -> None:
-    def check(_: str, __: Scope) -> bool:
-        raise AssertionError
-
-    headers = [*HANDSHAKE, (b"origin", b"http://shop.example")]
-    sent = run(UpgradeMiddleware(Recorder(), check_origin=check), websocket_scope(headers))
-    assert sent[0]["type"] == "websocket.accept"
-
-
-# Native websocket scopes
-
-DENIAL: dict[str, Any] = {"websocket.http.response": {}}
-
-
-def test_native_scope_is_denied_through_the_extension() -> None:
-    inner = Recorder()
-    sent = run(UpgradeMiddleware(inner), websocket_scope([*HANDSHAKE, FOREIGN], extensions=DENIAL))
-    assert [message["type"] for message in sent] == ["websocket.http.response.start", "websocket.http.response.body"]
-    assert (sent[0]["status"], problem(sent)["rule"]) == (403, "ws-origin-check")
-    assert b"connection" not in dict(sent[0]["headers"])
-    assert inner.scopes == []
-
-
-def test_native_scope_with_another_version_gets_426_on_http1_only() -> None:
-    headers = [*HANDSHAKE[:-1], (b"sec-websocket-version", b"8")]
-    sent = run(UpgradeMiddleware(Recorder()), websocket_scope(headers, extensions=DENIAL))
-    assert sent[0]["status"] == 426
-    assert dict(sent[0]["headers"])[b"connection"] == b"Upgrade, close"
-    sent = run(UpgradeMiddleware(Recorder()), websocket_scope(headers, extensions=DENIAL, http_version="2"))
-    assert sent[0]["status"] == 400
-    assert not {name for name, _ in sent[0]["headers"]} & {b"connection", b"upgrade"}
-
-
-def test_subprotocols_are_read_from_the_field_lines() -> None:
-    inner = Recorder()
-    headers = [*HANDSHAKE, (b"sec-websocket-protocol", b"chat, superchat"), (b"sec-websocket-protocol", b"v2")]
-    run(UpgradeMiddleware(inner), websocket_scope(headers))
-    assert inner.scopes[0]["subprotocols"] == ["chat", "superchat", "v2"]
-
-
-def test_subprotocol_of_the_policy_is_chosen_unless_the_application_does() -> None:
-    headers = [*HANDSHAKE, (b"sec-websocket-protocol", b"v1, v2, v3")]
-    app = UpgradeMiddleware(Recorder(), subprotocols=["v3", "v2"])
-    assert run(app, websocket_scope(headers))[0]["subprotocol"] == "v2"
-    app = UpgradeMiddleware(Recorder(accept={"type": "websocket.accept", "subprotocol": "v3"}), subprotocols=["v3"])
-    assert run(app, websocket_scope(headers))[0]["subprotocol"] == "v3"
-
-
-def test_accept_that_breaks_the_handshake_raises_in_the_application() -> None:
-    accept = {"type": "websocket.accept", "subprotocol": "nobody-offered-this"}
-    with pytest.raises(HandshakeViolation, match="ws-subprotocol-offered"):
-        run(UpgradeMiddleware(Recorder(accept=accept)), websocket_scope(HANDSHAKE))
-
-
-def test_lenient_drops_what_breaks_the_handshake_and_warns(caplog: pytest.LogCaptureFixture) -> None:
-    accept = {"type": "websocket.accept", "headers": [(b"upgrade", b"x"), (b"set-cookie", b"a=b")]}
-    sent = run(UpgradeMiddleware(Recorder(accept=accept), mode="lenient"), websocket_scope(HANDSHAKE))
-    assert sent[0]["headers"] == [(b"set-cookie", b"a=b")]
-    assert "asgi-accept-owned" in caplog.text
-
-
-# What the operator reads
-
-
-def test_wildcard_with_a_cookie_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    app = UpgradeMiddleware(Recorder(), allow_origins=["*"])
-    for _ in range(2):
-        run(app, websocket_scope([*HANDSHAKE, FOREIGN, (b"cookie", b"session=1")]))
-    assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 1
-
-
-def test_malformed_forwarding_field_of_a_trusted_proxy_is_logged_every_time(caplog: pytest.LogCaptureFixture) -> None:
-    app = UpgradeMiddleware(Recorder(), trusted_proxies=["192.0.2.1"])
-    origin = (b"origin", b"http://shop.example")
-    for _ in range(2):
-        run(app, websocket_scope([*HANDSHAKE, origin, (b"x-forwarded-host", b"a b")]))
-    assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 2
-
-
-def test_policy_is_announced_once(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "asgi_upgrade")
-    app = UpgradeMiddleware(Recorder())
-    extensions = {"http.upgrade": {"adapter": "a server"}}
-    for _ in range(2):
-        run(app, http_scope([(b"upgrade", b"x"), (b"connection", b"upgrade")], extensions=extensions))
-    engine = engine_name("auto")
-    assert caplog.messages == [f"upgrades are judged by a strict policy; adapter a server, engine {engine}"]
+# In an application
 
 
 async def endpoint(request: Request) -> Response:
@@ -449,146 +175,157 @@ def test_test_client_sees_a_foreign_origin_denied() -> None:
         pass
 
 
-# Responses
+# Policies by path
+
+CLOSED = UpgradePolicy(allowed_hosts=["admin.example"])
+ROUTED: dict[str, UpgradePolicy | None] = {
+    "/admin/open": UpgradePolicy(check_origin=False),
+    "/admin/{path:path}": CLOSED,
+    "/api/{path:path}": None,
+}
 
 
-@pytest.mark.parametrize(("options", "guarded"), [({}, False), ({"guard_responses": True}, True)])
-def test_responses_to_plain_requests_are_guarded_when_asked(options: Any, guarded: bool) -> None:
-    inner = Recorder(start={"type": "http.response.start", "status": 426, "headers": []})
-    sent = run(UpgradeMiddleware(inner, **options), http_scope([]))
-    assert ((b"upgrade", b"websocket") in sent[0]["headers"]) == guarded
-
-
-def test_101_from_an_application_that_cannot_switch_raises() -> None:
-    inner = Recorder(start={"type": "http.response.start", "status": 101})
-    with pytest.raises(HandshakeViolation, match="asgi-no-101"):
-        run(UpgradeMiddleware(inner, mode="lenient"), http_scope([(b"upgrade", b"x"), (b"connection", b"upgrade")]))
-
-
-UPGRADE_FIELDS = [(b"upgrade", b"websocket"), (b"connection", b"Upgrade")]
-
-
-@pytest.mark.parametrize(("version", "fields"), [("1.1", UPGRADE_FIELDS), ("2", [])])
-def test_426_that_denies_a_native_scope_is_repaired(version: str, fields: list[tuple[bytes, bytes]]) -> None:
-    async def deny(_: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "websocket.http.response.start", "status": 426, "headers": []})
-        await send({"type": "websocket.http.response.body", "body": b""})
-
-    scope = websocket_scope([(b"host", b"shop.example")], extensions=DENIAL, http_version=version)
-    assert run(UpgradeMiddleware(deny), scope)[0].get("headers") == fields
-
-
-def fetch(app: ASGIApp, *extra: tuple[bytes, bytes], content: bytes = b"") -> httpx.Response:
-    """Send a handshake through a server that can switch, and return its response; content goes in chunks."""
-
-    async def chunks() -> AsyncIterator[bytes]:
-        yield content
-
-    async def request() -> httpx.Response:
-        headers = [(name.decode(), value.decode()) for name, value in (*HANDSHAKE, *extra)]
-        async with httpx.AsyncClient(transport=UpgradeTransport(app)) as client:
-            return await client.request(
-                "GET", "http://shop.example/ws", headers=headers, content=chunks() if content else None
-            )
-
-    return asyncio.run(request())
-
-
-def test_426_that_denies_a_bridged_scope_is_repaired() -> None:
-    async def deny(scope: Scope, receive: Receive, send: Send) -> None:
-        assert scope["type"] == "websocket"
-        await receive()
-        await send({"type": "websocket.http.response.start", "status": 426, "headers": []})
-        await send({"type": "websocket.http.response.body", "body": b""})
-
-    response = fetch(UpgradeMiddleware(deny))
-    assert response.status_code == 426
-    assert response.headers["upgrade"] == "websocket"
-    assert {"Upgrade", "close"} <= set(response.headers.get_list("connection", split_commas=True))
-
-
-def test_callback_can_refuse_a_handshake_that_would_switch() -> None:
-    assert fetch(UpgradeMiddleware(Recorder(), check_origin=lambda *_: False), FOREIGN).status_code == 403
-
-
-def test_lenient_mode_reads_no_more_than_64_kib_off_a_handshake() -> None:
-    app = UpgradeMiddleware(Recorder(), mode="lenient")
-    assert fetch(app, content=b"x" * 65536).status_code == 101
-    response = fetch(app, content=b"x" * 65537)
-    assert (response.status_code, response.json()["rule"]) == (413, "ws-body")
-
-
-def test_handshake_whose_client_leaves_while_the_content_is_read_is_dropped() -> None:
-    inner = Recorder()
-    scope = http_scope(HANDSHAKE, extensions={"http.upgrade": {"stream": object()}})
-    assert run(UpgradeMiddleware(inner), scope, [{"type": "http.disconnect"}]) == []
-    assert inner.scopes == []
-
-
-# Capacity
-
-
-class Waiting:
-    """An application that accepts and stays until it is let go."""
-
-    def __init__(self) -> None:
-        self.leave = asyncio.Event()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "websocket.accept"})
-        await self.leave.wait()
+def routed(scope: Scope, routes: Any = ROUTED, **options: Any) -> str:
+    """Return what becomes of a native handshake: accepted, or the rule that denied it."""
+    sent = run(UpgradeMiddleware(Recorder(), routes=routes, **options), {**scope, "extensions": DENIAL})
+    return "accepted" if sent[0]["type"] == "websocket.accept" else str(problem(sent)["rule"])
 
 
 @pytest.mark.parametrize(
-    ("options", "status"),
-    [({"max_connections": 1}, 503), ({"max_connections_per_client": 1}, 429)],
+    ("path", "outcome"),
+    [
+        pytest.param("/admin/open", "accepted", id="first-match"),
+        pytest.param("/admin/open/more", "misdirected", id="second-match"),
+        pytest.param("/admin/", "misdirected", id="empty-rest"),
+        pytest.param("/api/a/b", "upgrade-not-here", id="none"),
+        pytest.param("/ws", "ws-origin-check", id="elsewhere"),
+        pytest.param("/admin", "ws-origin-check", id="not-below"),
+        pytest.param("/ADMIN/x", "ws-origin-check", id="other-case"),
+        pytest.param("//admin/x", "ws-origin-check", id="other-path"),
+    ],
 )
-def test_connection_above_a_limit_is_rejected_until_one_leaves(options: Any, status: int) -> None:
-    async def scenario() -> list[httpx.Response]:
-        waiting = Waiting()
-        headers = [(name.decode(), value.decode()) for name, value in HANDSHAKE]
-        app = UpgradeMiddleware(waiting, **options)
-        async with httpx.AsyncClient(transport=UpgradeTransport(app), headers=headers) as client:
-            first = await client.get("http://shop.example/ws")
-            second = await client.get("http://shop.example/ws")
-            waiting.leave.set()
-            await first.extensions["network_stream"].aclose()
-            await asyncio.sleep(0)
-            return [first, second, await client.get("http://shop.example/ws")]
-
-    first, second, third = asyncio.run(scenario())
-    assert [response.status_code for response in (first, second, third)] == [101, status, 101]
-    assert second.headers["retry-after"] == "5"
+def test_first_route_that_matches_decides(path: str, outcome: str) -> None:
+    assert routed(websocket_scope([*HANDSHAKE, FOREIGN], path=path)) == outcome
+    below = websocket_scope([*HANDSHAKE, FOREIGN], path="/root" + path, root_path="/root")
+    assert routed(below) == outcome
 
 
-def test_native_connections_count_by_the_address_of_the_client() -> None:
-    async def scenario() -> list[str]:
-        waiting = Waiting()
-        app = UpgradeMiddleware(waiting, max_connections_per_client=1)
-        answers: list[str] = []
-
-        async def receive() -> Message:
-            return {"type": "websocket.connect"}
-
-        async def send(message: Message) -> None:
-            answers.append(message["type"])
-
-        clients = [("192.0.2.1", 1), ("192.0.2.1", 2), ("192.0.2.9", 1)]
-        scopes = [websocket_scope(HANDSHAKE, client=client) for client in clients]
-        tasks = [asyncio.create_task(app(scope, receive, send)) for scope in scopes]
-        while len(answers) < 3:
-            await asyncio.sleep(0)
-        waiting.leave.set()
-        await asyncio.gather(*tasks)
-        return answers
-
-    assert sorted(asyncio.run(scenario())) == ["websocket.accept", "websocket.accept", "websocket.close"]
+def test_denial_on_a_path_without_upgrades_is_a_403() -> None:
+    scope = websocket_scope(HANDSHAKE, path="/api/a", extensions=DENIAL)
+    assert run(UpgradeMiddleware(Recorder(), routes=ROUTED), scope)[0]["status"] == 403
+    del scope["extensions"]
+    assert run(UpgradeMiddleware(Recorder(), routes=ROUTED), scope) == [{"type": "websocket.close", "code": 1008}]
 
 
-def test_client_behind_a_trusted_proxy_is_whom_the_server_names() -> None:
-    waiting = Waiting()
-    waiting.leave.set()
-    app = UpgradeMiddleware(waiting, max_connections_per_client=1, trusted_proxies=["192.0.2.1"])
-    assert run(app, websocket_scope(HANDSHAKE))[0]["type"] == "websocket.accept"
+@pytest.mark.parametrize("upgrade", [b"websocket", b"irc", b"h2c", b"a b"])
+def test_upgrade_on_a_path_without_upgrades_is_not_heard(upgrade: bytes) -> None:
+    async def handler(_: UpgradeRequest) -> None:
+        raise AssertionError
+
+    inner = Recorder()
+    app = UpgradeMiddleware(inner, routes={"/ws": None}, protocols={"irc": handler})
+    fields = [(name, upgrade if name == b"upgrade" else value) for name, value in HANDSHAKE]
+    sent = run(app, http_scope(fields, extensions={"http.upgrade": {"stream": object()}, "tls": {}}))
+    assert sent[0]["status"] == 200
+    assert not {name for name, _ in inner.scopes[0]["headers"]} & {b"upgrade", b"connection"}
+    assert inner.scopes[0]["extensions"] == {"tls": {}}
+    assert [key[1:] for key in app.counters] == [("ignore", "upgrade-not-here")]
+
+
+def test_request_without_upgrade_does_not_ask_for_its_route() -> None:
+    inner = Recorder()
+    app = UpgradeMiddleware(inner, routes={"/ws": None, "/other": UpgradePolicy(websocket_only=["/other"])})
+    assert run(app, http_scope([]))[0]["status"] == 200
+    assert run(app, http_scope([], path="/other"))[0]["status"] == 426
+    assert run(app, http_scope([], path="/else"))[0]["status"] == 200
+    assert app.counters == {("none", "reject", "ws-plain-get"): 1}
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "rule"),
+    [
+        pytest.param(b"http://shop.example/admin/a", "/admin/a", "misdirected", id="as-httptools"),
+        pytest.param(b"http://shop.example/admin/a", "http://shop.example/admin/a", "misdirected", id="as-h11"),
+        pytest.param(b"http://shop.example/%61dmin/a", "http://shop.example/admin/a", "misdirected", id="encoded"),
+        pytest.param(b"/%61dmin/a", "/admin/a", "misdirected", id="encoded-path"),
+    ],
+)
+@pytest.mark.parametrize("root_path", ["", "/root"])
+def test_target_in_another_form_does_not_slip_past_its_route(
+    target: bytes, path: str, rule: str, root_path: str
+) -> None:
+    extensions = {"http.upgrade": {"stream": object(), "target": target}}
+    scope = http_scope(HANDSHAKE, path=root_path + path, root_path=root_path, extensions=extensions)
+    sent = run(UpgradeMiddleware(Recorder(), routes=ROUTED), scope)
+    assert problem(sent)["rule"] == rule
+
+
+def test_route_of_a_mounted_middleware_is_below_its_mount() -> None:
+    async def endpoint(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.close()
+
+    inner = Starlette(routes=[WebSocketRoute("/admin/{name}", endpoint), WebSocketRoute("/ws", endpoint)])
+    inner.add_middleware(UpgradeMiddleware, routes={"/admin/{path:path}": None})
+    client = TestClient(Starlette(routes=[Mount("/sub", app=inner)]), root_path="/root")
+    with client.websocket_connect("/root/sub/ws"):
+        pass
+    with pytest.raises(WebSocketDenialResponse) as denied, client.websocket_connect("/root/sub/admin/a"):
+        pass
+    assert denied.value.status_code == 403
+
+
+def test_application_that_sets_its_root_path_is_matched_inside_it() -> None:
+    app = FastAPI()
+    app.root_path = "/x"
+    app.add_middleware(UpgradeMiddleware, routes={"/admin/{path:path}": None})
+
+    @app.websocket("/admin/{name}")
+    async def endpoint(websocket: WebSocket) -> None:
+        raise AssertionError
+
+    client = TestClient(app)
+    for path in ("/admin/a", "/x/admin/a"):
+        with pytest.raises(WebSocketDenialResponse), client.websocket_connect(path):
+            pass
+    with pytest.raises(ConfigurationError, match=r"app.root_path"):
+        UpgradeMiddleware(app, routes={"/admin/{path:path}": None})
+
+
+def test_capacity_is_counted_by_policy() -> None:
+    one = UpgradePolicy(max_connections=1)
+    app = UpgradeMiddleware(
+        Recorder(),
+        policy=one,
+        routes={"/a": one, "/b": UpgradePolicy(max_connections=1), "/c": UpgradePolicy(max_connections=1)},
+    )
+
+    async def scenario() -> dict[str, str]:
+        outcome: dict[str, str] = {}
+        leave = asyncio.Event()
+
+        async def staying(scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "websocket.accept"})
+            await leave.wait()
+
+        app.app = staying
+
+        async def connect(path: str) -> None:
+            async def receive() -> Message:
+                return {"type": "websocket.connect"}
+
+            async def send(message: Message) -> None:
+                outcome[path] = message["type"].removeprefix("websocket.")
+
+            await app(websocket_scope(HANDSHAKE, path=path), receive, send)
+
+        async with asyncio.TaskGroup() as group:
+            for path in ("/", "/a", "/b", "/c"):
+                group.create_task(connect(path))
+            while len(outcome) < 4:
+                await asyncio.sleep(0)
+            leave.set()
+        return outcome
+
+    # "/" and "/a" have one policy; "/b" and "/c" have each their own.
+    assert asyncio.run(scenario()) == {"/": "accept", "/a": "close", "/b": "accept", "/c": "accept"}

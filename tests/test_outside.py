@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
@@ -52,6 +53,16 @@ def stack_of(*middleware: Middleware) -> tuple[Starlette, Ours]:
 def test_outermost_middleware_has_nothing_outside() -> None:
     app, ours = stack_of(Middleware(Ours), Middleware(GZipMiddleware))
     assert names_outside({"app": app}, ours) == []
+
+
+@pytest.mark.parametrize("others", [[], [CORSMiddleware]], ids=["alone", "with-another-outside"])
+def test_layers_that_fastapi_puts_outermost_itself_are_not_the_users(others: list[Any]) -> None:
+    app = FastAPI(middleware=[*map(Middleware, others), Middleware(Ours)])
+    app.middleware_stack = app.build_middleware_stack()
+    layer: Any = app.middleware_stack
+    while not isinstance(layer, Ours):
+        layer = layer.app
+    assert names_outside({"app": app}, layer) == [other.__name__ for other in others]
 
 
 def test_middleware_outside_is_named_outermost_first() -> None:

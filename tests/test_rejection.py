@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_upgrade.rejection import Answer, describe, render
+from asgi_upgrade.rejection import Answer, describe, render, render_own
 from asgi_upgrade.rules import RULES
 from asgi_upgrade.types import Field
 from asgi_upgrade.verdict import Facts, Reject
@@ -185,3 +185,40 @@ def test_answer_is_two_asgi_messages(kind: str) -> None:
     start, body = answer.messages(kind)
     assert start == {"type": f"{kind}.start", "status": 400, "headers": answer.headers}
     assert body == {"type": f"{kind}.body", "body": answer.body, "more_body": False}
+
+
+# What a handler decided
+
+
+def own(status: int = 404, detail: str = "no such room", **changes: Any) -> Answer:
+    options: dict[str, Any] = {"body": None, "fields": [], "method": "GET", "close": True, **changes}
+    return render_own(status, detail, **options)
+
+
+def test_rejection_of_a_handler_is_a_problem_document_without_a_rule() -> None:
+    answer = own(fields=[(b"Content-Type", b"text/plain"), (b"x-room", b"7")])
+    assert problem_of(answer) == {"title": "Not Found", "status": 404, "detail": "no such room"}
+    assert answer.headers == [
+        (b"x-room", b"7"),
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(answer.body)).encode()),
+        (b"cache-control", b"no-store"),
+        (b"connection", b"close"),
+    ]
+
+
+def test_rejection_of_a_handler_may_have_content_of_its_own() -> None:
+    fields = [(b"content-type", b"application/json"), (b"Cache-Control", b"private"), (b"upgrade", b"irc/2")]
+    answer = own(426, body=b"{}", fields=fields, close=False)
+    assert answer.body == b"{}"
+    assert answer.headers == [*fields, (b"content-length", b"2"), (b"connection", b"Upgrade")]
+
+
+def test_rejection_of_a_handler_with_an_unknown_status_and_nothing_to_say() -> None:
+    assert problem_of(own(499, "")) == {"title": "Error", "status": 499}
+
+
+def test_rejection_of_a_handler_in_answer_to_head_has_no_content() -> None:
+    answer = own(method="HEAD")
+    assert answer.body == b""
+    assert int(values_of(answer, b"content-length")[0]) > 0

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asgi_upgrade.extension import UpgradeExtension
 from asgi_upgrade.handshake import evaluate
 from asgi_upgrade.headers import AbsoluteTarget
 from asgi_upgrade.policy import UpgradePolicy
@@ -18,8 +19,8 @@ from asgi_upgrade.scopes import (
     plain_scope,
     switch_scope,
     websocket_facts,
+    websocket_scope,
 )
-from asgi_upgrade.stream import UpgradeExtension
 from asgi_upgrade.types import Peer, Scope
 
 FIELDS = [(b"host", b"shop.example"), (b"upgrade", b"websocket"), (b"connection", b"Upgrade")]
@@ -42,7 +43,7 @@ def http_scope(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in {**known, **changes}.items() if value is not ...}
 
 
-def websocket_scope(**changes: Any) -> dict[str, Any]:
+def native_scope(**changes: Any) -> dict[str, Any]:
     return http_scope(**{"type": "websocket", "scheme": "ws", "method": ..., **changes})
 
 
@@ -83,7 +84,7 @@ def test_peer_of_the_extension_counts_even_without_an_address(peer: Peer) -> Non
 )
 def test_client_of_the_scope_is_the_peer_otherwise(client: Any, peer: Peer) -> None:
     assert http_facts(http_scope(client=client), {}).peer == peer
-    assert websocket_facts(websocket_scope(client=client)).peer == peer
+    assert websocket_facts(native_scope(client=client)).peer == peer
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_client_of_the_scope_is_the_peer_otherwise(client: Any, peer: Peer) -> N
 )
 def test_target_is_put_together_again(changes: dict[str, Any], target: bytes) -> None:
     assert http_facts(http_scope(**changes), None).target == target
-    assert websocket_facts(websocket_scope(**changes)).target == target
+    assert websocket_facts(native_scope(**changes)).target == target
 
 
 @given(st.text(st.characters(), max_size=20), st.sampled_from(["", "/api", "/\udc80"]))
@@ -122,17 +123,17 @@ def test_any_path_of_a_scope_yields_facts(path: str, root_path: str) -> None:
 def test_path_is_the_one_the_application_routes_on() -> None:
     scope = {"path": "/api/chat", "raw_path": b"/api/chat", "root_path": "/api"}
     assert http_facts(http_scope(**scope), None).path == "/chat"
-    assert websocket_facts(websocket_scope(**scope)).path == "/chat"
+    assert websocket_facts(native_scope(**scope)).path == "/chat"
 
 
 def test_websocket_scope_is_native() -> None:
-    facts = websocket_facts(websocket_scope(http_version="2", scheme="wss", subprotocols=["chat"]))
+    facts = websocket_facts(native_scope(http_version="2", scheme="wss", subprotocols=["chat"]))
     assert (facts.native, facts.method, facts.http_version, facts.scheme) == (True, "GET", "2", "wss")
     assert facts.subprotocols == ("chat",)
 
 
 def test_optional_keys_of_a_websocket_scope_have_the_defaults_of_asgi() -> None:
-    facts = websocket_facts(websocket_scope(http_version=..., scheme=..., subprotocols=None))
+    facts = websocket_facts(native_scope(http_version=..., scheme=..., subprotocols=None))
     assert (facts.http_version, facts.scheme, facts.subprotocols) == ("1.1", "ws", ())
 
 
@@ -192,7 +193,7 @@ def test_absolute_target_needs_no_root_path() -> None:
 
 
 def test_judged_websocket_scope_has_the_subprotocols_that_may_be_chosen() -> None:
-    scope = websocket_scope(subprotocols=["a, b"])
+    scope = native_scope(subprotocols=["a, b"])
     copy = judged_websocket_scope(scope, ("a", "b"))
     assert changed(scope, copy) == {"subprotocols": ["a", "b"], JUDGED: True}
     assert scope["subprotocols"] == ["a, b"]
@@ -200,7 +201,7 @@ def test_judged_websocket_scope_has_the_subprotocols_that_may_be_chosen() -> Non
 
 @pytest.mark.parametrize("version", ["2", "3"])
 def test_upgrade_over_http2_does_not_reach_the_application(version: str) -> None:
-    copy = judged_websocket_scope(websocket_scope(http_version=version), ())
+    copy = judged_websocket_scope(native_scope(http_version=version), ())
     assert copy["headers"] == [(b"host", b"shop.example")]
 
 
@@ -208,4 +209,62 @@ def test_judged_scopes_are_known_again() -> None:
     assert not is_judged(http_scope())
     assert is_judged(plain_scope(http_scope()))
     assert is_judged(switch_scope(http_scope(), None))
-    assert is_judged(judged_websocket_scope(websocket_scope(), ()))
+    assert is_judged(judged_websocket_scope(native_scope(), ()))
+
+
+# The scope of a connection that the bridge serves
+
+SWITCHED: Scope = {
+    "type": "http",
+    "asgi": {"version": "3.0", "spec_version": "2.3"},
+    "http_version": "1.1",
+    "method": "GET",
+    "scheme": "http",
+    "path": "/app/ws",
+    "raw_path": b"/app/ws",
+    "query_string": b"a=1",
+    "root_path": "/app",
+    "headers": [(b"host", b"shop.example"), (b"upgrade", b"websocket")],
+    "client": ("192.0.2.1", 5000),
+    "server": ("192.0.2.2", 80),
+    "state": {"pool": 1},
+    "extensions": {"tls": {}, "http.upgrade": {}},
+}
+
+
+def test_websocket_scope_is_what_a_server_of_its_own_gives() -> None:
+    before = deepcopy(SWITCHED)
+    assert websocket_scope(SWITCHED, ("chat",)) == {
+        "type": "websocket",
+        "asgi": {"version": "3.0", "spec_version": "2.5"},
+        "http_version": "1.1",
+        "scheme": "ws",
+        "path": "/app/ws",
+        "raw_path": b"/app/ws",
+        "query_string": b"a=1",
+        "root_path": "/app",
+        "headers": SWITCHED["headers"],
+        "client": ("192.0.2.1", 5000),
+        "server": ("192.0.2.2", 80),
+        "state": {"pool": 1},
+        "subprotocols": ["chat"],
+        "extensions": {"tls": {}, "websocket.http.response": {}},
+        JUDGED: True,
+    }
+    assert before == SWITCHED
+
+
+def test_websocket_scope_of_an_absolute_target_has_the_parts_of_the_target() -> None:
+    target = AbsoluteTarget(b"http", b"other.example", b"/b", b"x=1", b"")
+    made = websocket_scope(SWITCHED, (), target)
+    assert (made["path"], made["raw_path"], made["query_string"]) == ("/app/b", b"/app/b", b"x=1")
+    assert made["headers"] == [(b"host", b"other.example"), (b"upgrade", b"websocket")]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "expected"), [("http", "ws"), ("https", "wss"), ("ws", "ws"), ("wss", "wss"), (None, "ws")]
+)
+def test_scheme_is_mapped_and_what_a_proxy_named_kept(scheme: str | None, expected: str) -> None:
+    made = websocket_scope(http_scope(extensions=None, scheme=... if scheme is None else scheme), [])
+    assert made["scheme"] == expected
+    assert made["extensions"] == {"websocket.http.response": {}}

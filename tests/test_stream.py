@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
+import anyio
 import pytest
+from anyio.abc import ByteStream
+from anyio.streams.buffered import BufferedByteReceiveStream
+from anyio.streams.stapled import StapledByteStream
+from anyio.streams.text import TextStream
 
-from asgi_upgrade.errors import ClientDisconnected
-from asgi_upgrade.stream import UpgradedStream, extension_of, is_loss
+from asgi_upgrade.errors import ClientDisconnected, is_loss
+from asgi_upgrade.extension import extension_of
+from asgi_upgrade.stream import UpgradedStream
 from tests.peer import Transport, passes, run
 
 
@@ -50,6 +57,77 @@ class Receiver:
 )
 def test_extension_is_found_where_it_is(scope: dict[str, Any], found: bool) -> None:
     assert extension_of(scope) == ({"peer": "unix"} if found else None)
+
+
+# Writing together
+
+
+def test_short_writes_go_out_together_at_the_end_of_the_turn() -> None:
+    async def scenario() -> None:
+        transport = opened()
+        transport.stream.write_later(b"one ")
+        transport.stream.write_later(b"two")
+        assert transport.written == b""
+        await passes()
+        assert (bytes(transport.written), transport.writes) == (b"one two", 1)
+
+    run(scenario())
+
+
+def test_what_is_written_at_once_takes_with_it_what_came_before() -> None:
+    async def scenario() -> None:
+        transport = opened()
+        transport.stream.write_later(b"one ")
+        transport.stream.write(b"two")
+        assert (bytes(transport.written), transport.writes) == (b"one two", 1)
+        await passes()
+        assert transport.writes == 1
+
+    run(scenario())
+
+
+def test_what_is_put_off_is_bounded() -> None:
+    async def scenario() -> None:
+        transport = opened()
+        for _ in range(64):
+            transport.stream.write_later(bytes(1024))
+        assert len(transport.written) == 65536
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("end", ["close", "half_close"])
+def test_what_is_put_off_goes_out_before_the_end(end: str) -> None:
+    async def scenario() -> None:
+        transport = opened()
+        transport.stream.write_later(b"last")
+        getattr(transport.stream, end)()
+        assert transport.written == b"last"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("end", ["abort", "connection_lost"])
+def test_what_is_put_off_is_dropped_with_the_connection(end: str) -> None:
+    async def scenario() -> None:
+        transport = opened()
+        transport.stream.write_later(b"last")
+        getattr(transport.stream, end)()
+        await passes()
+        assert transport.written == b""
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("end", "error"), [("close", ClientDisconnected), ("half_close", RuntimeError)])
+def test_nothing_is_put_off_behind_the_end(end: str, error: type[Exception]) -> None:
+    async def scenario() -> None:
+        stream = opened().stream
+        getattr(stream, end)()
+        with pytest.raises(error):
+            stream.write_later(b"late")
+
+    run(scenario())
 
 
 # Pull
@@ -102,15 +180,89 @@ def test_receiving_octet_by_octet_copies_no_rest() -> None:
 
 
 @pytest.mark.parametrize("how", ["feed_eof", "connection_lost", "close"])
-def test_end_is_empty_every_time(how: str) -> None:
+def test_end_is_empty_once_and_raises_after_that(how: str) -> None:
     async def scenario() -> None:
         stream = opened(b"rest").stream
         assert await stream.receive() == b"rest"
         waiting = asyncio.ensure_future(stream.receive())
         await passes()
+        before = stream.is_at_end
         getattr(stream, how)()
+        assert (before, stream.is_at_end) == (False, True)
         assert await waiting == b""
+        for _ in range(2):
+            with pytest.raises(anyio.EndOfStream):
+                await stream.receive()
+
+    run(scenario())
+
+
+def test_end_raises_without_anyio_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        stream = opened(b"").stream
+        stream.feed_eof()
         assert await stream.receive() == b""
+        with pytest.raises(EOFError, match="the stream has ended"):
+            await stream.receive()
+
+    monkeypatch.setitem(sys.modules, "anyio", None)  # as where it is not installed
+    run(scenario())
+
+
+# anyio's own helpers
+
+
+def as_anyio(stream: UpgradedStream) -> ByteStream:
+    """The shape is anyio's; the type is nominal."""
+    return cast(ByteStream, stream)
+
+
+def test_buffered_stream_of_anyio_reads_to_the_end() -> None:
+    async def scenario() -> None:
+        stream = opened(b"head\r\nab").stream
+        buffered = BufferedByteReceiveStream(as_anyio(stream))
+        assert await buffered.receive_until(b"\r\n", 100) == b"head"
+        stream.feed(b"cdef")
+        assert await buffered.receive_exactly(4) == b"abcd"
+        stream.feed_eof()
+        with pytest.raises(anyio.IncompleteRead):
+            await buffered.receive_exactly(4)
+        assert await buffered.receive() == b"ef"
+        with pytest.raises(anyio.EndOfStream):
+            await buffered.receive()
+
+    run(scenario())
+
+
+def test_text_stream_of_anyio_decodes_both_ways() -> None:
+    async def scenario() -> None:
+        transport = opened(b"gr\xc3")
+        text = TextStream(as_anyio(transport.stream))
+        assert await text.receive() == "gr"
+        transport.stream.feed(b"\xbc\xc3\x9f")
+        assert await text.receive() == "\xfc\xdf"
+        await text.send("\xe4")
+        assert transport.written == b"\xc3\xa4"
+        transport.stream.feed_eof()
+        assert [one async for one in text] == []
+        await text.send_eof()
+        assert transport.calls[-1] == "write_eof"
+        await text.aclose()
+        assert transport.stream.is_closing
+
+    run(scenario())
+
+
+def test_stapled_stream_of_anyio_joins_two_halves() -> None:
+    async def scenario() -> None:
+        incoming, outgoing = opened(b"in"), opened(b"")
+        stapled = StapledByteStream(send_stream=as_anyio(outgoing.stream), receive_stream=as_anyio(incoming.stream))
+        assert await stapled.receive() == b"in"
+        await stapled.send(b"out")
+        await stapled.aclose()
+        assert outgoing.written == b"out"
+        assert incoming.stream.is_closing
+        assert outgoing.stream.is_closing
 
     run(scenario())
 

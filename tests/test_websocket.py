@@ -77,11 +77,10 @@ class Server:
         self.task = asyncio.ensure_future(
             serve(
                 app,
-                scope,
+                websocket_scope(scope, ["chat", "superchat"]),
                 self._send,
                 stream=self.stream,
                 fields=FIELDS,
-                subprotocols=["chat", "superchat"],
                 limits=limits,
                 guard=guard,
                 close_denied=close_denied,
@@ -175,40 +174,6 @@ def start_of(sent: Sequence[Message]) -> tuple[int, dict[bytes, bytes]]:
 
 def disconnect(code: int, reason: str = "") -> Message:
     return {"type": "websocket.disconnect", "code": code, "reason": reason}
-
-
-# The scope
-
-
-def test_scope_is_what_a_server_of_its_own_gives() -> None:
-    assert websocket_scope(SCOPE, ("chat",)) == {
-        "type": "websocket",
-        "asgi": {"version": "3.0", "spec_version": "2.5"},
-        "http_version": "1.1",
-        "scheme": "ws",
-        "path": "/app/ws",
-        "raw_path": b"/app/ws",
-        "query_string": b"a=1",
-        "root_path": "/app",
-        "headers": SCOPE["headers"],
-        "client": ("192.0.2.1", 5000),
-        "server": ("192.0.2.2", 80),
-        "state": {"pool": 1},
-        "subprotocols": ["chat"],
-        "extensions": {"tls": {}, "websocket.http.response": {}},
-    }
-    assert SCOPE["type"] == "http"
-    assert SCOPE["extensions"] == {"tls": {}}
-
-
-@pytest.mark.parametrize(
-    ("scheme", "expected"), [("http", "ws"), ("https", "wss"), ("ws", "ws"), ("wss", "wss"), (None, "ws")]
-)
-def test_scheme_is_mapped_and_what_a_proxy_named_kept(scheme: str | None, expected: str) -> None:
-    scope = {"type": "http", "extensions": None} | ({"scheme": scheme} if scheme else {})
-    made = websocket_scope(scope, [])
-    assert made["scheme"] == expected
-    assert made["extensions"] == {"websocket.http.response": {}}
 
 
 # The opening handshake
@@ -926,6 +891,8 @@ def test_peer_that_fills_the_queue_and_never_reads_is_given_up() -> None:
     async def app(_: Scope, receive: Receive, send: Send) -> None:
         await accept(receive, send)
         await receive()
+        await send({"type": "websocket.send", "text": "put off, to be written with the next"})
+        await passes()
         with pytest.raises(ClientDisconnected):
             await send({"type": "websocket.send", "text": "nobody reads this"})
 
@@ -1373,6 +1340,52 @@ def test_reading_resumes_when_the_queue_is_half_empty(max_queue: int, resumed_at
         server.feed(b"".join(frame(TEXT, b"x") for _ in range(max_queue)))
         await server.end_closed()
         assert left == [resumed_at]
+
+    run(scenario())
+
+
+def test_large_messages_stop_the_reading_before_the_queue_is_full() -> None:
+    async def scenario() -> None:
+        async def app(_: Scope, receive: Receive, send: Send) -> None:
+            await accept(receive, send)
+            await gate.wait()
+            for _count in range(3):
+                assert len((await receive())["bytes"]) == 50_000
+                paused.append(server.transport.paused())
+
+        gate = asyncio.Event()
+        paused: list[bool] = []
+        server = Server(app, limits=Limits(ping_interval=None))
+        await server.open()
+        server.feed(frame(BINARY, bytes(50_000)) * 2)
+        assert not server.transport.paused()
+        server.feed(frame(BINARY, bytes(50_000)))
+        assert server.transport.paused()
+        gate.set()
+        await server.end_closed()
+        assert paused == [True, False, False]
+
+    run(scenario())
+
+
+def test_answers_of_an_application_that_is_behind_are_written_together() -> None:
+    server: Server
+    written: list[tuple[int, list[str]]] = []
+
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        await asyncio.sleep(0)
+        for _count in range(3):
+            await send({"type": "websocket.send", "text": (await receive())["text"]})
+        written.append((server.transport.writes, [one.payload for one in server.transport.sent()]))
+
+    async def scenario() -> None:
+        nonlocal server
+        server = Server(app)
+        await server.open()
+        server.feed(frame(TEXT, b"a") + frame(TEXT, b"b") + frame(TEXT, b"c"))
+        await server.end_closed()
+        assert written == [(1, ["a", "b", "c"])]
 
     run(scenario())
 

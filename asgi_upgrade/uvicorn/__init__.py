@@ -21,6 +21,7 @@ name                                      parser     why
 ``send_400_response``                     both       a refused request with Upgrade lingers
 ``shutdown``                              both       tell the stream
 ``eof_received``                          both       half-close after a switch
+``connection_made``                       both       begin with nothing but a parser
 ``connection_lost``                       both       tell the stream, drop timers
 ``pause_writing``, ``resume_writing``     both       tell the stream
 ``handle_events``                         h11        bind the exchange to its cycle, hold what follows it

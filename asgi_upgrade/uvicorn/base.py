@@ -9,18 +9,22 @@ from __future__ import annotations
 import abc
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import uvicorn
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 
 from asgi_upgrade.exchange import Exchange
-from asgi_upgrade.stream import EXTENSION, UpgradedStream, UpgradeExtension
+from asgi_upgrade.extension import EXTENSION, UpgradeExtension
+from asgi_upgrade.stream import UpgradedStream
 from asgi_upgrade.types import Field, Peer
 from asgi_upgrade.uvicorn.linger import ABORT_AFTER, Lingering, LingeringTransport
+
+T = TypeVar("T")
 
 SHUTDOWN_GRACE = 10.0
 """The longest an upgraded connection lives after a graceful shutdown began, in seconds."""
@@ -62,15 +66,24 @@ else:
 class UpgradingProtocol(_UvicornProtocol):
     """Mixed into a protocol class of uvicorn, in front of it."""
 
-    _raw: Callable[[bytes], None] | None = None
-    """Where octets go; None is the parser."""
+    # CPython keeps the attributes of an instance in little room as long as there are at most 30; uvicorn has 28.
+    __slots__ = ("_exchange", "_held", "_lingering", "_raw", "_shutting_down", "_stream", "_switched", "_timer")
+
     _held: bytearray
-    _exchange: Exchange | None = None
-    _stream: UpgradedStream | None = None
-    _switched = False
-    _shutting_down = False
-    _lingering: Lingering | None = None
-    _timer: asyncio.TimerHandle | None = None
+    _exchange: Exchange | None
+    _stream: UpgradedStream | None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin with nothing but a parser."""
+        self._raw: Callable[[bytes], None] | None = None
+        """Where octets go; None is the parser."""
+        self._exchange = None
+        self._stream = None
+        self._switched = False
+        self._shutting_down = False
+        self._lingering: Lingering | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        super().connection_made(transport)
 
     # One request
 
@@ -91,25 +104,29 @@ class UpgradingProtocol(_UvicornProtocol):
         self.cycle.on_response = self._complete
 
     def _extension(self, target: bytes) -> UpgradeExtension:
-        config = self.config
         self._stream = UpgradedStream(self.transport)
         return {
             "stream": self._stream,
             "peer": _peer(self.transport, self.client),
             "target": target,
-            "settings": {
-                "max_size": config.ws_max_size,
-                "max_queue": config.ws_max_queue,
-                "ping_interval": config.ws_ping_interval,
-                "ping_timeout": config.ws_ping_timeout,
-                "per_message_deflate": bool(config.ws_per_message_deflate),
-                "graceful_timeout": config.timeout_graceful_shutdown,
-            },
-            "adapter": f"uvicorn {uvicorn.__version__} {type(self).__name__}",
+            "settings": self._shared("asgi_upgrade_settings", lambda: _settings(self.config)),
+            "adapter": self._shared(
+                "asgi_upgrade_adapter", lambda: f"uvicorn {uvicorn.__version__} {type(self).__name__}"
+            ),
         }
 
+    def _name(self) -> str:
+        return f"uvicorn {uvicorn.__version__} {type(self).__name__}"
+
+    def _shared(self, name: str, make: Callable[[], T]) -> T:
+        """Return what is the same for all connections: the server's state is the one object that they share."""
+        shared = vars(self.server_state)
+        if name not in shared:
+            shared[name] = make()
+        return cast(T, shared[name])
+
     def warn_unjudged(self) -> None:
-        """Warn once per server: its state is the one object that all connections share."""
+        """Warn once per server."""
         shared = vars(self.server_state)
         if not shared.setdefault("asgi_upgrade_warned", False):
             shared["asgi_upgrade_warned"] = True
@@ -269,6 +286,20 @@ class UpgradingProtocol(_UvicornProtocol):
         super().resume_writing()
         if self._switched:
             cast(UpgradedStream, self._stream).resume_writing()
+
+
+def _settings(config: Config) -> Mapping[str, Any]:
+    """Return the server's own WebSocket settings, as the extension has them."""
+    return MappingProxyType(
+        {
+            "max_size": config.ws_max_size,
+            "max_queue": config.ws_max_queue,
+            "ping_interval": config.ws_ping_interval,
+            "ping_timeout": config.ws_ping_timeout,
+            "per_message_deflate": bool(config.ws_per_message_deflate),
+            "graceful_timeout": config.timeout_graceful_shutdown,
+        }
+    )
 
 
 def _peer(transport: asyncio.Transport, client: tuple[str, int] | None) -> Peer:

@@ -6,6 +6,7 @@ HttpParserUpgrade with the offset, and takes whatever comes next for a new reque
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 
 import h11
@@ -13,7 +14,7 @@ import httptools
 from h11._connection import DEFAULT_MAX_INCOMPLETE_EVENT_SIZE
 from uvicorn.protocols.http import httptools_impl
 
-from asgi_upgrade.types import Fields
+from asgi_upgrade.types import Field, Fields
 from asgi_upgrade.uvicorn.base import UpgradingProtocol, is_later_http1
 from asgi_upgrade.uvicorn.body import BodyReader, has_body
 
@@ -24,8 +25,20 @@ _plain_headers_complete = httptools_impl.HttpToolsProtocol.on_headers_complete
 class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
     """uvicorn's httptools protocol with the ``http.upgrade`` extension."""
 
-    _body: BodyReader | None = None
+    __slots__ = ("_body",)
+
+    _body: BodyReader | None
     """Set between a head and the octets behind it."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin between requests."""
+        self._body = None
+        super().connection_made(transport)
+
+    def switch_protocols(self, fields: list[Field]) -> None:
+        """Switch, and let the parser go: there is nothing left for it."""
+        self.parser = None  # type: ignore[assignment]  # as uvicorn does when a connection is lost
+        super().switch_protocols(fields)
 
     def data_received(self, data: bytes) -> None:
         """Octets arrived; as uvicorn does it, but keeping the offset behind a head with Upgrade."""

@@ -24,9 +24,14 @@ def command_for(example: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def documented(example: str) -> Iterator[tuple[str, list[str]]]:
-    """Serve an example on a port of the system's choice; yield its address and the lines of its log."""
-    command = [sys.executable, "-m", "uvicorn", *command_for(example), "--port", "0"]
+def documented(example: str, *options: str) -> Iterator[tuple[str, list[str]]]:
+    """Serve an example on a port of the system's choice; yield its address and the lines of its log.
+
+    Args:
+        example: Its module in ``examples``.
+        *options: Further options of uvicorn; the last of a kind counts.
+    """
+    command = [sys.executable, "-m", "uvicorn", *command_for(example), *options, "--port", "0"]
     log: list[str] = []
     started = threading.Event()
     with subprocess.Popen(

@@ -72,9 +72,10 @@ class Serving:
             sock.settimeout(TIMEOUT)
             sock.connect(str(self.uds))
         else:
-            sock = socket.create_connection(("127.0.0.1", self.port), timeout=TIMEOUT)
-            if self.tls is not None:
-                sock = self.tls.wrap_socket(sock, server_hostname="localhost")
+            client = RawClient.to(self.port)
+            if self.tls is None:
+                return client
+            sock = self.tls.wrap_socket(client.sock, server_hostname="localhost")
         return RawClient(sock)
 
     def begin_stop(self) -> None:
@@ -176,6 +177,11 @@ class RawClient:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.buffer = bytearray()
+
+    @classmethod
+    def to(cls, port: int) -> Self:
+        """Connect to a port of the loopback interface."""
+        return cls(socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT))
 
     def __enter__(self) -> Self:
         return self

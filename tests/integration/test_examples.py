@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 import websockets
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Sum
+from prometheus_client.parser import text_string_to_metric_families
 from websockets.sync.client import connect
 
+from examples.metrics import LABELS, observe
 from tests.integration.documented import documented
 from tests.integration.serving import TIMEOUT
 
@@ -55,3 +59,37 @@ def test_fastapi_example_echoes_and_serves_an_h2c_client() -> None:
             "HTTP2-Settings": "AAMAAABkAAQBAAAAAAIAAAAA",
         }
         assert httpx.get(f"{address}/health", headers=offer).json() == {"ok": True}
+
+
+def test_metrics_are_there_for_prometheus() -> None:
+    with documented("metrics") as (address, _):
+        url = address.replace("http", "ws") + "/ws"
+        with connect(url, origin=websockets.Origin("https://evil.example")) as client:
+            client.send("hello")
+            assert client.recv(TIMEOUT) == "hello"
+        offer = {"Upgrade": "made-up", "Connection": "Upgrade"}
+        httpx.get(f"{address}/metrics", headers=offer)
+        response = httpx.get(f"{address}/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=")
+    (family,) = text_string_to_metric_families(response.text)
+    assert (family.name, family.type) == ("asgi_upgrade_decisions", "counter")
+    assert {tuple(sample.labels[name] for name in LABELS): sample.value for sample in family.samples} == {
+        ("websocket", "report", "ws-origin-check"): 1,
+        ("websocket", "switch", ""): 1,
+        ("other", "ignore", "upgrade-unknown-token"): 1,
+    }
+
+
+def test_metrics_are_there_for_opentelemetry() -> None:
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader])
+    counters = {("websocket", "switch", ""): 2, ("h2c", "reject", "h2c-obsolete"): 1}
+    observe(counters, provider.get_meter("test"))
+    counters["h2c", "reject", "h2c-obsolete"] = 3
+    data = reader.get_metrics_data()
+    assert data is not None
+    (metric,) = data.resource_metrics[0].scope_metrics[0].metrics
+    assert metric.name == "asgi_upgrade.decisions"
+    points = [(point.attributes or {}, point.value) for point in cast(Sum, metric.data).data_points]
+    assert {tuple(attributes[name] for name in LABELS): value for attributes, value in points} == counters
+    provider.shutdown()

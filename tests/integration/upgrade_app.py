@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from asgi_upgrade.stream import UpgradedStream, UpgradeExtension, extension_of
+from asgi_upgrade.extension import UpgradeExtension, extension_of
+from asgi_upgrade.stream import UpgradedStream
 from asgi_upgrade.types import Message, Receive, Scope, Send
 from tests.integration.serving import TIMEOUT, RawClient, Serving
 

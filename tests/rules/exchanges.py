@@ -17,8 +17,10 @@ from tests.facts import KEY, Changes, handshake, native
 ELSEWHERE: Mapping[str, str] = {
     "expect-100-then-101": "integration/test_uvicorn_switch.py",
     "ws-wait": "integration/test_uvicorn_switch.py",
-    "max-connections": "test_middleware.py",
-    "max-connections-per-client": "test_middleware.py",
+    "upgrade-not-here": "test_gate.py",
+    "max-connections": "test_gate.py",
+    "max-connections-per-client": "test_gate.py",
+    "handler-fields": "test_request.py",
     "ws-503": "test_websocket.py",
     "ws-5xx-app": "integration/test_wire.py",
 }
@@ -100,6 +102,10 @@ REQUESTS: Mapping[str, Request] = {
     "connect-with-upgrade": facts({"method": "CONNECT"}),
     "h2c-obsolete": fields({b"upgrade": b"h2c"}, {b"upgrade": b"h2c, websocket"}),
     "upgrade-unknown-token": fields({b"upgrade": b"irc"}, {b"upgrade": b"irc, websocket"}),
+    "upgrade-body": Request(
+        conforming=handshake({b"upgrade": b"irc", b"content-length": b"65536"}, protocols=frozenset({"irc"})),
+        violating=handshake({b"upgrade": b"irc", b"content-length": b"65537"}, protocols=frozenset({"irc"})),
+    ),
     # The WebSocket handshake
     "ws-upgrade-token": Request(conforming=native(), violating=native({b"upgrade": b"irc"})),
     "ws-method-get": facts({"method": "POST"}),

@@ -1,0 +1,39 @@
+"""The contract of the ``http.upgrade`` extension, between a server that can give up its connection and who takes it.
+
+Such a server puts into ``scope["extensions"]`` of an HTTP/1.1 request that carries Upgrade::
+
+    "http.upgrade": {"stream": UpgradedStream, "peer": (host, port) or "unix", "target": b"/path?query", "settings": {}}
+
+The application answers 101 through its own ``send`` and speaks the new protocol through the stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+from asgi_upgrade.stream import UpgradedStream
+from asgi_upgrade.types import Peer, Scope
+
+EXTENSION = "http.upgrade"
+
+
+class UpgradeExtension(TypedDict, total=False):
+    """The value of ``scope["extensions"]["http.upgrade"]``.
+
+    ``settings`` holds the server's own WebSocket settings under the names of WebSocketOptions, ``adapter`` says which
+    server this is, and ``judged`` is set by the middleware once it has decided the request.
+    """
+
+    stream: UpgradedStream
+    peer: Peer
+    target: bytes
+    settings: Mapping[str, Any]
+    adapter: str
+    judged: bool
+
+
+def extension_of(scope: Scope) -> UpgradeExtension | None:
+    """Return the ``http.upgrade`` extension of a scope, or None where the server has none."""
+    extension: UpgradeExtension | None = (scope.get("extensions") or {}).get(EXTENSION)
+    return extension

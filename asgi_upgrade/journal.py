@@ -1,0 +1,161 @@
+"""What the operator learns: a line for every refusal, counters, the hook, and what is worth knowing once.
+
+It says what has been decided and decides nothing; nothing that goes wrong in here changes an answer. One journal
+belongs to one middleware and keeps nothing of a request.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeAlias
+
+from asgi_upgrade.decision import Decision, DecisionHook, decide
+from asgi_upgrade.errors import ConfigurationError, callback_name, quote, whose
+from asgi_upgrade.frames import engine_name
+from asgi_upgrade.options import is_async
+from asgi_upgrade.outside import names_outside
+from asgi_upgrade.policy import UpgradePolicy
+from asgi_upgrade.rejection import describe
+from asgi_upgrade.throttle import Throttle, Turn
+from asgi_upgrade.types import Scope
+from asgi_upgrade.verdict import Facts, Ignore, Note, Reject, Switch, Verdict
+
+logger = logging.getLogger("asgi_upgrade")
+
+LINES = 10
+"""How many lines of one rule are written in a period."""
+
+PERIOD = 60.0
+"""How long a period is, in seconds."""
+
+Counters: TypeAlias = dict[tuple[str, str, str], int]
+"""How many decisions by protocol, verdict and rule, as in Decision, but ``"report"`` for what is only reported."""
+
+
+class Journal:
+    """The journal of one middleware.
+
+    Args:
+        on_decision: The user's hook, if there is one.
+        counters: The user's own mapping to count in, if there is one.
+        clock: Tells the time in seconds.
+
+    Raises:
+        ConfigurationError: One of them is nothing of the kind.
+    """
+
+    def __init__(
+        self,
+        on_decision: DecisionHook | None = None,
+        counters: Counters | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if on_decision is not None and (not callable(on_decision) or is_async(on_decision)):
+            remedy = "write a plain function of (decision, scope); it is not awaited"
+            raise ConfigurationError("on_decision", on_decision, remedy)
+        if counters is not None and not isinstance(counters, dict):
+            raise ConfigurationError("counters", counters, "write a dict, such as collections.Counter()")
+        self.counters: Counters = {} if counters is None else counters
+        """The counters, live."""
+        self.introduced = False
+        """Whether the first request has been seen."""
+        self._on_decision = on_decision
+        self._throttle = Throttle(LINES, PERIOD, clock)
+        self._announced = False
+        self._told: set[str] = set()
+
+    # Worth knowing once
+
+    def introduce(self, scope: Scope, middleware: object) -> None:
+        """Say on the first request who stands outside."""
+        self.introduced = True
+        if outside := names_outside(scope, middleware):
+            logger.warning(
+                "middleware outside UpgradeMiddleware sees handshakes before they are judged: %s; add it last",
+                ", ".join(outside),
+            )
+
+    def announce(self, policy: UpgradePolicy, adapter: str) -> None:
+        """Say on the first upgrade how it is judged."""
+        if not self._announced:
+            self._announced = True
+            mode = f"{policy.mode} policy (report only)" if policy.report_only else f"{policy.mode} policy"
+            engine = engine_name(policy.websocket.engine)
+            logger.info("upgrades are judged by a %s; adapter %s, engine %s", mode, adapter, engine)
+
+    def note(self, notes: tuple[Note, ...], facts: Facts) -> None:
+        """Write the judge's notes; those of one kind once."""
+        for note in notes:
+            if note.once not in self._told:
+                logger.warning("%s: %s", _whose(facts), note.text)
+            if note.once:
+                self._told.add(note.once)
+
+    # Decisions
+
+    def switched(self, switch: Switch, facts: Facts, scope: Scope) -> None:
+        """Record that a request goes on to the new protocol."""
+        self._record(switch, facts, scope)
+
+    def ignored(self, ignore: Ignore, facts: Facts, scope: Scope) -> None:
+        """Record that a request is served as plain HTTP; one that never asked for more is nobody's business."""
+        if ignore.rule is not None:
+            logger.debug("ignored Upgrade of %s: %s [%s]", _whose(facts), ignore.detail, ignore.rule.id)
+            self._record(ignore, facts, scope)
+
+    def rejected(self, reject: Reject, facts: Facts, scope: Scope, *, report_only: bool = False) -> None:
+        """Record a rejection, or one that is only reported, and write its line."""
+        decision = self._record(reject, facts, scope, report_only=report_only)
+        if logger.isEnabledFor(logging.INFO) and (turn := self._throttle.turn(reject.rule.id)):
+            _write(reject, facts, decision, turn)
+
+    def _record(self, verdict: Verdict, facts: Facts, scope: Scope, *, report_only: bool = False) -> Decision:
+        decision = decide(verdict, facts, report_only=report_only)
+        key = (decision.protocol, "report" if report_only else decision.verdict, decision.rule)
+        self.counters[key] = self.counters.get(key, 0) + 1
+        if self._on_decision is not None:
+            self._call(self._on_decision, decision, scope)
+        return decision
+
+    def _call(self, hook: DecisionHook, decision: Decision, scope: Scope) -> None:
+        try:
+            returned: object = hook(decision, scope)  # type: ignore[func-returns-value]  # as users do what they like
+        except Exception:
+            if self._throttle.turn("on_decision"):
+                logger.exception("on_decision callback %s failed", callback_name(hook))
+            return
+        if returned is None:
+            return
+        if inspect.iscoroutine(returned):
+            returned.close()  # it would warn that nobody has awaited it
+        if self._throttle.turn("on_decision"):
+            logger.error("on_decision callback %s returned %s; return None", callback_name(hook), quote(returned))
+
+
+def _write(reject: Reject, facts: Facts, decision: Decision, turn: Turn) -> None:
+    """Write the line of a rejection, with the same in ``extra`` for structured loggers."""
+    rule = reject.rule
+    line = f"{_whose(facts)} with {reject.status}: {describe(reject)} [{rule.id}]; remedy: {rule.fix}"
+    if turn.held_back:
+        line += f" ({turn.held_back} more lines of this rule were held back)"
+    if turn.last:
+        line += f" (further lines of this rule are held back for up to {PERIOD:g} s)"
+    extra = {
+        "upgrade_client": decision.client,
+        "upgrade_path": quote(facts.path)[1:-1],
+        "upgrade_protocol": decision.protocol,
+        "upgrade_rule": rule.id,
+        "upgrade_status": reject.status,
+        "upgrade_received": f"{reject.received[0]}: {quote(reject.received[1])}" if reject.received else None,
+        "upgrade_remedy": rule.fix,
+        "upgrade_report_only": decision.report_only,
+        "upgrade_held_back": turn.held_back,
+    }
+    logger.info("%s %s", "would have rejected" if decision.report_only else "rejected", line, extra=extra)
+
+
+def _whose(facts: Facts) -> str:
+    return f"{quote(facts.method)[1:-1]} {quote(facts.target)} from {whose(facts.peer)}"
