@@ -15,6 +15,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from asgi_upgrade import UpgradeMiddleware
 from asgi_upgrade.types import ASGIApp, Message, Receive, Scope, Send
+from tests.benchmarks import concurrent, memory, others
 from tests.benchmarks.client import GET, Client, WebSocketClient
 from tests.benchmarks.measure import Comparison, Round, compare
 from tests.benchmarks.server import running
@@ -192,9 +193,15 @@ def message_measurements() -> Iterator[Measurement]:
             yield Measurement(f"messages-{engine}", f"{title}, engine {engine} / uvicorn's {theirs}", floor, run)
 
 
+REPORTS = {"memory": memory.main, "concurrent": concurrent.main, "others": others.main}
+
+
 def main() -> None:
-    """Print all ratios, or those named."""
+    """Print all ratios, or those named; ``memory``, ``concurrent`` and ``others`` run only when named."""
     wanted = sys.argv[1:] or [""]
+    for name in wanted:
+        if name in REPORTS:
+            REPORTS[name]()
     for measurement in measurements():
         if any(measurement.name.startswith(name) for name in wanted):
             print(measurement.line(), flush=True)

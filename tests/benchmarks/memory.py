@@ -24,26 +24,28 @@ PAIRS = {
 _REQUEST = b"GET /memory HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
-def connect(port: int) -> socket.socket:
-    """Open one WebSocket, and nothing beside it."""
-    sock = socket.create_connection(("127.0.0.1", port), timeout=10)
-    sock.sendall(PLAIN_HANDSHAKE)
-    head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        head += sock.recv(4096)
-    assert head.startswith(b"HTTP/1.1 101 ")
-    return sock
+def connect(port: int, count: int) -> list[socket.socket]:
+    """Open WebSockets, and nothing beside them."""
+    socks = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(count)]
+    for sock in socks:
+        sock.sendall(PLAIN_HANDSHAKE)
+    for sock in socks:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += sock.recv(1)
+        assert head.startswith(b"HTTP/1.1 101 ")
+    return socks
 
 
 def growth(port: int) -> float:
     """Return the octets that each idle connection adds."""
     with ExitStack() as stack:
         client = stack.enter_context(Client(port))
-        for _ in range(WARM):
-            stack.enter_context(connect(port))
+        for sock in connect(port, WARM):
+            stack.enter_context(sock)
         before = int(client.request(_REQUEST))
-        for _ in range(CONNECTIONS):
-            stack.enter_context(connect(port))
+        for sock in connect(port, CONNECTIONS):
+            stack.enter_context(sock)
         return (int(client.request(_REQUEST)) - before) / CONNECTIONS
 
 

@@ -57,9 +57,13 @@ def config(name: str) -> uvicorn.Config:
     """Return the configuration of a named server, by kind, parser, and engine or WebSocket class.
 
     Kinds are ``ours`` (by engine), and uvicorn's own as it comes (``default``) or without compression (``stock``).
+    With ``-quiet`` behind it there are no pings.
     """
-    kind, parser, *rest = name.split("-", 2)
+    quiet = name.endswith("-quiet")
+    kind, parser, *rest = name.removesuffix("-quiet").split("-", 2)
     options: dict[str, Any] = {"lifespan": "off", "log_level": "error", "access_log": False, "interface": "asgi3"}
+    if quiet:
+        options["ws_ping_interval"] = None
     if kind == "ours":
         classes = {"h11": "H11Protocol", "httptools": "HttpToolsProtocol"}
         engine = WebSocketOptions(engine=rest[0] if rest else "auto")

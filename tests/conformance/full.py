@@ -49,14 +49,22 @@ def run_all(chosen: list[tuple[str, str]]) -> tuple[dict[tuple[str, str], Result
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(WORKERS, mp_context=context) as pool:
         jobs = {pool.submit(batch, *one, cases): (one, cases) for one in chosen for cases in BATCHES}
-        for job in as_completed(jobs):
-            one, cases = jobs[job]
-            outcomes, took = job.result()
-            results[one].update(outcomes)
-            seconds[one] += round(took)
-            failed = sum(not outcome.passed for outcome in outcomes.values())
-            print(f"{'-'.join(one)} {cases}: {len(outcomes)} cases in {took:.0f} s, {failed} not passed", flush=True)
+        try:
+            for job in as_completed(jobs):
+                one, cases = jobs[job]
+                outcomes, took = job.result()
+                results[one].update(outcomes)
+                seconds[one] += round(took)
+                print(_line("-".join(one), cases, outcomes, took), flush=True)
+        except KeyboardInterrupt:
+            # What is done is told.
+            pool.shutdown(wait=False, cancel_futures=True)
     return results, seconds
+
+
+def _line(one: str, cases: str, outcomes: Results, took: float) -> str:
+    failed = [f"{case} {outcome.behavior}/{outcome.close}" for case, outcome in outcomes.items() if not outcome.passed]
+    return f"{one} {cases}: {len(outcomes)} cases in {took:.0f} s, not passed: {', '.join(failed) or 'none'}"
 
 
 def table(results: Mapping[tuple[str, str], Results]) -> list[str]:

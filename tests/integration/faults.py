@@ -100,6 +100,14 @@ class Application:
         await self._held("asleep")
         await self._disconnect(receive)
 
+    async def late(self, receive: Receive, send: Send) -> None:
+        """Receive nothing until told to, then echo five messages and close."""
+        await send({"type": "websocket.accept"})
+        await self._held("late")
+        for _ in range(5):
+            await send({"type": "websocket.send", "text": (await receive())["text"]})
+        await send({"type": "websocket.close"})
+
     async def tidying(self, receive: Receive, send: Send) -> None:
         """Accept, receive until the end, and then have something to do."""
         await send({"type": "websocket.accept"})
@@ -231,7 +239,7 @@ class Logged(logging.Handler):
             self.records.append(record)
 
 
-def _left(serving: Serving, tasks: set[Any]) -> str:
+def left_behind(serving: Serving, tasks: set[Any]) -> str:
     """Tell what of a connection is still there; called in the server's loop."""
     state = serving.server.server_state
     more = asyncio.all_tasks() - tasks - {asyncio.current_task()}
@@ -268,8 +276,8 @@ def break_off(serving: Serving, app: Application, point: Point, how: str) -> Out
             if how == "eof":
                 client.read_until_closed()
             with contextlib.suppress(AssertionError):
-                serving.wait_until(lambda: not _left(serving, tasks))
-        left = [serving.call(_left, serving, tasks), *map(str, serving.server.errors)]
+                serving.wait_until(lambda: not left_behind(serving, tasks))
+        left = [serving.call(left_behind, serving, tasks), *map(str, serving.server.errors)]
         left += [record.getMessage() for record in logged.records]
     finally:
         logging.getLogger().removeHandler(logged)

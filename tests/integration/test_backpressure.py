@@ -1,0 +1,85 @@
+"""Who does not read makes the other side wait; and a ping that cannot be answered is nobody's fault."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from asgi_upgrade.uvicorn import base
+from tests.integration.faults import read_101, running
+from tests.integration.serving import TIMEOUT, RawClient
+from tests.integration.wire import request
+from tests.peer import CLOSE, PING, PONG, TEXT, frame
+
+SHORT = 0.02
+"""Seconds between pings, and for their pongs; nothing here is faster for being late."""
+
+either_engine = pytest.mark.parametrize("engine", ["wsproto", "websockets"])
+
+
+def read_frame(client: RawClient) -> tuple[int, bytes]:
+    """Read one short frame of the server."""
+    head, size = client.recv_exactly(2)
+    return head & 15, client.recv_exactly(size)
+
+
+@either_engine
+def test_client_that_answers_no_ping_is_closed(parser: str, engine: str) -> None:
+    with (
+        running(parser, engine, ping_interval=SHORT, ping_timeout=SHORT) as (serving, app),
+        serving.connect() as client,
+    ):
+        client.send(request())
+        read_101(client)
+        assert read_frame(client)[0] == PING
+        assert read_frame(client) == (CLOSE, (1011).to_bytes(2) + b"keepalive ping timeout")
+        assert app.next() == "0 messages, disconnect 1011"
+
+
+@either_engine
+def test_client_that_answers_pings_stays(parser: str, engine: str) -> None:
+    with (
+        running(parser, engine, ping_interval=SHORT, ping_timeout=TIMEOUT) as (serving, app),
+        serving.connect() as client,
+    ):
+        client.send(request())
+        read_101(client)
+        payloads = []
+        for _ in range(3):
+            opcode, payload = read_frame(client)
+            assert opcode == PING
+            payloads.append(payload)
+            client.send(frame(PONG, payload))
+        assert len(set(payloads)) == 3
+        client.send(frame(CLOSE))
+        assert app.next() == "0 messages, disconnect 1005"
+
+
+@either_engine
+def test_pings_wait_while_the_application_does_not_receive(parser: str, engine: str) -> None:
+    with (
+        running(parser, engine, ping_interval=SHORT, ping_timeout=SHORT) as (serving, app),
+        serving.connect() as client,
+    ):
+        client.send(request(b"GET /late HTTP/1.1"), frame(TEXT, b"x") * 5)
+        read_101(client)
+        assert app.next() == "late"
+        # The queue is full, so no pong could be seen: much longer than any timeout nothing may happen.
+        assert serving.server.loop is not None
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(10 * SHORT), serving.server.loop).result(TIMEOUT)
+        assert app.seen.empty()
+        app.go_on()
+        frames = [read_frame(client) for _ in range(6)]
+        assert frames == [(TEXT, b"x")] * 5 + [(CLOSE, (1000).to_bytes(2))]
+
+
+@either_engine
+def test_pings_go_on_while_the_client_does_not_read(parser: str, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "ABORT_AFTER", SHORT)
+    options: dict[str, Any] = {"ping_interval": SHORT, "ping_timeout": SHORT, "close_timeout": SHORT}
+    with running(parser, engine, **options) as (serving, app), serving.connect() as client:
+        client.send(request(b"GET /flooding HTTP/1.1"))
+        assert [app.next(), app.next()] == ["flooding", "send raised"]
+        serving.wait_until(lambda: not serving.server.server_state.connections)
