@@ -98,7 +98,10 @@ class Journal:
 
     def switched(self, switch: Switch, facts: Facts, scope: Scope) -> None:
         """Record that a request goes on to the new protocol."""
-        self._record(switch, facts, scope)
+        if self._on_decision is None:  # nobody reads more than the counter
+            self._count(switch.protocol, "switch", "")
+        else:
+            self._record(switch, facts, scope)
 
     def ignored(self, ignore: Ignore, facts: Facts, scope: Scope) -> None:
         """Record that a request is served as plain HTTP; one that never asked for more is nobody's business."""
@@ -114,11 +117,14 @@ class Journal:
 
     def _record(self, verdict: Verdict, facts: Facts, scope: Scope, *, report_only: bool = False) -> Decision:
         decision = decide(verdict, facts, report_only=report_only)
-        key = (decision.protocol, "report" if report_only else decision.verdict, decision.rule)
-        self.counters[key] = self.counters.get(key, 0) + 1
+        self._count(decision.protocol, "report" if report_only else decision.verdict, decision.rule)
         if self._on_decision is not None:
             self._call(self._on_decision, decision, scope)
         return decision
+
+    def _count(self, protocol: str, verdict: str, rule: str) -> None:
+        key = (protocol, verdict, rule)
+        self.counters[key] = self.counters.get(key, 0) + 1
 
     def _call(self, hook: DecisionHook, decision: Decision, scope: Scope) -> None:
         try:
