@@ -1,10 +1,15 @@
-"""Which tests are collected."""
+"""Which tests are collected, and what holds for all of them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("asgi-upgrade", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("asgi-upgrade")
 
 WORLD = Path(__file__).parent / "world"
 

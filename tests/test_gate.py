@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_upgrade import RULES, Decision, HandshakeViolation, UpgradeMiddleware, UpgradePolicy
@@ -198,7 +198,6 @@ def test_fault_behind_a_reported_rejection_is_rejected_all_the_same() -> None:
     assert set(app.counters) == {("websocket", "report", "misdirected"), ("websocket", "reject", "ws-origin-single")}
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_what_report_only_lets_pass_the_relaxed_policy_admits(data: st.DataObject) -> None:
     changes = data.draw(st.fixed_dictionaries({}, optional=CHANGES))

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_upgrade.errors import HandshakeViolation
@@ -251,7 +251,6 @@ def test_handler_may_not_send_invalid_fields(field: Field, what: str) -> None:
     assert handler_breaches([field], switching=False) == ([Breach("handler-fields", what)], [])
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.binary(max_size=20), st.binary(max_size=20))), st.booleans())
 def test_fields_of_a_handler_that_are_kept_break_nothing(fields: list[Field], switching: bool) -> None:
     breaches, kept = handler_breaches(fields, switching=switching)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_upgrade.throttle import Throttle, Turn
@@ -31,7 +31,6 @@ def test_kinds_do_not_count_together() -> None:
     assert [throttle.turn(kind) for kind in "abab"] == [Turn(0, last=True), Turn(0, last=True), None, None]
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 100)), st.integers(1, 4))
 def test_nothing_is_lost_and_no_period_has_too_many(steps: list[float], most: int) -> None:
     clock = Clock()

@@ -45,7 +45,7 @@ seeds = st.integers(0, (1 << 64) - 1)
 
 
 @compressed_or_not
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(seeds)
 def test_engines_and_model_agree_wherever_a_stream_is_cut(compression: bool, seed: int) -> None:
     streams = Streams(Random(seed), MAX_SIZE, compression=compression)
@@ -56,7 +56,7 @@ def test_engines_and_model_agree_wherever_a_stream_is_cut(compression: bool, see
 
 
 @compressed_or_not
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seeds)
 def test_engines_and_model_agree_at_every_single_cut(compression: bool, seed: int) -> None:
     octets = Streams(Random(seed), 40, compression=compression).stream()[:300] + PADDING
