@@ -1,0 +1,5 @@
+"""One probe's side of the wire."""
+
+
+class Wire:
+    """What a probe speaks through."""
