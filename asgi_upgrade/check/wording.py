@@ -10,17 +10,48 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from asgi_upgrade.check.own_rules import ALL_RULES
 from asgi_upgrade.check.result import SEVERITY, Exchange, Report, Result, TargetReport
-from asgi_upgrade.rules import RULES, Level, Rule
+from asgi_upgrade.rules import Level, Rule
 from asgi_upgrade.rules_request import FRAMING, UPGRADE
 from asgi_upgrade.rules_response import RESPONSE
 from asgi_upgrade.rules_websocket import WEBSOCKET
+from asgi_upgrade.rules_wire import ACCEPTANCE, AGREEMENT, CONNECTION, GRAMMAR, SEEN
 
 PROBLEM: Mapping[Level, str] = {"must": "error", "policy": "error", "should": "warning", "info": "note"}
 """What a failure is called: a breach of the user's policy is an error, as that of a MUST is."""
 
-_AREAS = {"framing": FRAMING, "upgrade": UPGRADE, "websocket": WEBSOCKET, "response": RESPONSE}
+_AREAS = {
+    "framing": FRAMING,
+    "upgrade": UPGRADE,
+    "websocket": WEBSOCKET,
+    "response": RESPONSE,
+    "acceptance": ACCEPTANCE,
+    "agreement": AGREEMENT,
+    "grammar": GRAMMAR,
+    "connection": CONNECTION,
+    "every answer": SEEN,
+}
 _AREA_OF = {rule.id: area for area, rules in _AREAS.items() for rule in rules}
+
+_WHERE = (
+    ({"server"}, "In the server: neither an app nor a middleware sees this one."),
+    (
+        {"adapter", "server"},
+        "In the server. On uvicorn: --http asgi_upgrade.uvicorn:AutoProtocol, with UpgradeMiddleware in the app; "
+        "middleware alone cannot see this one.",
+    ),
+    (
+        {"middleware", "adapter", "server"},
+        "In the server, or in the app: UpgradeMiddleware, added last so that it stands outermost.",
+    ),
+    ({"app", "middleware"}, "In the app, which answers this; UpgradeMiddleware raises or repairs it."),
+    (
+        {"app", "middleware", "adapter", "server"},
+        "In whichever answers, app or server; UpgradeMiddleware on the adapter sees to it.",
+    ),
+)
+"""Where a rule can be met, by who can enforce it."""
 
 _SHORT = 220
 _MARKS = {"\r": "\\r", "\t": "\\t", "\\": "\\\\"}
@@ -128,8 +159,8 @@ def not_exercised(results: Iterable[Result]) -> dict[str, list[str]]:
 
 
 def rules_of(report: Report) -> list[Rule]:
-    """Return the catalogue, and behind it the rules of results that are not in it."""
-    rules = dict(RULES)
+    """Return every rule, in the order of the catalogue; behind them those of results that are not in it."""
+    rules = dict(ALL_RULES)
     for _, result in report.results():
         rules.setdefault(result.rule.id, result.rule)
     return list(rules.values())
@@ -146,19 +177,13 @@ def why(rule: Rule) -> str:
 
 
 def fix(rule: Rule) -> str:
-    """Say where the rule can be met."""
-    if "adapter" in rule.fixed_by and "middleware" not in rule.fixed_by:
-        where = (
-            "In the server. On uvicorn: --http asgi_upgrade.uvicorn:AutoProtocol, with UpgradeMiddleware in the app; "
-            "middleware alone cannot see this one."
-        )
-    elif "middleware" in rule.fixed_by and "app" not in rule.fixed_by:
-        where = "In the server, or in the app: UpgradeMiddleware, added last so that it stands outermost."
-    elif "middleware" in rule.fixed_by:
-        where = "In the app, which answers this; UpgradeMiddleware raises or repairs it."
-    else:
-        return rule.fix
-    return f"{where} If it is meant, say so in [tool.asgi-upgrade.policy]." if rule.level == "policy" else where
+    """Say where, and for a rule that only the checker judges also how, the rule can be met."""
+    # The catalogue's own advice on a request is for whoever sent it, which here was the checker.
+    advice = [rule.fix] if rule.strict == "observe" or not rule.fixed_by else []
+    advice += [where for by, where in _WHERE if by == set(rule.fixed_by)]
+    if rule.level == "policy":
+        advice.append("If it is meant, say so in [tool.asgi-upgrade.policy].")
+    return " ".join(advice)
 
 
 def place(target: TargetReport) -> str:
