@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from asgi_upgrade.check.probe import Probe, probe
-from asgi_upgrade.check.wire import Wire
-from asgi_upgrade.check.probe import Outcome
+from asgi_upgrade.check.probe import Probe
+from asgi_upgrade.check.probes_accept import ACCEPT, CONTROL
+from asgi_upgrade.check.probes_agreement import AGREEMENT
+from asgi_upgrade.check.probes_content import CONTENTS
+from asgi_upgrade.check.probes_http import HTTP
+from asgi_upgrade.check.probes_policy import POLICY
+from asgi_upgrade.check.probes_reject import REJECT
+from asgi_upgrade.check.probes_seen import SEEN
 
+__all__ = ["CONTROL", "PROBES"]
 
-async def _later(wire: Wire) -> Outcome:
-    raise NotImplementedError
-
-
-PROBES: tuple[Probe, ...] = (
-    probe("upgrade-http10-ignore", "", "a handshake in HTTP/1.0", "any status but 101", _later),
-    probe("ws-version-mismatch", "8", "Sec-WebSocket-Version: 8", "any status but 101, with the version field", _later),
-    probe(
-        "ws-version-mismatch", "99", "Sec-WebSocket-Version: 99", "any status but 101, with the version field", _later
-    ),
-    probe("ws-key-present", "", "a handshake without key", "any status but 101", _later),
-    probe("h2c-obsolete", "", "Upgrade: h2c", "any status but 101", _later, where="every-http"),
-)
-"""Every probe."""
+PROBES: tuple[Probe, ...] = (*ACCEPT, *AGREEMENT, *REJECT, *CONTENTS, *HTTP, *POLICY, *SEEN)
+"""Every probe; CONTROL comes first, and tells whether the WebSocket probes of a path have anything to differ from."""

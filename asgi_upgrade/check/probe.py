@@ -14,8 +14,9 @@ from asgi_upgrade.rules import RULES, Rule
 if TYPE_CHECKING:
     from asgi_upgrade.check.wire import Wire
 
-Where: TypeAlias = Literal["websocket", "http", "every-http"]
-"""On which paths: each WebSocket path; one HTTP path, for what the server does alike on all; every HTTP path."""
+Where: TypeAlias = Literal["websocket", "http", "every-http", "every", "seen"]
+"""On which paths: each WebSocket path; one HTTP path, for what the server does alike on all; every HTTP path; every
+path; or none, for what is judged by what the others have seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,9 @@ class Outcome:
 
     verdict: Literal["pass", "fail", "not-exercised"]
     message: str
+
+
+Run: TypeAlias = "Callable[[Wire], Awaitable[Outcome]]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +53,7 @@ class Probe:
     title: str
     expected: str
     where: Where
-    run: Callable[[Wire], Awaitable[Outcome]]
+    run: Run
 
     @property
     def name(self) -> str:
@@ -62,7 +66,7 @@ def probe(
     variant: str,
     title: str,
     expected: str,
-    run: Callable[[Wire], Awaitable[Outcome]],
+    run: Run,
     *,
     where: Where = "websocket",
 ) -> Probe:
