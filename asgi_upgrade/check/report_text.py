@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from asgi_upgrade.check.result import Report, Result, TargetReport
 from asgi_upgrade.check.view import View
@@ -21,11 +21,13 @@ from asgi_upgrade.check.wording import (
     summary,
     why,
 )
+from asgi_upgrade.rules import RULES
 
 COLOURS = {"error": "1;31", "warning": "1;33", "note": "1;36", "pass": "32", "fail": "1;31", "dim": "2", "bold": "1"}
 """What is coloured how: parameters of the terminal's SGR code."""
 
 _PLACE_COLUMN = 78
+_MOST_NAMED = 6
 
 
 def render(report: Report, view: View) -> str:
@@ -34,21 +36,33 @@ def render(report: Report, view: View) -> str:
     return f"{text}\n" if text else ""
 
 
-def describe(finding: Finding, view: View) -> list[str]:
-    """Return the lines on one failure: what, where, and, unless it is to be brief, everything about it."""
-    result, rule = finding.result, finding.result.rule
-    problem = PROBLEM[rule.level]
-    label, what = f"{problem}[{result.probe}]", f": {clean(result.message)}"
-    if paths := on_paths(finding):
-        what += f", {paths}"
+def describe(finding: Finding, view: View, also: Sequence[Finding] = ()) -> list[str]:
+    """Return the lines on one failure.
+
+    Args:
+        finding: The failure.
+        view: How much is to be said.
+        also: Further failures of the same rule and target, which differ in what was sent.
+
+    Returns:
+        What and where, and, unless it is to be brief, everything about it.
+    """
+    problem = PROBLEM[finding.result.rule.level]
+    label, what = f"{problem}[{finding.result.probe}]", f": {_seen(finding)}"
     gap = " " * max(2, _PLACE_COLUMN - len(label) - len(what))
     head = _paint(clean(label), problem, view) + what + gap + _paint(place(finding.target), "dim", view)
     if view.detail == "quiet":
         return [head]
-    return [head, *(f"  {_paint(f'{name:<9}', 'dim', view)} {text}" for name, text in _details(finding, view))]
+    details = _details(finding, view, also)
+    return [head, *(f"  {_paint(f'{name:<9}', 'dim', view)} {text}" for name, text in details)]
 
 
-def _details(finding: Finding, view: View) -> Iterator[tuple[str, str]]:
+def _seen(finding: Finding) -> str:
+    paths = on_paths(finding)
+    return clean(finding.result.message) + (f", {paths}" if paths else "")
+
+
+def _details(finding: Finding, view: View, also: Sequence[Finding]) -> Iterator[tuple[str, str]]:
     result, rule = finding.result, finding.result.rule
     for exchange in result.exchanges:
         if view.detail == "verbose":
@@ -57,6 +71,8 @@ def _details(finding: Finding, view: View) -> Iterator[tuple[str, str]]:
         else:
             yield "sent", short(exchange.sent)
             yield "received", short(exchange.received)
+    for other in also:
+        yield "also", f"[{clean(other.result.variant)}] {_seen(other)}"
     yield "expected", clean(result.expected)
     yield "why", why(rule)
     yield "fix", fix(rule)
@@ -74,8 +90,8 @@ def _in_full(name: str, data: bytes) -> Iterator[tuple[str, str]]:
 
 def _report(report: Report, view: View) -> Iterator[str]:
     quiet = view.detail == "quiet"
-    for finding in findings(report):
-        yield from describe(finding, view)
+    for finding, *also in _by_rule(report, view):
+        yield from describe(finding, view, also)
         if not quiet:
             yield ""
     for target in report.targets:
@@ -91,6 +107,17 @@ def _report(report: Report, view: View) -> Iterator[str]:
         yield _paint("interrupted: this is what was known by then", "warning", view)
 
 
+def _by_rule(report: Report, view: View) -> Iterable[list[Finding]]:
+    """Return the failures, those of one rule and target as one where not everything is to be shown."""
+    known = findings(report)
+    if view.detail != "normal":
+        return [[finding] for finding in known]
+    groups: dict[tuple[int, str], list[Finding]] = {}
+    for finding in known:
+        groups.setdefault((id(finding.target), finding.result.rule.id), []).append(finding)
+    return groups.values()
+
+
 def _other(result: Result, target: TargetReport, view: View) -> Iterator[str]:
     name = f"{clean(result.probe)}{f' {clean(result.path)}' if result.path else ''}"
     if result.verdict == "error":
@@ -102,10 +129,16 @@ def _other(result: Result, target: TargetReport, view: View) -> Iterator[str]:
 
 
 def _skipped(target: TargetReport, view: View) -> Iterator[str]:
-    reasons = not_exercised(target.results)
+    reasons = not_exercised(target.results) if target.problem is None else {}
     if reasons:
-        each = (f"{', '.join(rules)} ({reason})" for reason, rules in reasons.items())
+        most = len(RULES) if view.detail == "verbose" else _MOST_NAMED
+        each = (f"{_named(rules, most)} ({reason})" for reason, rules in reasons.items())
         yield f"{_paint('not exercised', 'dim', view)}: {'; '.join(each)}"
+
+
+def _named(rules: list[str], most: int) -> str:
+    more = len(rules) - most
+    return ", ".join(rules[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _mood(report: Report, target: TargetReport) -> str:

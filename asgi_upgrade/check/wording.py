@@ -148,11 +148,11 @@ def summary(target: TargetReport) -> str:
 
 
 def not_exercised(results: Iterable[Result]) -> dict[str, list[str]]:
-    """Return the probes that were not exercised, by the reason, each once."""
+    """Return the rules that were not exercised, by the reason; what was to be sent is no part of a reason."""
     reasons: dict[str, list[str]] = {}
     for result in results:
         if result.verdict == "not-exercised":
-            probes = reasons.setdefault(clean(result.message), [])
+            probes = reasons.setdefault(clean(result.message).rpartition(": ")[2], [])
             if result.rule.id not in probes:
                 probes.append(result.rule.id)
     return reasons
