@@ -346,6 +346,12 @@ GRAMMAR = (
         "Answer 400, or close.",
     ),
     rule(
+        "ws-version-obsolete", "observe", "policy", ANYONE, "RFC 6455 section 4.2.1",
+        "A WebSocket version of a draft",
+        "Drafts were given up for reasons, and clients of them are none that you have.",
+        "Speak version 13 only.",
+    ),
+    rule(
         "ws-version-426", "observe", "should", ANYONE, "RFC 6455 section 4.2.2",
         "Another WebSocket version is answered with 426",
         "The status says that another version would do.",

@@ -6,6 +6,7 @@ import base64
 import hashlib
 
 from asgi_upgrade.check.judge import (
+    Judge,
     answered,
     failed,
     handshake,
@@ -17,7 +18,7 @@ from asgi_upgrade.check.judge import (
     switched,
     when_switched,
 )
-from asgi_upgrade.check.probe import Outcome, Probe, probe
+from asgi_upgrade.check.probe import Outcome, Probe, Run, probe
 from asgi_upgrade.check.request import KEY, Request
 from asgi_upgrade.check.response import Response
 from asgi_upgrade.check.wire import Wire
@@ -26,6 +27,8 @@ from asgi_upgrade.errors import quote
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 UNCANONICAL = b"AQIDBAUGBwgJCgsMDQ4PEC=="
 """The sample key of RFC 6455 section 4.1, whose unused bits are not zero (erratum 3150)."""
+
+PADDED = b"  " + KEY + b" \t"
 
 ACCEPTED = "101"
 
@@ -51,7 +54,7 @@ def _detail(answer: object) -> str:
     return f" ({quote(content, 160)})" if content else ""
 
 
-def accepts(key: bytes) -> object:
+def accepts(key: bytes) -> Judge:
     """Return the judgement that a 101 answers this key."""
 
     def judge(response: Response) -> Outcome:
@@ -64,9 +67,34 @@ def accepts(key: bytes) -> object:
     return when_switched(judge)
 
 
+def unchanged(sent: bytes, due: bytes) -> Judge:
+    """Return the judgement that a 101 answers a key as it is, and not what a careless reader makes of it.
+
+    Args:
+        sent: The value sent, white space included.
+        due: The key in it.
+
+    Returns:
+        The judgement.
+    """
+    careless = {accept_of(each) for each in (sent, b" " + sent, sent.strip(), base64.b64encode(base64.b64decode(due)))}
+
+    def judge(response: Response) -> Outcome:
+        value = response.value(b"sec-websocket-accept")
+        if value == accept_of(due):
+            return passed(f"Sec-WebSocket-Accept: {value.decode()}")
+        if value in careless:
+            return failed("Sec-WebSocket-Accept answers a key that was changed")
+        return skipped("Sec-WebSocket-Accept answers no key at all")
+
+    return when_switched(judge)
+
+
 def _upgrade_says_websocket(response: Response) -> Outcome:
     values = [value.lower() for value in response.values(b"upgrade")]
-    return passed("Upgrade: websocket") if values == [b"websocket"] else failed(f"Upgrade is {quote(b', '.join(values))}")
+    return (
+        passed("Upgrade: websocket") if values == [b"websocket"] else failed(f"Upgrade is {quote(b', '.join(values))}")
+    )
 
 
 def _connection_says_upgrade(response: Response) -> Outcome:
@@ -104,37 +132,111 @@ def _absolute(request: Request) -> Request:
     return request.having_line(target=b"http://%b%b" % (host, request.target))
 
 
-def _connection(*values: bytes) -> object:
+def _connection(*values: bytes) -> Run:
     return handshake(lambda request: request.having(b"Connection", *values), switched)
 
 
-def _upgrade(value: bytes) -> object:
+def _upgrade(value: bytes) -> Run:
     return handshake(lambda request: request.having(b"Upgrade", value), switched)
 
 
 CONTROL = probe("ws-101-status", "", "the valid handshake", "101, and a ping that is answered", control)
 
-# fmt: off
 ACCEPT: tuple[Probe, ...] = (
     CONTROL,
-    probe("ws-101-upgrade", "", "the valid handshake", "Upgrade: websocket, alone", handshake(same, when_switched(_upgrade_says_websocket))),
-    probe("ws-101-connection", "", "the valid handshake", "Connection: Upgrade", handshake(same, when_switched(_connection_says_upgrade))),
-    probe("ws-accept-value", "", "the valid handshake", "the Sec-WebSocket-Accept that answers the key", handshake(same, accepts(KEY))),
-    probe("ws-accept-raw-key", "white-space", "a key between spaces", "the Sec-WebSocket-Accept of the key without them", handshake(lambda request: request.having(b"Sec-WebSocket-Key", b"  " + KEY + b" \t"), accepts(KEY))),
-    probe("ws-accept-raw-key", "pad-bits", "a key whose unused bits are not zero", "the Sec-WebSocket-Accept of the key as sent", handshake(lambda request: request.having(b"Sec-WebSocket-Key", UNCANONICAL), accepts(UNCANONICAL))),
-    probe("ws-accept-single", "", "the valid handshake", "one Sec-WebSocket-Accept", handshake(same, when_switched(_one_accept))),
-    probe("101-no-framing", "", "the valid handshake", "no Content-Length or Transfer-Encoding in the 101", handshake(same, when_switched(_no_framing))),
+    probe(
+        "ws-101-upgrade",
+        "",
+        "the valid handshake",
+        "Upgrade: websocket, alone",
+        handshake(same, when_switched(_upgrade_says_websocket)),
+    ),
+    probe(
+        "ws-101-connection",
+        "",
+        "the valid handshake",
+        "Connection: Upgrade",
+        handshake(same, when_switched(_connection_says_upgrade)),
+    ),
+    probe(
+        "ws-accept-value",
+        "",
+        "the valid handshake",
+        "the Sec-WebSocket-Accept that answers the key",
+        handshake(same, accepts(KEY)),
+    ),
+    probe(
+        "ws-accept-raw-key",
+        "white-space",
+        "a key between spaces",
+        "the Sec-WebSocket-Accept of the key without them",
+        handshake(lambda request: request.having(b"Sec-WebSocket-Key", PADDED), unchanged(PADDED, KEY)),
+    ),
+    probe(
+        "ws-accept-raw-key",
+        "pad-bits",
+        "a key whose unused bits are not zero",
+        "the Sec-WebSocket-Accept of the key as sent",
+        handshake(
+            lambda request: request.having(b"Sec-WebSocket-Key", UNCANONICAL), unchanged(UNCANONICAL, UNCANONICAL)
+        ),
+    ),
+    probe(
+        "ws-accept-single",
+        "",
+        "the valid handshake",
+        "one Sec-WebSocket-Accept",
+        handshake(same, when_switched(_one_accept)),
+    ),
+    probe(
+        "101-no-framing",
+        "",
+        "the valid handshake",
+        "no Content-Length or Transfer-Encoding in the 101",
+        handshake(same, when_switched(_no_framing)),
+    ),
     probe("connection-option-case", "", "Connection: uPgRaDe", ACCEPTED, _connection(b"uPgRaDe")),
     probe("protocol-name-case", "", "Upgrade: WebSocket", ACCEPTED, _upgrade(b"WebSocket")),
-    probe("field-name-case", "", "UPGRADE, connection and SEC-websocket-KEY", ACCEPTED, handshake(lambda request: request.renamed(b"Upgrade", b"UPGRADE").renamed(b"Connection", b"connection").renamed(b"Sec-WebSocket-Key", b"SEC-websocket-KEY"), switched)),
+    probe(
+        "field-name-case",
+        "",
+        "UPGRADE, connection and SEC-websocket-KEY",
+        ACCEPTED,
+        handshake(
+            lambda request: (
+                request.renamed(b"Upgrade", b"UPGRADE")
+                .renamed(b"Connection", b"connection")
+                .renamed(b"Sec-WebSocket-Key", b"SEC-websocket-KEY")
+            ),
+            switched,
+        ),
+    ),
     probe("field-ows", "", "Upgrade between tabs and spaces", ACCEPTED, _upgrade(b"\t websocket \t")),
     probe("ws-connection-token", "", "Connection: keep-alive, Upgrade", ACCEPTED, _connection(b"keep-alive, Upgrade")),
-    probe("field-combine", "", "Connection: Upgrade, then Connection: keep-alive", ACCEPTED, _connection(b"Upgrade", b"keep-alive")),
+    probe(
+        "field-combine",
+        "",
+        "Connection: Upgrade, then Connection: keep-alive",
+        ACCEPTED,
+        _connection(b"Upgrade", b"keep-alive"),
+    ),
     probe("list-recipient-empty", "connection", "Connection: , ,Upgrade,", ACCEPTED, _connection(b", ,Upgrade,")),
     probe("list-recipient-empty", "upgrade", "Upgrade: ,websocket,", ACCEPTED, _upgrade(b",websocket,")),
     probe("upgrade-preference-free", "", "Upgrade: foo/1, websocket", ACCEPTED, _upgrade(b"foo/1, websocket")),
     probe("upgrade-any-request", "", "the handshake behind a plain GET", ACCEPTED, _on_later_request),
     probe("target-absolute-accept", "", "the target as http URI", ACCEPTED, handshake(_absolute, switched)),
-    probe("http-minor-higher", "", "the handshake in HTTP/1.2", "101 as in HTTP/1.1, or an error", handshake(lambda request: request.having_line(version=b"HTTP/1.2"), answered)),
-    probe("protocol-version-match", "", "Upgrade: websocket/13", "any status but 101", handshake(lambda request: request.having(b"Upgrade", b"websocket/13"), not_switched)),
+    probe(
+        "http-minor-higher",
+        "",
+        "the handshake in HTTP/1.2",
+        "101 as in HTTP/1.1, or an error",
+        handshake(lambda request: request.having_line(version=b"HTTP/1.2"), answered),
+    ),
+    probe(
+        "protocol-version-match",
+        "",
+        "Upgrade: websocket/13",
+        "any status but 101",
+        handshake(lambda request: request.having(b"Upgrade", b"websocket/13"), not_switched),
+    ),
 )

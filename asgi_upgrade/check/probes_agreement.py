@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from asgi_upgrade.check.judge import NOT_101, Run, failed, handshake, passed, skipped, when_switched
-from asgi_upgrade.check.probe import Outcome, Probe, probe
+from asgi_upgrade.check.judge import NOT_101, failed, handshake, passed, skipped, when_switched
+from asgi_upgrade.check.probe import Outcome, Probe, Run, probe
 from asgi_upgrade.check.request import Request
 from asgi_upgrade.check.response import Response
 from asgi_upgrade.check.wire import Wire
@@ -29,7 +29,9 @@ def agreed(response: Response) -> list[ExtensionOffer] | Malformed:
 
 def _no_subprotocol(response: Response) -> Outcome:
     value = response.values(b"sec-websocket-protocol")
-    return failed(f"the 101 says Sec-WebSocket-Protocol: {quote(b', '.join(value))}") if value else passed("there is none")
+    return (
+        failed(f"the 101 says Sec-WebSocket-Protocol: {quote(b', '.join(value))}") if value else passed("there is none")
+    )
 
 
 def _one_subprotocol(response: Response) -> Outcome:
@@ -50,7 +52,11 @@ def _one_of_the_offer(offer: tuple[bytes, ...]) -> Callable[[Response], Outcome]
 
 def _no_extension(response: Response) -> Outcome:
     value = response.values(b"sec-websocket-extensions")
-    return failed(f"the 101 says Sec-WebSocket-Extensions: {quote(b', '.join(value))}") if value else passed("there is none")
+    return (
+        failed(f"the 101 says Sec-WebSocket-Extensions: {quote(b', '.join(value))}")
+        if value
+        else passed("there is none")
+    )
 
 
 def _without_protocols(request: Request) -> Request:
@@ -59,7 +65,9 @@ def _without_protocols(request: Request) -> Request:
 
 async def _offered(wire: Wire) -> Outcome:
     offer = _names(wire)
-    return await handshake(lambda request: request.having(PROTOCOL, b", ".join(offer)), when_switched(_one_of_the_offer(offer)))(wire)
+    return await handshake(
+        lambda request: request.having(PROTOCOL, b", ".join(offer)), when_switched(_one_of_the_offer(offer))
+    )(wire)
 
 
 def _names(wire: Wire) -> tuple[bytes, ...]:
@@ -128,27 +136,127 @@ def _server_bits(response: Response) -> Outcome:
     return passed(f"answered with {bits}") if right else failed("accepted, and the answer does not keep to 10 bits")
 
 
-# fmt: off
 AGREEMENT: tuple[Probe, ...] = (
-    probe("ws-subprotocol-null", "none-offered", "a handshake without subprotocol", NO_FIELD, handshake(_without_protocols, when_switched(_no_subprotocol))),
-    probe("ws-subprotocol-null", "unknown", "Sec-WebSocket-Protocol: x-checked.1", "that name or none in the 101", handshake(lambda request: request.having(PROTOCOL, b"x-checked.1"), when_switched(_one_of_the_offer((b"x-checked.1",))))),
+    probe(
+        "ws-subprotocol-null",
+        "none-offered",
+        "a handshake without subprotocol",
+        NO_FIELD,
+        handshake(_without_protocols, when_switched(_no_subprotocol)),
+    ),
+    probe(
+        "ws-subprotocol-null",
+        "unknown",
+        "Sec-WebSocket-Protocol: x-checked.1",
+        "that name or none in the 101",
+        handshake(
+            lambda request: request.having(PROTOCOL, b"x-checked.1"),
+            when_switched(_one_of_the_offer((b"x-checked.1",))),
+        ),
+    ),
     probe("ws-subprotocol-offered", "", "several subprotocols", "one of them, in its case, or none", _offered),
-    probe("ws-subprotocol-single", "", "several subprotocols", "one line with one name at most", handshake(lambda request: request.having(PROTOCOL, b", ".join((*request.values(PROTOCOL), b"x-checked.1"))), when_switched(_one_subprotocol))),
+    probe(
+        "ws-subprotocol-single",
+        "",
+        "several subprotocols",
+        "one line with one name at most",
+        handshake(
+            lambda request: request.having(PROTOCOL, b", ".join((*request.values(PROTOCOL), b"x-checked.1"))),
+            when_switched(_one_subprotocol),
+        ),
+    ),
     probe("ws-protocol-multi", "", "subprotocols over two lines", "the same choice as from one line", _two_lines),
-    probe("ws-protocol-grammar", "", "Sec-WebSocket-Protocol: a/1", NOT_101, handshake(lambda request: request.having(PROTOCOL, b", ".join((*request.values(PROTOCOL), b"a/1"))))),
-    probe("ws-protocol-nonempty", "", "an empty Sec-WebSocket-Protocol", NOT_101, handshake(lambda request: request.having(PROTOCOL, b","))),
-    probe("ws-protocol-unique", "", "a subprotocol twice", NOT_101, handshake(lambda request: request.having(PROTOCOL, b", ".join((*request.values(PROTOCOL), b"x-checked.1, x-checked.1"))))),
-    probe("ws-extension-offered", "none-offered", "a handshake without extension", UNANSWERED, handshake(lambda request: request, when_switched(_no_extension))),
-    probe("ws-extension-offered", "unknown", "Sec-WebSocket-Extensions: x-checked; a=1", UNANSWERED, offering(b"x-checked; a=1", _no_extension)),
-    probe("ws-ext-grammar", "", "Sec-WebSocket-Extensions: x-checked; =1", NOT_101, handshake(lambda request: request.having(EXTENSIONS, b"x-checked; =1"))),
-    probe("ws-ext-nonempty", "", "an empty Sec-WebSocket-Extensions", NOT_101, handshake(lambda request: request.having(EXTENSIONS, b""))),
+    probe(
+        "ws-protocol-grammar",
+        "",
+        "Sec-WebSocket-Protocol: a/1",
+        NOT_101,
+        handshake(lambda request: request.having(PROTOCOL, b", ".join((*request.values(PROTOCOL), b"a/1")))),
+    ),
+    probe(
+        "ws-protocol-nonempty",
+        "",
+        "an empty Sec-WebSocket-Protocol",
+        NOT_101,
+        handshake(lambda request: request.having(PROTOCOL, b",")),
+    ),
+    probe(
+        "ws-protocol-unique",
+        "",
+        "a subprotocol twice",
+        NOT_101,
+        handshake(
+            lambda request: request.having(
+                PROTOCOL, b", ".join((*request.values(PROTOCOL), b"x-checked.1, x-checked.1"))
+            )
+        ),
+    ),
+    probe(
+        "ws-extension-offered",
+        "none-offered",
+        "a handshake without extension",
+        UNANSWERED,
+        handshake(lambda request: request, when_switched(_no_extension)),
+    ),
+    probe(
+        "ws-extension-offered",
+        "unknown",
+        "Sec-WebSocket-Extensions: x-checked; a=1",
+        UNANSWERED,
+        offering(b"x-checked; a=1", _no_extension),
+    ),
+    probe(
+        "ws-ext-grammar",
+        "",
+        "Sec-WebSocket-Extensions: x-checked; =1",
+        NOT_101,
+        handshake(lambda request: request.having(EXTENSIONS, b"x-checked; =1")),
+    ),
+    probe(
+        "ws-ext-nonempty",
+        "",
+        "an empty Sec-WebSocket-Extensions",
+        NOT_101,
+        handshake(lambda request: request.having(EXTENSIONS, b"")),
+    ),
     *(
-        probe("pmd-bad-value", bits or "none", f"server_max_window_bits={bits}" if bits else "server_max_window_bits without value", DECLINED,
-              compressing(b"permessage-deflate; server_max_window_bits" + (b"=" + bits.encode() if bits else b""), _declined))
+        probe(
+            "pmd-bad-value",
+            bits or "none",
+            f"server_max_window_bits={bits}" if bits else "server_max_window_bits without value",
+            DECLINED,
+            compressing(
+                b"permessage-deflate; server_max_window_bits" + (b"=" + bits.encode() if bits else b""), _declined
+            ),
+        )
         for bits in ("7", "16", "08", "")
     ),
-    probe("pmd-unknown-param", "", "permessage-deflate; x-checked", DECLINED, compressing(b"permessage-deflate; x-checked", _declined)),
-    probe("pmd-dup-param", "", "server_no_context_takeover twice", DECLINED, compressing(b"permessage-deflate; server_no_context_takeover; server_no_context_takeover", _declined)),
-    probe("pmd-cmwb-response", "", "permessage-deflate without parameters", "no client_max_window_bits in the 101", compressing(b"permessage-deflate", _no_client_bits)),
-    probe("pmd-smwb-accept", "", "server_max_window_bits=10", "a value of at most 10 in the 101, or no permessage-deflate", compressing(b"permessage-deflate; server_max_window_bits=10", _server_bits)),
+    probe(
+        "pmd-unknown-param",
+        "",
+        "permessage-deflate; x-checked",
+        DECLINED,
+        compressing(b"permessage-deflate; x-checked", _declined),
+    ),
+    probe(
+        "pmd-dup-param",
+        "",
+        "server_no_context_takeover twice",
+        DECLINED,
+        compressing(b"permessage-deflate; server_no_context_takeover; server_no_context_takeover", _declined),
+    ),
+    probe(
+        "pmd-cmwb-response",
+        "",
+        "permessage-deflate without parameters",
+        "no client_max_window_bits in the 101",
+        compressing(b"permessage-deflate", _no_client_bits),
+    ),
+    probe(
+        "pmd-smwb-accept",
+        "",
+        "server_max_window_bits=10",
+        "a value of at most 10 in the 101, or no permessage-deflate",
+        compressing(b"permessage-deflate; server_max_window_bits=10", _server_bits),
+    ),
 )

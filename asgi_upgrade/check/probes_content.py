@@ -10,7 +10,6 @@ from asgi_upgrade.check.judge import (
     NOT_101,
     PAYLOAD,
     Change,
-    Run,
     answered,
     failed,
     handshake,
@@ -21,7 +20,7 @@ from asgi_upgrade.check.judge import (
     said,
     skipped,
 )
-from asgi_upgrade.check.probe import Outcome, Probe, probe
+from asgi_upgrade.check.probe import Outcome, Probe, Run, probe
 from asgi_upgrade.check.request import Request
 from asgi_upgrade.check.response import Response
 from asgi_upgrade.check.wire import Wire
@@ -160,26 +159,105 @@ def fields(*lines: tuple[bytes, bytes], body: bytes = b"") -> Change:
 GZIP = (b"Transfer-Encoding", b"gzip")
 CODED = (b"Transfer-Encoding", b"chunked")
 
-# fmt: off
 CONTENTS: tuple[Probe, ...] = (
     # A handshake with content
-    probe("ws-body", "length", "a handshake with 5 octets of content", "rejected, closed, or the content read before the frames", with_content(CONTENT, LENGTH)),
-    probe("ws-body", "chunked", "a handshake with chunked content", "rejected, closed, or the content read before the frames", with_content(CHUNKED, CODED)),
-    probe("ws-wait", "", "a ping behind the handshake at once", "a pong behind the 101, rejected, or closed", _early_frame),
-    probe("expect-100-then-101", "", "a handshake that withholds its content", "100 and then 101, or another final status", expecting(CONTENT, LENGTH)),
-    probe("expect-without-content", "", "a handshake with Expect and no content", "100 and then 101, or another final status", expecting(b"")),
+    probe(
+        "ws-body",
+        "length",
+        "a handshake with 5 octets of content",
+        "rejected, closed, or the content read before the frames",
+        with_content(CONTENT, LENGTH),
+    ),
+    probe(
+        "ws-body",
+        "chunked",
+        "a handshake with chunked content",
+        "rejected, closed, or the content read before the frames",
+        with_content(CHUNKED, CODED),
+    ),
+    probe(
+        "ws-wait", "", "a ping behind the handshake at once", "a pong behind the 101, rejected, or closed", _early_frame
+    ),
+    probe(
+        "expect-100-then-101",
+        "",
+        "a handshake that withholds its content",
+        "100 and then 101, or another final status",
+        expecting(CONTENT, LENGTH),
+    ),
+    probe(
+        "expect-without-content",
+        "",
+        "a handshake with Expect and no content",
+        "100 and then 101, or another final status",
+        expecting(b""),
+    ),
     # Its framing
-    probe("content-length-invalid", "plus", "Content-Length: +0", NOT_101, handshake(fields((b"Content-Length", b"+0")))),
-    probe("content-length-invalid", "letters", "Content-Length: 0x0", NOT_101, handshake(fields((b"Content-Length", b"0x0")))),
-    probe("cl-and-te", "", "Content-Length and Transfer-Encoding", NOT_101, handshake(fields((b"Content-Length", b"%d" % len(CHUNKED)), CODED, body=CHUNKED))),
-    probe("te-not-final-chunked", "", "Transfer-Encoding: chunked, gzip", NOT_101, handshake(fields((b"Transfer-Encoding", b"chunked, gzip"), body=CHUNKED))),
-    probe("te-unknown", "", "Transfer-Encoding: x-checked", NOT_101, handshake(fields((b"Transfer-Encoding", b"x-checked"), body=CHUNKED))),
+    probe(
+        "content-length-invalid", "plus", "Content-Length: +0", NOT_101, handshake(fields((b"Content-Length", b"+0")))
+    ),
+    probe(
+        "content-length-invalid",
+        "letters",
+        "Content-Length: 0x0",
+        NOT_101,
+        handshake(fields((b"Content-Length", b"0x0"))),
+    ),
+    probe(
+        "cl-and-te",
+        "",
+        "Content-Length and Transfer-Encoding",
+        NOT_101,
+        handshake(fields((b"Content-Length", b"%d" % len(CHUNKED)), CODED, body=CHUNKED)),
+    ),
+    probe(
+        "te-not-final-chunked",
+        "",
+        "Transfer-Encoding: chunked, gzip",
+        NOT_101,
+        handshake(fields((b"Transfer-Encoding", b"chunked, gzip"), body=CHUNKED)),
+    ),
+    probe(
+        "te-unknown",
+        "",
+        "Transfer-Encoding: x-checked",
+        NOT_101,
+        handshake(fields((b"Transfer-Encoding", b"x-checked"), body=CHUNKED)),
+    ),
     # A plain request with content
-    probe("request-body-consume", "", "a GET with content and an unknown protocol, then a GET", "both answered, or closed", then_get(_ignored), where="http"),
-    probe("expect-final-instead", "", "a GET that withholds its content", "100 or a final status at once", _at_once, where="http"),
+    probe(
+        "request-body-consume",
+        "",
+        "a GET with content and an unknown protocol, then a GET",
+        "both answered, or closed",
+        then_get(_ignored),
+        where="http",
+    ),
+    probe(
+        "expect-final-instead",
+        "",
+        "a GET that withholds its content",
+        "100 or a final status at once",
+        _at_once,
+        where="http",
+    ),
     probe("expect-http10", "", "Expect in HTTP/1.0", "no interim response", _expect_in_http10, where="http"),
-    probe("expect-unknown", "", "Expect: 200-ok", "417, or the ordinary answer", plain(fields((b"Expect", b"200-ok")), _unknown_expectation), where="http"),
-    probe("expect-desync", "", "Expect with content at once, then a GET", "both answered, or closed", then_get(fields(EXPECT, LENGTH, body=CONTENT)), where="http"),
+    probe(
+        "expect-unknown",
+        "",
+        "Expect: 200-ok",
+        "417, or the ordinary answer",
+        plain(fields((b"Expect", b"200-ok")), _unknown_expectation),
+        where="http",
+    ),
+    probe(
+        "expect-desync",
+        "",
+        "Expect with content at once, then a GET",
+        "both answered, or closed",
+        then_get(fields(EXPECT, LENGTH, body=CONTENT)),
+        where="http",
+    ),
     # What goes on after a rejection
     probe("switch-after-reject", "", "version 99, then a GET", "an HTTP response, or closed", switch_after_reject),
 )

@@ -6,18 +6,15 @@ from asgi_upgrade.check.exchange import CLOSED, SILENT, Answer
 from asgi_upgrade.check.judge import (
     NOT_101,
     Change,
-    Run,
     answered,
     failed,
-    handshake,
     not_switched,
     passed,
     plain,
     said,
     skipped,
-    with_status,
 )
-from asgi_upgrade.check.probe import Outcome, Probe, probe
+from asgi_upgrade.check.probe import Outcome, Probe, Run, probe
 from asgi_upgrade.check.probes_content import CHUNKED
 from asgi_upgrade.check.request import Request
 from asgi_upgrade.check.response import Response
@@ -150,25 +147,76 @@ async def _unexpected(wire: Wire) -> Outcome:
 
 HTTP10_COPY = b"HTTP/1.0"
 
-# fmt: off
 HTTP: tuple[Probe, ...] = (
     # Other protocols
-    probe("upgrade-unknown-token", "", "Upgrade: totally-made-up/1.0", NOT_101, offering(b"totally-made-up/1.0"), where="every"),
+    probe(
+        "upgrade-unknown-token",
+        "",
+        "Upgrade: totally-made-up/1.0",
+        NOT_101,
+        offering(b"totally-made-up/1.0"),
+        where="every",
+    ),
     probe("upgrade-unknown-token", "tls", "Upgrade: TLS/1.0", NOT_101, offering(b"TLS/1.0"), where="http"),
-    probe("h2c-obsolete", "settings", "Upgrade: h2c, HTTP2-Settings listed in Connection", NOT_101, _h2c, where="every"),
+    probe(
+        "h2c-obsolete", "settings", "Upgrade: h2c, HTTP2-Settings listed in Connection", NOT_101, _h2c, where="every"
+    ),
     probe("h2c-obsolete", "", "Upgrade: h2c, HTTP2-Settings not listed", NOT_101, _h2c_bare, where="every"),
-    probe("upgrade-ignored-serves-http", "", "Upgrade: x-checked/1", "the status of a plain GET", _ignored, where="http"),
+    probe(
+        "upgrade-ignored-serves-http", "", "Upgrade: x-checked/1", "the status of a plain GET", _ignored, where="http"
+    ),
     probe("policy-unexpected-switch", "", "a valid handshake", NOT_101, _unexpected, where="every-http"),
     probe("pri-preface", "", "the preface of HTTP/2", "400, 505, closed, or HTTP/2", _preface, where="http"),
     # Methods
-    probe("connect-method", "", "CONNECT", "an error, closed, or 2xx without framing fields", plain(_connect, _tunnel), where="http"),
-    probe("opt-connect-proxy-close", "", "CONNECT, then a GET", "closed behind a rejection", _connect_closes, where="http"),
+    probe(
+        "connect-method",
+        "",
+        "CONNECT",
+        "an error, closed, or 2xx without framing fields",
+        plain(_connect, _tunnel),
+        where="http",
+    ),
+    probe(
+        "opt-connect-proxy-close", "", "CONNECT, then a GET", "closed behind a rejection", _connect_closes, where="http"
+    ),
     # How a connection ends
-    probe("conn-pipeline", "", "two GETs at once", "both answered, or closed behind the first", _pipeline, where="http"),
-    probe("connection-close-request", "", "Connection: close, then a GET", "closed behind the response", closing(lambda request: request.having(b"Connection", b"close")), where="http"),
-    probe("conn-close-option", "", "Connection: close", "Connection: close in the response", plain(lambda request: request.having(b"Connection", b"close"), _says_close), where="http"),
+    probe(
+        "conn-pipeline", "", "two GETs at once", "both answered, or closed behind the first", _pipeline, where="http"
+    ),
+    probe(
+        "connection-close-request",
+        "",
+        "Connection: close, then a GET",
+        "closed behind the response",
+        closing(lambda request: request.having(b"Connection", b"close")),
+        where="http",
+    ),
+    probe(
+        "conn-close-option",
+        "",
+        "Connection: close",
+        "Connection: close in the response",
+        plain(lambda request: request.having(b"Connection", b"close"), _says_close),
+        where="http",
+    ),
     probe("conn-close-with-upgrade", "", "Connection: close, Upgrade", "any answer", _close_and_upgrade),
-    probe("http10-default-close", "", "HTTP/1.0, then a GET", "closed behind the response", closing(_http10), where="http"),
-    probe("http10-te", "", "chunked content in HTTP/1.0, then a GET", "an error, or closed behind the response", closing(lambda request: _http10(request).having_body(CHUNKED, (b"Transfer-Encoding", b"chunked"))), where="http"),
-    probe("http10-no-host", "", "HTTP/1.0 without Host", "any answer", plain(lambda request: _http10(request).having(b"Host"), answered), where="http"),
+    probe(
+        "http10-default-close", "", "HTTP/1.0, then a GET", "closed behind the response", closing(_http10), where="http"
+    ),
+    probe(
+        "http10-te",
+        "",
+        "chunked content in HTTP/1.0, then a GET",
+        "an error, or closed behind the response",
+        closing(lambda request: _http10(request).having_body(CHUNKED, (b"Transfer-Encoding", b"chunked"))),
+        where="http",
+    ),
+    probe(
+        "http10-no-host",
+        "",
+        "HTTP/1.0 without Host",
+        "any answer",
+        plain(lambda request: _http10(request).having(b"Host"), answered),
+        where="http",
+    ),
 )

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from asgi_upgrade.check.exchange import Answer
-from asgi_upgrade.check.judge import NOT_101, Run, failed, handshake, not_switched, passed, said, skipped, switched, with_status
+from asgi_upgrade.check.judge import (
+    NOT_101,
+    failed,
+    not_switched,
+    passed,
+    said,
+    skipped,
+    switched,
+    with_status,
+)
 from asgi_upgrade.check.origins import UNREADABLE, VARIANTS, admits, listed, seed, tricky
-from asgi_upgrade.check.probe import Outcome, Probe, probe
+from asgi_upgrade.check.probe import Outcome, Probe, Run, probe
 from asgi_upgrade.check.response import Response
 from asgi_upgrade.check.wire import Wire
 from asgi_upgrade.errors import quote
@@ -170,7 +179,6 @@ def _origin_probe(rule_id: str, variant: str, title: str) -> Probe:
     return probe(rule_id, variant, f"Origin: {title}", AS_POLICY, origin(variant))
 
 
-# fmt: off
 POLICY: tuple[Probe, ...] = (
     probe("ws-origin-check", "listed", "every origin that the policy lists", "101", policed(_listed_origins)),
     *(_origin_probe("ws-origin-check", variant, title) for variant, title in VARIANTS.items()),
@@ -182,9 +190,21 @@ POLICY: tuple[Probe, ...] = (
     probe("misdirected", "suffix", "an allowed host with more behind it", NOT_101, policed(_host_suffix)),
     probe("ws-subprotocol-required", "missing", "no subprotocol", NOT_101, policed(_no_subprotocol)),
     probe("ws-subprotocol-required", "other", "a subprotocol that is not listed", NOT_101, policed(_other_subprotocol)),
-    probe("ws-subprotocol-required", "listed", "every subprotocol that the policy lists", "101 with that one", policed(_listed_subprotocols)),
+    probe(
+        "ws-subprotocol-required",
+        "listed",
+        "every subprotocol that the policy lists",
+        "101 with that one",
+        policed(_listed_subprotocols),
+    ),
     probe("h2c-obsolete", "policy", "Upgrade: h2c", AS_POLICY, policed(_h2c), where="every"),
     probe("upgrade-unknown-token", "policy", "Upgrade: x-checked/1", AS_POLICY, policed(_unknown), where="http"),
-    probe("ws-plain-get", "", "a plain GET", "426 where the policy lists the path in websocket_only", policed(_websocket_only)),
+    probe(
+        "ws-plain-get",
+        "",
+        "a plain GET",
+        "426 where the policy lists the path in websocket_only",
+        policed(_websocket_only),
+    ),
     probe("upgrade-head-size", "", "a head larger than the policy allows", NOT_101, policed(_head_size)),
 )

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from asgi_upgrade.check.exchange import Answer
-from asgi_upgrade.check.judge import NOT_101, Change, Judge, answered, failed, handshake, passed, plain, said, with_status
-from asgi_upgrade.check.exchange import SILENT
-from asgi_upgrade.check.probe import Outcome, Probe, probe
+from asgi_upgrade.check.exchange import SILENT, Answer
+from asgi_upgrade.check.judge import (
+    NOT_101,
+    Change,
+    Judge,
+    answered,
+    failed,
+    handshake,
+    passed,
+    plain,
+    said,
+    with_status,
+)
+from asgi_upgrade.check.probe import Outcome, Probe, Run, probe
 from asgi_upgrade.check.request import KEY, Request
 from asgi_upgrade.check.response import Response
 from asgi_upgrade.check.wire import Wire
 from asgi_upgrade.errors import quote
 
 VERSION, KEY_FIELD = b"Sec-WebSocket-Version", b"Sec-WebSocket-Key"
-UNSUPPORTED = ("0", "7", "8", "14", "99")
-"""WebSocket versions that are well-formed, and not 13."""
+UNSUPPORTED = ("0", "14", "99")
+"""WebSocket versions that are well-formed, and that nobody speaks."""
+
+OBSOLETE = ("7", "8")
+"""Those of drafts that some servers still speak."""
 
 MALFORMED_VERSIONS = {
     "empty": "",
@@ -78,7 +91,10 @@ def _bad_request(*, close: bool = False, also: tuple[int, ...] = ()) -> Judge:
 
 def _hixie(request: Request) -> Request:
     bare = request.having(KEY_FIELD).having(VERSION)
-    keys = ((b"Sec-WebSocket-Key1", b"18x 6]8vM;54 *(5:  {   U1]8  z [  8"), (b"Sec-WebSocket-Key2", b"1_ tx7X d  <  nw  334J702) 7]o}` 0"))
+    keys = (
+        (b"Sec-WebSocket-Key1", b"18x 6]8vM;54 *(5:  {   U1]8  z [  8"),
+        (b"Sec-WebSocket-Key2", b"1_ tx7X d  <  nw  334J702) 7]o}` 0"),
+    )
     return bare.having_body(b"Tm[K T2u", *keys)
 
 
@@ -94,7 +110,7 @@ def _public(request: Request) -> Request:
     return Request(request.fields, request.target, request.method, request.version, (), request.body)
 
 
-def _bad_line(first: bytes) -> Judge:
+def _bad_line(first: bytes) -> Run:
     async def run(wire: Wire) -> Outcome:
         request = _public(wire.handshake())
         async with wire.open() as connection:
@@ -109,7 +125,6 @@ def _refused(answer: Answer) -> Outcome:
     return failed(said(answer)) if wrong else passed(said(answer))
 
 
-# fmt: off
 REJECT: tuple[Probe, ...] = (
     # Upgrade and Connection
     reject("upgrade-without-connection", "missing", "no Connection", having(b"Connection")),
@@ -123,36 +138,102 @@ REJECT: tuple[Probe, ...] = (
     reject("ws-upgrade-token", "other", "Upgrade: foo", having(b"Upgrade", b"foo")),
     reject("upgrade-malformed", "", "Upgrade: websocket, a b", having(b"Upgrade", b"websocket, a b")),
     reject("connection-grammar", "", "Connection: Upgrade, a b", having(b"Connection", b"Upgrade, a b")),
-    reject("connection-no-e2e", "", "Connection: Upgrade, Sec-WebSocket-Key", having(b"Connection", b"Upgrade, Sec-WebSocket-Key")),
+    reject(
+        "connection-no-e2e",
+        "",
+        "Connection: Upgrade, Sec-WebSocket-Key",
+        having(b"Connection", b"Upgrade, Sec-WebSocket-Key"),
+    ),
     reject("list-dos-cap", "", "Connection with 2000 empty members", having(b"Connection", b"Upgrade" + b"," * 2000)),
     # The request line
     reject("upgrade-http10-ignore", "", "the handshake in HTTP/1.0", line(version=b"HTTP/1.0")),
     reject("http-major-unknown", "", "the handshake in HTTP/2.0", line(version=b"HTTP/2.0")),
-    reject("ws-method-get", "POST", "POST", lambda request: request.having_line(method=b"POST").having(b"Content-Length", b"0")),
+    reject(
+        "ws-method-get",
+        "POST",
+        "POST",
+        lambda request: request.having_line(method=b"POST").having(b"Content-Length", b"0"),
+    ),
     reject("ws-method-get", "HEAD", "HEAD", line(method=b"HEAD")),
-    reject("ws-method-get", "PUT", "PUT", lambda request: request.having_line(method=b"PUT").having(b"Content-Length", b"0")),
+    reject(
+        "ws-method-get",
+        "PUT",
+        "PUT",
+        lambda request: request.having_line(method=b"PUT").having(b"Content-Length", b"0"),
+    ),
     reject("method-case", "", "get", line(method=b"get")),
-    reject("connect-with-upgrade", "", "CONNECT", lambda request: request.having_line(method=b"CONNECT", target=request.values(b"Host")[0])),
+    reject(
+        "connect-with-upgrade",
+        "",
+        "CONNECT",
+        lambda request: request.having_line(method=b"CONNECT", target=request.values(b"Host")[0]),
+    ),
     reject("target-invalid", "", "a target without slash", line(target=b"checked")),
-    reject("ws-target", "", "the target as ws URI", lambda request: request.having_line(target=b"ws://%b%b" % (request.values(b"Host")[0], request.target))),
+    reject(
+        "ws-target",
+        "",
+        "the target as ws URI",
+        lambda request: request.having_line(target=b"ws://%b%b" % (request.values(b"Host")[0], request.target)),
+    ),
     reject("ws-no-fragment", "", "a target with a fragment", line(target=b"%b#checked")),
-    reject("host-absolute-form", "", "the target as http URI with a bad port", lambda request: request.having_line(target=b"http://%b:x%b" % (request.values(b"Host")[0], request.target))),
-    *(probe("request-grammar", variant, f"{variant} in the request line", "an error, or closed", _bad_line(first)) for variant, first in BAD_LINES.items()),
+    reject(
+        "host-absolute-form",
+        "",
+        "the target as http URI with a bad port",
+        lambda request: request.having_line(target=b"http://%b:x%b" % (request.values(b"Host")[0], request.target)),
+    ),
+    *(
+        probe("request-grammar", variant, f"{variant} in the request line", "an error, or closed", _bad_line(first))
+        for variant, first in BAD_LINES.items()
+    ),
     probe("ws-response-as-request", "", "a 101 as request", "400, or closed", _response_as_request),
     # Host
     probe("host-missing", "", "no Host", "400", handshake(having(b"Host"), _bad_request())),
-    probe("host-multiple", "", "two Host lines", "400", handshake(lambda request: request.having(b"Host", *request.values(b"Host") * 2), _bad_request())),
-    probe("host-invalid", "space", "white space in Host", "400", handshake(having(b"Host", b"checked example"), _bad_request())),
-    probe("host-invalid", "list", "two hosts in Host", "400", handshake(lambda request: request.having(b"Host", request.values(b"Host")[0] + b", checked.example"), _bad_request())),
+    probe(
+        "host-multiple",
+        "",
+        "two Host lines",
+        "400",
+        handshake(lambda request: request.having(b"Host", *request.values(b"Host") * 2), _bad_request()),
+    ),
+    probe(
+        "host-invalid",
+        "space",
+        "white space in Host",
+        "400",
+        handshake(having(b"Host", b"checked example"), _bad_request()),
+    ),
+    probe(
+        "host-invalid",
+        "list",
+        "two hosts in Host",
+        "400",
+        handshake(
+            lambda request: request.having(b"Host", request.values(b"Host")[0] + b", checked.example"), _bad_request()
+        ),
+    ),
     # The version
     *(
-        probe("ws-version-mismatch", version, f"Sec-WebSocket-Version: {version}", "any status but 101, with Sec-WebSocket-Version: 13", handshake(having(VERSION, version.encode()), _says_version))
+        probe(
+            "ws-version-mismatch",
+            version,
+            f"Sec-WebSocket-Version: {version}",
+            "any status but 101, with Sec-WebSocket-Version: 13",
+            handshake(having(VERSION, version.encode()), _says_version),
+        )
         for version in UNSUPPORTED
+    ),
+    *(
+        reject("ws-version-obsolete", version, f"Sec-WebSocket-Version: {version}", having(VERSION, version.encode()))
+        for version in OBSOLETE
     ),
     probe("ws-version-426", "", "Sec-WebSocket-Version: 99", "426", handshake(having(VERSION, b"99"), _is_426)),
     reject("ws-version-present", "", "no Sec-WebSocket-Version", having(VERSION)),
     reject("ws-version-single", "", "two lines of Sec-WebSocket-Version: 13", having(VERSION, b"13", b"13")),
-    *(reject("ws-version-grammar", variant, f"Sec-WebSocket-Version: {version}", having(VERSION, version.encode())) for variant, version in MALFORMED_VERSIONS.items()),
+    *(
+        reject("ws-version-grammar", variant, f"Sec-WebSocket-Version: {version}", having(VERSION, version.encode()))
+        for variant, version in MALFORMED_VERSIONS.items()
+    ),
     # The key
     reject("ws-key-present", "missing", "no Sec-WebSocket-Key", having(KEY_FIELD)),
     reject("ws-key-present", "empty", "an empty Sec-WebSocket-Key", having(KEY_FIELD, b"")),
@@ -161,16 +242,26 @@ REJECT: tuple[Probe, ...] = (
     reject("ws-key-16-bytes", "15", "a key of 15 octets", having(KEY_FIELD, b"YXNnaS11cGdyYWRlLzEu")),
     reject("ws-key-16-bytes", "17", "a key of 17 octets", having(KEY_FIELD, b"YXNnaS11cGdyYWRlLzEuMDA=")),
     reject("ws-key-alphabet", "text", "a key that is not base64", having(KEY_FIELD, b"not a key, is it? ...==")),
-    reject("ws-key-alphabet", "url-safe", "a key in the URL-safe alphabet", having(KEY_FIELD, b"YXNnaS1_cGdyYWRlLzEuMA==")),
+    reject(
+        "ws-key-alphabet", "url-safe", "a key in the URL-safe alphabet", having(KEY_FIELD, b"YXNnaS1_cGdyYWRlLzEuMA==")
+    ),
     reject("ws-hixie", "", "Sec-WebSocket-Key1 and -Key2, no version", _hixie),
     reject("ws-hixie", "no-host", "the same without Host", lambda request: _hixie(request).having(b"Host")),
     # Octets that no field may have
     reject("field-crlf-nul", "nul", "NUL in Upgrade", having(b"Upgrade", b"web\0socket")),
     reject("field-crlf-nul", "cr", "CR in Upgrade", having(b"Upgrade", b"web\rsocket")),
-    reject("field-name-space", "", "white space before a colon", lambda request: request.renamed(b"Upgrade", b"Upgrade ")),
+    reject(
+        "field-name-space", "", "white space before a colon", lambda request: request.renamed(b"Upgrade", b"Upgrade ")
+    ),
     # What is slow to read
     *(
-        probe("ws-header-cost", variant, f"{name.decode()} made to be slow to read", "an answer in time", handshake(having(name, value), answered))
+        probe(
+            "ws-header-cost",
+            variant,
+            f"{name.decode()} made to be slow to read",
+            "an answer in time",
+            handshake(having(name, value), answered),
+        )
         for variant, name, value in (
             ("spaces", b"Sec-WebSocket-Extensions", b"a" + b" " * 6000 + b"b"),
             ("quotes", b"Sec-WebSocket-Extensions", b'a; b="' + b"\\" * 6000),

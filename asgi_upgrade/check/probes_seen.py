@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from asgi_upgrade.check.exchange import Seen
 from asgi_upgrade.check.judge import failed, passed, skipped
-from asgi_upgrade.check.probe import Outcome, Probe, probe
+from asgi_upgrade.check.probe import Outcome, Probe, Run, probe
 from asgi_upgrade.check.wire import Wire
 from asgi_upgrade.errors import quote
 from asgi_upgrade.headers import parse_connection, parse_upgrade
 
 
-def every(concerns: Callable[[Seen], bool], breach: Callable[[Seen], str | None], missing: str) -> Callable[[Wire], object]:
+def every(concerns: Callable[[Seen], bool], breach: Callable[[Seen], str | None], missing: str) -> Run:
     """Return how to look at every response of a kind.
 
     Args:
@@ -55,6 +55,10 @@ def _without_upgrade(seen: Seen) -> str | None:
 def _without_option(seen: Seen) -> str | None:
     response = seen.response
     return None if "upgrade" in response.options else f"the {response.status} has Upgrade without Connection: Upgrade"
+
+
+def _advertises(seen: Seen) -> bool:
+    return _has(b"upgrade")(seen) and seen.response.status != 101
 
 
 def _not_offered(seen: Seen) -> str | None:
@@ -106,13 +110,69 @@ def _is_rejected(seen: Seen) -> bool:
 
 
 SEEN: tuple[Probe, ...] = (
-    probe("101-offered-only", "", "every 101", "protocols of the offer", every(_is(101), _not_offered, "no 101 was seen"), where="seen"),
-    probe("426-upgrade", "", "every 426", "a protocol in Upgrade", every(_is(426), _without_upgrade, "no 426 was seen"), where="seen"),
-    probe("upgrade-needs-connection-option", "", "every response with Upgrade", "Connection: Upgrade", every(_has(b"upgrade"), _without_option, "no response had Upgrade"), where="seen"),
-    probe("upgrade-list-grammar", "", "every response", "well-formed lists", every(_anything, _malformed, "there was no response"), where="seen"),
+    probe(
+        "101-offered-only",
+        "",
+        "every 101",
+        "protocols of the offer",
+        every(_is(101), _not_offered, "no 101 was seen"),
+        where="seen",
+    ),
+    probe(
+        "426-upgrade",
+        "",
+        "every 426",
+        "a protocol in Upgrade",
+        every(_is(426), _without_upgrade, "no 426 was seen"),
+        where="seen",
+    ),
+    probe(
+        "upgrade-needs-connection-option",
+        "",
+        "every other response with Upgrade",
+        "Connection: Upgrade",
+        every(_advertises, _without_option, "no response had Upgrade"),
+        where="seen",
+    ),
+    probe(
+        "upgrade-list-grammar",
+        "",
+        "every response",
+        "well-formed lists",
+        every(_anything, _malformed, "there was no response"),
+        where="seen",
+    ),
     probe("405-allow", "", "every 405", "Allow", every(_is(405), _without_allow, "no 405 was seen"), where="seen"),
-    probe("ws-accept-only-101", "", "every rejection", "no Sec-WebSocket-Accept", every(_is_rejected, _accept_there, "nothing was rejected"), where="seen"),
-    probe("http10-response-te", "", "every response to HTTP/1.0", "no Transfer-Encoding", every(_is_http10, _coded, "HTTP/1.0 was not answered"), where="seen"),
-    probe("expect-unsolicited-100", "", "every response", "no 100 without Expect", every(_anything, _unsolicited, "there was no response"), where="seen"),
-    probe("expect-417", "", "every 417", "an unknown expectation in the request", every(_is(417), _known_expectation, "no 417 was seen"), where="seen"),
+    probe(
+        "ws-accept-only-101",
+        "",
+        "every rejection",
+        "no Sec-WebSocket-Accept",
+        every(_is_rejected, _accept_there, "nothing was rejected"),
+        where="seen",
+    ),
+    probe(
+        "http10-response-te",
+        "",
+        "every response to HTTP/1.0",
+        "no Transfer-Encoding",
+        every(_is_http10, _coded, "HTTP/1.0 was not answered"),
+        where="seen",
+    ),
+    probe(
+        "expect-unsolicited-100",
+        "",
+        "every response",
+        "no 100 without Expect",
+        every(_anything, _unsolicited, "there was no response"),
+        where="seen",
+    ),
+    probe(
+        "expect-417",
+        "",
+        "every 417",
+        "an unknown expectation in the request",
+        every(_is(417), _known_expectation, "no 417 was seen"),
+        where="seen",
+    ),
 )

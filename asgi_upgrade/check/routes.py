@@ -75,7 +75,9 @@ def _paths(named: Iterable[str], patterns: Iterable[str]) -> tuple[str, ...]:
 def _walk(app: object, prefix: str, depth: int) -> Iterator[tuple[str, str]]:
     """Yield the kind and the pattern of every route."""
     routing = sys.modules.get("starlette.routing")
-    for route, path in _routes_of(app) if routing is not None and depth < _DEEPEST else ():
+    if routing is None or depth > _DEEPEST:
+        return
+    for route, path in _routes_of(app):
         if isinstance(route, routing.WebSocketRoute):
             yield "websocket", prefix + path
         elif isinstance(route, routing.Mount):

@@ -31,7 +31,9 @@ START_TIMEOUT = 30.0
 STOP_TIMEOUT = 5.0
 """How long the server may take to stop, in seconds; then it is left behind, as a daemon thread."""
 
-_CHOSEN_HERE = frozenset({"app", "host", "port", "uds", "fd", "factory", "reload", "workers", "log_config", "log_level"})
+_CHOSEN_HERE = frozenset(
+    {"app", "host", "port", "uds", "fd", "factory", "reload", "workers", "log_config", "log_level"}
+)
 _LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "asgi_upgrade", "websockets", "asyncio")
 _TRUTH = {"true": True, "false": False}
 
@@ -64,22 +66,28 @@ def load_app(name: str, *, factory: bool = False) -> ASGIApp:
         TargetProblem: It cannot be imported or made.
     """
     module_name, _, attributes = name.partition(":")
-    try:
+    with _told(f"{name} cannot be imported"):
         found: Any = importlib.import_module(module_name)
-        for attribute in attributes.split("."):
-            if not hasattr(found, attribute):
-                raise TargetProblem(
-                    f"{module_name} has no attribute {attributes}{suggest(attribute, vars(found))}"
-                )
-            found = getattr(found, attribute)
-        app: ASGIApp = found() if factory else found
-    except TargetProblem:
-        raise
-    except (Exception, SystemExit) as error:
-        raise TargetProblem(f"{name} cannot be imported: {type(error).__name__}: {_line(error)}") from error
-    if not callable(app):
-        raise TargetProblem(f"{name} is a {type(app).__name__}, not an ASGI application")
+    for attribute in attributes.split("."):
+        if not hasattr(found, attribute):
+            raise TargetProblem(f"{module_name} has no attribute {attributes}{suggest(attribute, dir(found))}")
+        found = getattr(found, attribute)
+    if factory:
+        with _told(f"{name} cannot be called without arguments"):
+            found = found()
+    if not callable(found):
+        raise TargetProblem(f"{name} is a {type(found).__name__}, not an ASGI application")
+    app: ASGIApp = found
     return app
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Turn whatever is raised into a problem of the target; an application may even try to exit."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        raise TargetProblem(f"{what}: {type(error).__name__}: {_line(error)}") from error
 
 
 def _line(error: BaseException) -> str:
@@ -157,11 +165,9 @@ def _config(app: ASGIApp, server_options: Mapping[str, Any]) -> uvicorn.Config:
             raise ConfigurationError("server_option", name, f"uvicorn has no such option{suggest(option, known)}")
         given[option] = _value(value)
     settings: dict[str, Any] = {"timeout_graceful_shutdown": 1, **given, "log_config": None}
-    try:
+    with _told("uvicorn does not take its options"):
         config = uvicorn.Config(app, **settings)
         config.load()
-    except (Exception, SystemExit) as error:
-        raise TargetProblem(f"uvicorn does not take its options: {type(error).__name__}: {_line(error)}") from error
     return config
 
 

@@ -1,4 +1,4 @@
-"""Checks one target: serves it if need be, finds what is accepted there, and then changes that in one thing at a time."""
+"""Checks one target: serves it if need be, finds what is accepted there, and changes that in one thing at a time."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from asgi_upgrade.check.exchange import Address, ExchangeError, Seen, Unreachabl
 from asgi_upgrade.check.options import CheckOptions
 from asgi_upgrade.check.probe import Probe
 from asgi_upgrade.check.probes_agreement import EXTENSIONS
+from asgi_upgrade.check.probes_content import CONTENTS
 from asgi_upgrade.check.response import Response
 from asgi_upgrade.check.result import Result, TargetReport, Verdict
 from asgi_upgrade.check.routes import Routes, find_routes
@@ -109,7 +110,9 @@ class Session:
         sockets = await asyncio.gather(*(self._open(replace(base, path=path)) for path in paths.websocket))
         jobs = list(self._jobs(sockets, pages, listed=bool(paths.http) or not paths.websocket))
         self._total = len(jobs)
-        await self._work([(index, job) for index, job in enumerate(jobs) if job.probe.where != "seen"])
+        # Content first: where a server keeps silent, the others are asked meanwhile.
+        work = [(index, job) for index, job in enumerate(jobs) if job.probe.where != "seen"]
+        await self._work(sorted(work, key=lambda numbered: numbered[1].probe not in CONTENTS))
         await self._work([(index, job) for index, job in enumerate(jobs) if job.probe.where == "seen"])
 
     def _base(self, address: Address) -> Base:
@@ -213,8 +216,9 @@ class Session:
         begun = time.monotonic()
         wire = Wire(job.base, self._seen)
         verdict, message = await self._outcome(job.probe, wire)
+        told = wire.redacted(message)
         return replace(
-            _result(job, verdict, f"{job.probe.title}: {wire.redacted(message)}"),
+            _result(job, verdict, told if verdict == "not-exercised" else f"{job.probe.title}: {told}"),
             exchanges=wire.exchanges,
             duration=time.monotonic() - begun,
         )
