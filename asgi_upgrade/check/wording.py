@@ -210,7 +210,9 @@ def clean(text: str) -> str:
 
 
 def _escaped(char: str) -> str:
-    return char if char.isprintable() else char.encode("ascii", "backslashreplace").decode("ascii")
+    if char.isprintable():
+        return char
+    return f"\\x{ord(char):02x}" if char.isascii() else char.encode("ascii", "backslashreplace").decode("ascii")
 
 
 def lines(data: bytes) -> list[str]:
@@ -257,14 +259,14 @@ def reproduction(target: TargetReport, exchange: Exchange) -> str | None:
     host, _, port = target.address.rpartition(":")
     if not host or not port.isdecimal() or not exchange.sent:
         return None
-    host = _argument(host.strip("[]"))
+    host = _argument(host)
     secure = target.name.lower().startswith(("https:", "wss:"))
-    pipe = f"openssl s_client -quiet -connect {target.address}" if secure else f"nc {host} {port}"
+    pipe = f"openssl s_client -quiet -connect {host}:{port}" if secure else f"nc {host.strip('[]')} {port}"
     return f"printf '{_printf(exchange.sent)}' | {pipe}"
 
 
 def _argument(host: str) -> str:
-    return host if host and all(char.isalnum() or char in ".:-_%" for char in host) else "HOST"
+    return host if all(char.isalnum() or char in ".:-_%[]" for char in host) else "HOST"
 
 
 def _printf(data: bytes) -> str:
