@@ -9,7 +9,13 @@ from asgi_upgrade.rules import RULES, Reaction, Rule
 README = Path(__file__).parent.parent / "README.md"
 START, END = "<!-- rules -->\n", "<!-- /rules -->\n"
 
-WORDS = {"raise": "raises in the app", "repair": "repaired", "accept": "goes on", "ignore": "ignore"}
+WORDS = {
+    "raise": "raises in the app",
+    "repair": "repaired",
+    "accept": "goes on",
+    "ignore": "ignore",
+    "observe": "checked",
+}
 
 
 def table() -> str:

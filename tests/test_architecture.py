@@ -19,7 +19,7 @@ ROOT = "asgi_upgrade"
 FLOORS: tuple[Set[str], ...] = (
     {"types", "errors"},
     {"rule", "headers", "stream", "options"},
-    {"rules_request", "rules_response", "rules_websocket", "exchange"},
+    {"rules_request", "rules_response", "rules_websocket", "rules_wire", "exchange"},
     {"rules", "deflate"},
     {"paths", "origin", "guard", "limits"},
     {"forwarded"},
@@ -53,7 +53,7 @@ SPLIT_ROOMS = {"frames_": "frames"}
 
 PURE = {
     *("types", "errors", "limits", "options", "headers", "deflate"),
-    *("rule", "rules", "rules_request", "rules_response", "rules_websocket"),
+    *("rule", "rules", "rules_request", "rules_response", "rules_websocket", "rules_wire"),
     *("origin", "forwarded", "paths", "guard", "policy", "verdict"),
     *("view", "admission", "opening", "handshake", "rejection"),
 }

@@ -7,6 +7,7 @@ from typing import NamedTuple
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
 
 _OPCODES = frozenset({0x0, TEXT, 0x2, CLOSE, PING, PONG})
+_RESERVED = 0x70
 _MASK = b"\x11\x22\x33\x44"
 
 
@@ -45,11 +46,11 @@ def parse(data: bytes) -> tuple[Frame, int] | None:
         The frame and how many octets it took; None if it is not complete.
 
     Raises:
-        NotAFrame: Its opcode is unknown, or it is masked.
+        NotAFrame: A reserved bit is set, its opcode is unknown, or it is masked.
     """
     if not data:
         return None
-    if data[0] & 0x0F not in _OPCODES:
+    if data[0] & _RESERVED or data[0] & 0x0F not in _OPCODES:
         raise NotAFrame("no frame begins so")
     if len(data) < 2:
         return None

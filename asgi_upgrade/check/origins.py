@@ -21,12 +21,12 @@ VARIANTS = {
     "odd-character": "an allowed host, an odd character, and another host",
     "other-scheme": "an allowed host with the other scheme",
     "other-port": "an allowed host with another port",
-    "user-information": "an allowed host before an at sign",
     "null": "null",
 }
 """What is tried, by the variant of its probe."""
 
 UNREADABLE = {
+    "user-information": "an allowed host before an at sign",
     "empty": "",
     "path": "an allowed origin with a slash",
     "list": "an allowed origin and another",

@@ -42,10 +42,11 @@ def _one_subprotocol(response: Response) -> Outcome:
 
 def _one_of_the_offer(offer: tuple[bytes, ...]) -> Callable[[Response], Outcome]:
     def judge(response: Response) -> Outcome:
-        chosen = response.value(b"sec-websocket-protocol")
-        if not chosen or chosen in offer:
-            return passed(f"{quote(chosen)} was chosen" if chosen else "none was chosen")
-        return failed(f"the 101 names {quote(chosen)}, which was not offered")
+        chosen = response.values(b"sec-websocket-protocol")
+        other = [name for name in chosen if name not in offer]
+        if other:
+            return failed(f"the 101 names {quote(other[0])}, which was not offered")
+        return passed(f"{quote(chosen[0])} was chosen" if chosen else "none was chosen")
 
     return judge
 

@@ -108,19 +108,28 @@ def then_get(change: Change) -> Run:
 
     async def run(wire: Wire) -> Outcome:
         async with wire.open() as connection:
-            await connection.send(change(wire.get()), wire.get())
+            await connection.send(change(wire.get()), wire.get(wire.base.http_path))
             first = await connection.response()
             if not isinstance(first, Response):
                 return failed(f"the first request: {said(first)}") if first is SILENT else passed(said(first))
-            return next_is_http(first, await connection.response())
+            return next_is_http(first, await connection.response(), wire.base.usual)
 
     return run
 
 
-def next_is_http(first: Response, second: Answer) -> Outcome:
-    """Judge what comes behind a first response: a second one that fits a GET, or the end."""
-    if isinstance(second, Response) and second.status in (400, 408) and first.status != second.status:
-        return failed(f"{said(first)}, then took what follows for another request and {said(second)}")
+def next_is_http(first: Response, second: Answer, usual: int | None) -> Outcome:
+    """Judge what comes behind a first response.
+
+    Args:
+        first: The first response.
+        second: What came behind it: what a plain GET usually gets, or the end.
+        usual: The status that a plain GET usually gets.
+
+    Returns:
+        The outcome.
+    """
+    if isinstance(second, Response) and second.status >= 400 and second.status not in (usual, first.status):
+        return failed(f"{said(first)}, then read the next request wrongly and {said(second)}")
     if isinstance(second, Response) or second is CLOSED:
         return passed(f"{said(first)}, then {said(second)}")
     return failed(f"{said(first)}, then neither answered nor closed")
@@ -137,7 +146,7 @@ async def switch_after_reject(wire: Wire) -> Outcome:
         second = await connection.response()
         if _is_101(second):
             return failed("rejected, then switched protocols for a plain GET")
-        return next_is_http(first, second)
+        return next_is_http(first, second, wire.base.usual)
 
 
 def _ignored(request: Request) -> Request:

@@ -17,6 +17,7 @@ from asgi_upgrade.check.judge import (
 )
 from asgi_upgrade.check.origins import UNREADABLE, VARIANTS, admits, listed, seed, tricky
 from asgi_upgrade.check.probe import Outcome, Probe, Run, probe
+from asgi_upgrade.check.request import Request
 from asgi_upgrade.check.response import Response
 from asgi_upgrade.check.wire import Wire
 from asgi_upgrade.errors import quote
@@ -90,6 +91,13 @@ async def _two_origins(wire: Wire) -> Outcome:
     return not_switched(await wire.ask(wire.handshake().having(ORIGIN, own, own)))
 
 
+def _at_host(wire: Wire, host: bytes) -> Request:
+    """Return the handshake as a page of that host makes it: of the same origin there, as it was before."""
+    request = wire.handshake().having(b"Host", host)
+    origin = f"{wire.base.scheme}://{wire.base.authority.decode()}"
+    return request.having(ORIGIN, f"{wire.base.scheme}://".encode() + host) if wire.base.origin == origin else request
+
+
 def _host_entries(policy: UpgradePolicy) -> list[str]:
     return [entry.replace("*.", "checked.") for entry in policy.allowed_hosts or ()][:MOST_LISTED]
 
@@ -99,8 +107,8 @@ async def _listed_hosts(wire: Wire, policy: UpgradePolicy) -> Outcome:
     if not entries:
         return skipped("the policy allows any host")
     for entry in entries:
-        answer = await wire.ask(wire.handshake().having(b"Host", entry.encode("ascii")).having(ORIGIN))
-        outcome = switched(answer) if policy.allow_missing_origin else passed(said(answer))
+        answer = await wire.ask(_at_host(wire, entry.encode("ascii")))
+        outcome = switched(answer)
         if outcome.verdict != "pass":
             return failed(f"Host {quote(entry)}: {outcome.message}")
     return passed(f"{len(entries)} hosts")
@@ -109,7 +117,7 @@ async def _listed_hosts(wire: Wire, policy: UpgradePolicy) -> Outcome:
 async def _foreign_host(wire: Wire, policy: UpgradePolicy) -> Outcome:
     if policy.allowed_hosts is None:
         return skipped("the policy allows any host")
-    return not_switched(await wire.ask(wire.handshake().having(b"Host", FOREIGN_HOST)))
+    return not_switched(await wire.ask(_at_host(wire, FOREIGN_HOST)))
 
 
 async def _host_suffix(wire: Wire, policy: UpgradePolicy) -> Outcome:
@@ -117,7 +125,7 @@ async def _host_suffix(wire: Wire, policy: UpgradePolicy) -> Outcome:
     if not entries:
         return skipped("the policy allows any host")
     host = entries[0].partition(":")[0] if not entries[0].startswith("[") else "localhost"
-    return not_switched(await wire.ask(wire.handshake().having(b"Host", host.encode("ascii") + b".attacker.example")))
+    return not_switched(await wire.ask(_at_host(wire, host.encode("ascii") + b".attacker.example")))
 
 
 async def _no_subprotocol(wire: Wire, policy: UpgradePolicy) -> Outcome:

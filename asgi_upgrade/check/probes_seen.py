@@ -61,10 +61,15 @@ def _advertises(seen: Seen) -> bool:
     return _has(b"upgrade")(seen) and seen.response.status != 101
 
 
+def _is_websocket_101(seen: Seen) -> bool:
+    offered = parse_upgrade(seen.request.values(b"Upgrade")).members
+    return seen.response.status == 101 and any(offer.name == "websocket" for offer in offered)
+
+
 def _not_offered(seen: Seen) -> str | None:
     offered = {offer.name for offer in parse_upgrade(seen.request.values(b"Upgrade")).members}
     other = [name for name in seen.response.protocols if name not in offered]
-    return f"the 101 names {quote(other[0])}, which was not offered" if other and offered else None
+    return f"the 101 names {quote(other[0])}, which was not offered" if other else None
 
 
 def _malformed(seen: Seen) -> str | None:
@@ -115,7 +120,7 @@ SEEN: tuple[Probe, ...] = (
         "",
         "every 101",
         "protocols of the offer",
-        every(_is(101), _not_offered, "no 101 was seen"),
+        every(_is_websocket_101, _not_offered, "no 101 was seen"),
         where="seen",
     ),
     probe(

@@ -106,8 +106,10 @@ class Session:
         first = (paths.http or paths.websocket or ("/",))[0]
         await self._reach(replace(base, path=first))
         pages = await asyncio.gather(*(self._plain(replace(base, path=path)) for path in paths.http or ("/",)))
-        base = replace(base, http_path=_best(pages))
+        best = _best(pages)
+        base = replace(base, http_path=best.path, usual=best.plain.status if best.plain is not None else None)
         sockets = await asyncio.gather(*(self._open(replace(base, path=path)) for path in paths.websocket))
+        pages = [replace(page, http_path=base.http_path, usual=base.usual) for page in pages]
         jobs = list(self._jobs(sockets, pages, listed=bool(paths.http) or not paths.websocket))
         self._total = len(jobs)
         # Content first: where a server keeps silent, the others are asked meanwhile.
@@ -176,7 +178,7 @@ class Session:
 
     def _jobs(self, sockets: Sequence[_Socket], pages: Sequence[Base], *, listed: bool) -> Iterator[_Job]:
         """Yield every probe on every path that it concerns, in the order of the report."""
-        best = next((page for page in pages if page.path == page.http_path), pages[0])
+        best = next(page for page in pages if page.path == page.http_path)
         for probe in self._probes:
             match probe.where:
                 case "websocket":
@@ -266,7 +268,7 @@ def _result(job: _Job, verdict: Verdict, message: str) -> Result:
     )
 
 
-def _best(pages: Sequence[Base]) -> str:
-    """Return the path for what is asked of one page only: the first that is there, or else the first."""
-    there = (page.path for page in pages if page.plain is not None and page.plain.status < 300)
-    return next(there, pages[0].path)
+def _best(pages: Sequence[Base]) -> Base:
+    """Return the page for what is asked of one only: the first that is there, or else the first."""
+    there = (page for page in pages if page.plain is not None and page.plain.status < 300)
+    return next(there, pages[0])

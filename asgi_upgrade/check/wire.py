@@ -28,6 +28,7 @@ class Base:
         subprotocols: The subprotocols offered with every handshake.
         policy: What the service wants, if it says so.
         plain: What a plain GET of the path gets.
+        usual: The status that a plain GET of ``http_path`` gets.
         compresses: Whether the server accepts permessage-deflate.
     """
 
@@ -40,6 +41,7 @@ class Base:
     subprotocols: tuple[str, ...] = ()
     policy: UpgradePolicy | None = None
     plain: Response | None = None
+    usual: int | None = None
     compresses: bool = False
 
     @property
