@@ -3,10 +3,9 @@
 No middleware decides them, so there is nothing to react with: the checker observes.
 """
 
-from asgi_upgrade.rule import Enforcer, rule
+from asgi_upgrade.rule import WIRE_ONLY, Enforcer, rule
 
 SERVER: tuple[Enforcer, ...] = ("server",)
-WIRE: tuple[Enforcer, ...] = ("adapter", "server")
 ANYONE: tuple[Enforcer, ...] = ("app", "middleware", "adapter", "server")
 
 # fmt: off
@@ -19,25 +18,25 @@ ACCEPTANCE = (
         "Accept the handshake of a client that conforms; check origin, subprotocol and credentials that it must send.",
     ),
     rule(
-        "ws-101-upgrade", "observe", "must", WIRE, "RFC 6455 section 4.2.2",
+        "ws-101-upgrade", "observe", "must", WIRE_ONLY, "RFC 6455 section 4.2.2",
         "The 101 says Upgrade: websocket",
         "A client fails the connection unless the value is websocket, alone.",
         "Send Upgrade: websocket in the 101.",
     ),
     rule(
-        "ws-101-connection", "observe", "must", WIRE, "RFC 6455 section 4.2.2",
+        "ws-101-connection", "observe", "must", WIRE_ONLY, "RFC 6455 section 4.2.2",
         "The 101 says Connection: Upgrade",
         "A client fails the connection without it.",
         "Send Connection: Upgrade in the 101.",
     ),
     rule(
-        "ws-accept-value", "observe", "must", WIRE, "RFC 6455 section 4.2.2",
+        "ws-accept-value", "observe", "must", WIRE_ONLY, "RFC 6455 section 4.2.2",
         "Sec-WebSocket-Accept answers the key",
         "It proves that the server read this handshake and not a cached one.",
         "Send the base64 of the SHA-1 of the key, as received, followed by the GUID.",
     ),
     rule(
-        "ws-accept-raw-key", "observe", "must", WIRE, "RFC 6455 section 4.2.2",
+        "ws-accept-raw-key", "observe", "must", WIRE_ONLY, "RFC 6455 section 4.2.2",
         "Sec-WebSocket-Accept is made from the key as received",
         "A key that is decoded and encoded again, or keeps white space around it, gives another answer.",
         "Remove white space around the value; change nothing else.",
@@ -55,13 +54,13 @@ ACCEPTANCE = (
         "Leave both out of the 101 (for Transfer-Encoding: RFC 9112 section 6.1).",
     ),
     rule(
-        "connection-option-case", "observe", "must", WIRE, "RFC 9110 section 7.6.1",
+        "connection-option-case", "observe", "must", WIRE_ONLY, "RFC 9110 section 7.6.1",
         "The upgrade option in any case",
         "Clients write it in several ways.",
         "Compare connection options without regard to case.",
     ),
     rule(
-        "protocol-name-case", "observe", "must", WIRE, "RFC 6455 section 4.2.1",
+        "protocol-name-case", "observe", "must", WIRE_ONLY, "RFC 6455 section 4.2.1",
         "The token websocket in any case",
         "Clients write it in several ways.",
         "Compare protocol names without regard to case.",
@@ -79,44 +78,44 @@ ACCEPTANCE = (
         "Remove SP and HTAB around every value before looking at it.",
     ),
     rule(
-        "ws-connection-token", "observe", "should", WIRE, "RFC 6455 section 4.2.1",
+        "ws-connection-token", "observe", "should", WIRE_ONLY, "RFC 6455 section 4.2.1",
         "Connection lists upgrade among other options",
         "Firefox sends keep-alive, Upgrade.",
         "Read Connection as a list.",
     ),
     rule(
-        "field-combine", "observe", "should", WIRE, "RFC 9110 section 5.3",
+        "field-combine", "observe", "should", WIRE_ONLY, "RFC 9110 section 5.3",
         "Connection over several lines",
         "Proxies add a line of their own; several lines are one list.",
         "Join all lines of the field before reading it.",
     ),
     rule(
-        "list-recipient-empty", "observe", "must", WIRE, "RFC 9110 section 5.6.1.2",
+        "list-recipient-empty", "observe", "must", WIRE_ONLY, "RFC 9110 section 5.6.1.2",
         "Empty list members are passed over",
         "Proxies that remove an option leave them behind.",
         "Ignore empty members of a list.",
     ),
     rule(
-        "upgrade-preference-free", "observe", "info", WIRE, "RFC 9110 section 7.8",
-        "websocket among several protocols offered",
+        "upgrade-preference-free", "observe", "info", WIRE_ONLY, "RFC 9110 section 7.8",
+        "Several protocols offered, websocket among them",
         "A client may offer several; one that is supported can be chosen.",
         "Read Upgrade as a list, and take the first member that is supported.",
     ),
     rule(
-        "upgrade-any-request", "observe", "should", WIRE, "RFC 9110 section 3.3",
+        "upgrade-any-request", "observe", "should", WIRE_ONLY, "RFC 9110 section 3.3",
         "Upgrade on a later request of a connection",
         "Clients and proxies reuse connections.",
         "Do not treat the first request of a connection differently.",
     ),
     rule(
-        "target-absolute-accept", "observe", "should", WIRE, "RFC 9112 section 3.2.2",
+        "target-absolute-accept", "observe", "should", WIRE_ONLY, "RFC 9112 section 3.2.2",
         "A handshake with an absolute target",
         "Clients that take the server for a proxy send it, and servers must accept it.",
         "Take path and authority out of the absolute target.",
     ),
     rule(
-        "protocol-version-match", "observe", "info", WIRE, "RFC 9110 section 7.8",
-        "websocket with a version",
+        "protocol-version-match", "observe", "info", WIRE_ONLY, "RFC 9110 section 7.8",
+        "A version behind websocket",
         "No version of it is registered; websocket/13 is another protocol.",
         "Compare the whole member with websocket.",
     ),
@@ -136,7 +135,7 @@ AGREEMENT = (
         "Send the one that was chosen.",
     ),
     rule(
-        "ws-protocol-multi", "observe", "must", WIRE, "RFC 6455 section 11.3.4",
+        "ws-protocol-multi", "observe", "must", WIRE_ONLY, "RFC 6455 section 11.3.4",
         "Subprotocols offered over two lines",
         "Several lines are one list; a server that reads one of them chooses from half the offer.",
         "Join all lines of the field before reading it.",
@@ -148,31 +147,31 @@ AGREEMENT = (
         "Answer with extensions that were offered, or none.",
     ),
     rule(
-        "pmd-bad-value", "observe", "must", WIRE, "RFC 7692 section 7",
+        "pmd-bad-value", "observe", "must", WIRE_ONLY, "RFC 7692 section 7",
         "A permessage-deflate offer with a bad value is declined",
         "Both sides would inflate with different windows.",
         "Decline offers whose window bits are not 8 to 15 without leading zero.",
     ),
     rule(
-        "pmd-unknown-param", "observe", "must", WIRE, "RFC 7692 section 7",
+        "pmd-unknown-param", "observe", "must", WIRE_ONLY, "RFC 7692 section 7",
         "A permessage-deflate offer with an unknown parameter is declined",
         "What the client asked for is not known.",
         "Decline offers with a parameter that is not defined.",
     ),
     rule(
-        "pmd-dup-param", "observe", "must", WIRE, "RFC 7692 section 7",
+        "pmd-dup-param", "observe", "must", WIRE_ONLY, "RFC 7692 section 7",
         "A permessage-deflate offer with a parameter twice is declined",
         "Which of them counts is not known.",
         "Decline offers that name a parameter twice.",
     ),
     rule(
-        "pmd-cmwb-response", "observe", "must", WIRE, "RFC 7692 section 7.1.2.2",
-        "client_max_window_bits only where it was offered",
+        "pmd-cmwb-response", "observe", "must", WIRE_ONLY, "RFC 7692 section 7.1.2.2",
+        "No client_max_window_bits where it was not offered",
         "A client that did not offer it must fail the connection.",
         "Leave the parameter out unless the accepted offer had it.",
     ),
     rule(
-        "pmd-smwb-accept", "observe", "must", WIRE, "RFC 7692 section 7.1.2.1",
+        "pmd-smwb-accept", "observe", "must", WIRE_ONLY, "RFC 7692 section 7.1.2.1",
         "An accepted server_max_window_bits is answered",
         "The client would inflate with a window of the wrong size.",
         "Answer with the same or a smaller value, or decline the offer.",
@@ -181,7 +180,7 @@ AGREEMENT = (
 
 CONNECTION = (
     rule(
-        "101-unasked", "observe", "must", WIRE, "RFC 9110 section 7.8",
+        "101-unasked", "observe", "must", WIRE_ONLY, "RFC 9110 section 7.8",
         "101 without a counting Upgrade",
         "The client goes on in HTTP.",
         "Switch only when Upgrade and its connection option are there.",
@@ -199,7 +198,7 @@ CONNECTION = (
         "Reject handshakes there, or name the path with --ws-path.",
     ),
     rule(
-        "switch-after-reject", "observe", "must", WIRE, "RFC 9931 section 3",
+        "switch-after-reject", "observe", "must", WIRE_ONLY, "RFC 9931 section 3",
         "After a rejected handshake the connection is HTTP, or closed",
         "A proxy that believes in the switch would pass on bytes that the server reads as requests.",
         "Go on as HTTP, or close.",
@@ -211,7 +210,7 @@ CONNECTION = (
         "Read the content to its end before the next request, or close.",
     ),
     rule(
-        "expect-without-content", "observe", "info", WIRE, "RFC 9110 section 10.1.1",
+        "expect-without-content", "observe", "info", WIRE_ONLY, "RFC 9110 section 10.1.1",
         "Expect: 100-continue on a handshake without content",
         "RFC 9110 asks for 100 before 101, and lets it be left out where there is no content.",
         "Send 100, or reject; do not wait.",
@@ -253,7 +252,7 @@ CONNECTION = (
         "Send the close option with the last response.",
     ),
     rule(
-        "conn-close-with-upgrade", "observe", "info", WIRE, "RFC 9112 section 9.6",
+        "conn-close-with-upgrade", "observe", "info", WIRE_ONLY, "RFC 9112 section 9.6",
         "Connection: close, Upgrade",
         "The texts leave open whether the switch or the close comes first.",
         "Nothing.",
@@ -283,7 +282,7 @@ CONNECTION = (
         "Answer 501 or 405, and close.",
     ),
     rule(
-        "opt-connect-proxy-close", "observe", "info", WIRE, "RFC 9931 section 8",
+        "opt-connect-proxy-close", "observe", "info", WIRE_ONLY, "RFC 9931 section 8",
         "A rejected CONNECT closes the connection",
         "What the client sent ahead is not HTTP.",
         "Close after the response.",
@@ -316,25 +315,19 @@ GRAMMAR = (
         "Answer 400.",
     ),
     rule(
-        "http10-with-upgrade", "observe", "info", WIRE, "RFC 9110 section 7.8",
-        "An HTTP/1.0 handshake is served as the plain resource",
-        "Upgrade is to be ignored in HTTP/1.0, not to be an error.",
-        "Answer as without Upgrade.",
-    ),
-    rule(
-        "te-unknown", "observe", "must", WIRE, "RFC 9112 section 6.1",
+        "te-unknown", "observe", "must", WIRE_ONLY, "RFC 9112 section 6.1",
         "A handshake with an unknown transfer coding",
         "The end of its content cannot be found.",
         "Answer 501.",
     ),
     rule(
-        "method-case", "observe", "must", WIRE, "RFC 9110 section 9.1",
+        "method-case", "observe", "must", WIRE_ONLY, "RFC 9110 section 9.1",
         "The method get",
         "Methods are case-sensitive; get is not GET.",
         "Answer 501 or 400.",
     ),
     rule(
-        "ws-hixie", "observe", "must", WIRE, "RFC 6455 section 4.2.1",
+        "ws-hixie", "observe", "must", WIRE_ONLY, "RFC 6455 section 4.2.1",
         "A handshake of the drafts before version 4",
         "It proves nothing about its sender.",
         "Reject it.",
@@ -405,7 +398,7 @@ SEEN = (
     rule(
         "expect-417", "observe", "info", ANYONE, "RFC 9110 section 15.5.18",
         "417 only for an unknown expectation",
-        "100-continue can always be met.",
+        "The expectation 100-continue can always be met.",
         "Answer 417 only to an expectation that is not 100-continue.",
     ),
 )
