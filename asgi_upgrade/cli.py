@@ -6,15 +6,12 @@ no probe. Exit codes: 0 clean, 1 failed, 2 wrong usage or an error of our own, 3
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
 from asgi_upgrade import __version__
-from asgi_upgrade.errors import UpgradeError
 from asgi_upgrade.options import suggest
 
 PROGRAM = "asgi-upgrade"
@@ -143,19 +140,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         result = cli.main(arguments, prog_name=PROGRAM, standalone_mode=False)
-        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
-        return USAGE
-    except UpgradeError as error:
-        click.echo(f"Error: {error}", err=True)
         return USAGE
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read has gone; nothing may be written on the way out either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit:  # click's own, when whoever read the output has gone
         return USAGE
     except Exception:
         import traceback  # noqa: PLC0415 - seldom needed

@@ -137,7 +137,8 @@ def _settings(given: Mapping[str, Any]) -> Settings:
 
 def _chosen(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of CheckOptions that the command line sets."""
-    chosen = {name: given[flag] for name, flag in FLAGS.items() if given[flag] not in (None, (), False)}
+    unset = (None, (), False)
+    chosen = {name: given[flag] for name, flag in FLAGS.items() if not any(given[flag] is each for each in unset)}
     if "headers" in chosen:
         chosen["headers"] = tuple(map(_header, chosen["headers"]))
     if "server_options" in chosen:

@@ -25,14 +25,14 @@ def locate_app(target: str, folders: Iterable[Path], root: Path) -> Location | N
         The name that is defined, or the first line of the module if that is not seen; None if there is no such file.
     """
     module, _, attribute = target.partition(":")
-    parts = module.split(".")
-    if not all(part.isidentifier() for part in parts):
+    parts, name = module.split("."), attribute.partition(".")[0]
+    if not all(part.isidentifier() for part in (*parts, name)):  # a URL, or the name of an object
         return None
     for folder in folders:
         base = folder.joinpath(*parts)
         for path in (base.with_suffix(".py"), base / "__init__.py"):
             if path.is_file():
-                return _definition(path, attribute.partition(".")[0].partition("(")[0], relative(path, root))
+                return _definition(path, name, relative(path, root))
     return None
 
 
