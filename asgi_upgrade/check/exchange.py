@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import ssl
 from collections import deque
 from dataclasses import dataclass, replace
@@ -201,7 +202,9 @@ class Connection:
                     del self._buffer[: len(split[0])]
                     return parse_head(split[0])
             except NotHTTP:
-                raise ExchangeError(f"the answer is not HTTP/1: {quote(redact(bytes(self._buffer), self._secrets), 60)}") from None
+                raise ExchangeError(
+                    f"the answer is not HTTP/1: {quote(redact(bytes(self._buffer), self._secrets), 60)}"
+                ) from None
             if len(self._buffer) > MAX_HEAD:
                 raise ExchangeError(f"the head of the response is longer than {MAX_HEAD} octets")
             if not await self._fill():
@@ -293,4 +296,6 @@ class Connection:
 def _reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return f"TLS failed ({quote(error.reason or error)[1:-1]})"
-    return (error.strerror or str(error)).lower()
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno).lower()
+    return quote(error.strerror or error)[1:-1]

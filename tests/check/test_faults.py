@@ -31,9 +31,22 @@ CARELESS = ("endswith", "startswith", "dot", "scheme", "port", "listed")
 """Ways to compare origins wrongly."""
 
 
+SILENT = frozenset(
+    {
+        *("http-minor-higher", "ws-header-cost", "conn-close-with-upgrade", "http10-no-host"),
+        *("expect-final-instead", "conn-pipeline"),
+    }
+)
+"""Faults that show as silence, which has to be waited for."""
+
+
 def checked(fault: str, *, policed: bool) -> Report:
     options = CheckOptions(
-        ws_paths=("/ws",), http_paths=("/",), subprotocols=("chat",), policy=POLICY if policed else None
+        ws_paths=("/ws",),
+        http_paths=("/",),
+        subprotocols=("chat",),
+        policy=POLICY if policed else None,
+        timeout=4.0 if fault in SILENT else 10.0,
     )
     with little_server(fault, policed=policed) as address:
         return check([f"http://{address}/"], options)
