@@ -63,12 +63,14 @@ class Address:
         port: The port.
         authority: What the Host field says.
         tls: How to speak TLS to it; None for cleartext.
+        tls_h2: The same, to offer HTTP/2.
     """
 
     host: str
     port: int
     authority: str
     tls: ssl.SSLContext | None = None
+    tls_h2: ssl.SSLContext | None = None
 
 
 def redact(octets: bytes, secrets: tuple[bytes, ...]) -> bytes:
@@ -282,6 +284,12 @@ class Connection:
         except TimeoutError:
             return bytes(self._buffer) or SILENT
         return bytes(self._buffer) or CLOSED
+
+    async def octets(self) -> bytes | Missing:
+        """Take what has arrived, or what arrives next, whatever it is."""
+        arrived = await self.first_octets(1)
+        self._buffer.clear()
+        return arrived
 
     async def _fill(self) -> bool:
         try:

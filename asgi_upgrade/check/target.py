@@ -100,9 +100,10 @@ def _url(target: str, options: CheckOptions) -> UrlTarget:
     if not loopback and not _is_allowed(host, options.allow_hosts):
         remedy = f"it is not loopback; add --allow-host {host.name} if you may send it malformed requests"
         raise ConfigurationError("target", target, remedy)
-    tls = _tls(verify=not loopback) if url.scheme in ("https", "wss") else None
+    secure = url.scheme in ("https", "wss")
+    tls, tls_h2 = (_tls(name, verify=not loopback) if secure else None for name in ("http/1.1", "h2"))
     address = Address(
-        host=host.name, port=port or SCHEMES[url.scheme], authority=url.netloc.lower(), tls=tls
+        host=host.name, port=port or SCHEMES[url.scheme], authority=url.netloc.lower(), tls=tls, tls_h2=tls_h2
     )
     return UrlTarget(name=target, address=address, paths=_paths(url, options))
 
@@ -139,11 +140,11 @@ def _is_allowed(host: Host, allowed: tuple[str, ...]) -> bool:
     return any(entry is not None and entry.name == host.name and entry.port in (None, host.port) for entry in entries)
 
 
-def _tls(*, verify: bool) -> ssl.SSLContext:
+def _tls(protocol: str, *, verify: bool) -> ssl.SSLContext:
     """Return how to speak TLS: certificates are verified except on loopback, where they are self-signed."""
     context = ssl.create_default_context()
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols([protocol])
     return context

@@ -73,10 +73,17 @@ class Wire:
         """What went over the wire, in order."""
         return tuple(connection.exchange for connection in self.connections)
 
-    def open(self) -> Connection:
-        """Return a connection, to be entered."""
+    def open(self, address: Address | None = None) -> Connection:
+        """Return a connection, to be entered.
+
+        Args:
+            address: Where to connect to, if it is not the target's own address.
+
+        Returns:
+            The connection.
+        """
         base = self.base
-        connection = Connection(base.address, base.timeout, secrets(base.secret), self.seen)
+        connection = Connection(address or base.address, base.timeout, secrets(base.secret), self.seen)
         self.connections.append(connection)
         return connection
 

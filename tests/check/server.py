@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import io
 import socket
 import threading
 from collections.abc import Iterator
 
 from tests.check.content import check_framing, has_content, read_content
 from tests.check.deflate import negotiate
+from tests.check.h2 import speak_h2
 from tests.check.head import Head, Rejected, read_head
 from tests.check.opening import POLICY, REQUEST, UPGRADE, WEBSOCKET, check, path_of
 from tests.check.upgrade import protocol
@@ -30,7 +32,7 @@ class Connection:
 
     def __init__(self, sock: socket.socket, fault: str, policed: bool) -> None:
         self.sock = sock
-        self.stream = sock.makefile("rb")
+        self.stream = io.BufferedReader(socket.SocketIO(sock, "r"))
         self.fault = fault
         self.policed = policed
         self.count = 0
@@ -59,7 +61,7 @@ class Connection:
         self.sock.setblocking(False)
         data = b""
         with contextlib.suppress(BlockingIOError):
-            data = self.stream.peek()  # type: ignore[attr-defined]
+            data = self.stream.peek()
         self.sock.settimeout(PATIENCE)
         return data
 
@@ -77,6 +79,9 @@ class Connection:
         """Serve one request; tell whether the connection stays open."""
         data = self.head()
         self.count += 1
+        if data.startswith(b"PRI") and self.fault != "pri-preface":
+            speak_h2(self.sock, self.stream, data, self.fault)
+            return False
         try:
             head = read_head(data, self.fault)
             check_framing(head)
