@@ -5,9 +5,8 @@ import re
 import pytest
 
 from asgi_upgrade.check.options import CheckOptions
-from asgi_upgrade.check.result import Report, Result, TargetReport
+from asgi_upgrade.check.result import Report
 from asgi_upgrade.check.runner import check
-from asgi_upgrade.policy import UpgradePolicy
 from tests.check.scripted import endless, holding, resetting, saying, scripted, silent, unused_port
 from tests.check.server import little_server
 

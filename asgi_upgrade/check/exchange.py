@@ -228,18 +228,18 @@ class Connection:
         return body, length < 0 or len(body) == length
 
     async def _chunks(self) -> tuple[bytes, bool]:
+        content = bytearray()
         while True:
             try:
-                done = dechunk(bytes(self._buffer))
+                chunks, taken, ended = dechunk(bytes(self._buffer))
             except NotHTTP:
                 raise ExchangeError("the content of the response is not chunked") from None
-            if done is not None:
-                del self._buffer[: done[1]]
-                return done[0], True
-            if len(self._buffer) > MAX_BODY:
+            content += chunks
+            del self._buffer[:taken]
+            if len(content) + len(self._buffer) > MAX_BODY:
                 raise ExchangeError(f"the content of the response is longer than {MAX_BODY} octets")
-            if not await self._fill():
-                return b"", False
+            if ended or not await self._fill():
+                return bytes(content), ended
 
     async def frame(self) -> frames.Frame | Missing:
         """Read one WebSocket frame.

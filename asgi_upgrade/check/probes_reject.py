@@ -231,7 +231,12 @@ REJECT: tuple[Probe, ...] = (
     reject("ws-version-present", "", "no Sec-WebSocket-Version", having(VERSION)),
     reject("ws-version-single", "", "two lines of Sec-WebSocket-Version: 13", having(VERSION, b"13", b"13")),
     *(
-        reject("ws-version-grammar", variant, f"Sec-WebSocket-Version: {version}", having(VERSION, version.encode()))
+        reject(
+            "ws-version-grammar",
+            variant,
+            f"Sec-WebSocket-Version: {version or variant}",
+            having(VERSION, version.encode()),
+        )
         for variant, version in MALFORMED_VERSIONS.items()
     ),
     # The key

@@ -120,26 +120,32 @@ def content_length(response: Response, method: bytes) -> int | None:
     return int(length) if _LENGTH.fullmatch(length) else UNTIL_CLOSE
 
 
-def dechunk(data: bytes) -> tuple[bytes, int] | None:
-    """Undo the chunked coding.
+def dechunk(data: bytes) -> tuple[bytes, int, bool]:
+    """Undo the chunked coding of what has arrived, as far as its chunks are complete.
 
     Args:
-        data: What has arrived behind the head.
+        data: What has arrived, from the beginning of a chunk on.
 
     Returns:
-        The content and how many octets it took; None if the last chunk or the trailer section has not arrived.
+        The content, how many octets it took, and whether the last chunk and the trailer section were among them.
 
     Raises:
         NotHTTP: It is not chunked.
     """
-    content, position = b"", 0
+    chunks: list[bytes] = []
+    position = 0
     while match := _CHUNK.match(data, position):
         size = int(match[1], 16)
         if size == 0:
             end = data.find(b"\r\n\r\n", match.end() - 2)
-            return None if end < 0 else (content, end + 4)
-        content += data[match.end() : match.end() + size]
-        position = match.end() + size + 2
-    if len(data) > position and b"\n" in data[position:]:
+            return (b"".join(chunks), position, False) if end < 0 else (b"".join(chunks), end + 4, True)
+        end = match.end() + size
+        if len(data) < end + 2:
+            return b"".join(chunks), position, False
+        if data[end : end + 2] != b"\r\n":
+            raise NotHTTP
+        chunks.append(data[match.end() : end])
+        position = end + 2
+    if b"\n" in data[position:]:
         raise NotHTTP
-    return None
+    return b"".join(chunks), position, False

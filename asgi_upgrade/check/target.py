@@ -112,7 +112,8 @@ def _paths(url: SplitResult, options: CheckOptions) -> Routes:
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
     sockets = (path, *options.ws_paths) if url.scheme in ("ws", "wss") else options.ws_paths
     pages = options.http_paths
-    if url.scheme in ("http", "https") and (url.path not in ("", "/") or not pages):
+    # The root is where a URL without path points to, and need not be meant where other paths are named.
+    if url.scheme in ("http", "https") and (path != "/" or not (pages or sockets)):
         pages = (path, *pages)
     sockets = tuple(dict.fromkeys(sockets))
     return Routes(websocket=sockets, http=tuple(each for each in dict.fromkeys(pages) if each not in sockets))
