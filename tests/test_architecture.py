@@ -48,7 +48,7 @@ SERVER_STANDS_ON = {"stream", "exchange", "types", "errors"}
 MAY_SERVE = {"check", "cli", "pytest_plugin", "__main__"}
 """Rooms that may start a server."""
 
-SPLIT_ROOMS = {"frames_": "frames"}
+SPLIT_ROOMS = {"frames_": "frames", "cli_": "cli"}
 """Rooms of several modules, by the prefix of their names; within a room imports run freely."""
 
 PURE = {
@@ -127,7 +127,13 @@ def is_wrong(source: str, target: str) -> bool:
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [("check.probes", "check"), ("uvicorn.base", "uvicorn"), ("frames_wsproto", "frames"), ("rules_request",) * 2],
+    [
+        ("check.probes", "check"),
+        ("uvicorn.base", "uvicorn"),
+        ("frames_wsproto", "frames"),
+        ("cli_check", "cli"),
+        ("rules_request",) * 2,
+    ],
 )
 def test_a_module_belongs_to_one_room(module: str, name: str) -> None:
     assert room(module) == name
