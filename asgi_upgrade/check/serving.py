@@ -102,7 +102,9 @@ class _Collector(logging.Handler):
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage().strip().splitlines()[-1] if record.getMessage().strip() else "")
+        error = record.exc_info[1] if record.exc_info else None
+        told = f"{type(error).__name__}: {error}" if error is not None else record.getMessage()
+        self.lines += told.strip().splitlines()[-1:]
 
 
 @contextlib.contextmanager
@@ -205,12 +207,14 @@ class _Running:
 
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, args=(listener,), daemon=True, name="asgi-upgrade-check")
-        self._error: BaseException | None = None
+        self._error: Exception | None = None
 
     def _run(self, listener: socket.socket) -> None:
         try:
             self._server.run(sockets=[listener])
-        except (Exception, SystemExit) as error:
+        except SystemExit:
+            pass  # Why has been logged.
+        except Exception as error:
             self._error = error
 
     async def start(self, collector: _Collector) -> None:
@@ -224,8 +228,10 @@ class _Running:
             await asyncio.sleep(0.005)
 
     def _why(self, collector: _Collector) -> str:
-        told = [line for line in collector.lines if line and not line.startswith("Application startup failed")]
-        return quote(told[-1])[1:-1] if told else (_line(self._error) if self._error else "the server ended")
+        told = [line for line in collector.lines if not line.startswith("Application startup failed")]
+        if self._error is not None:
+            told.append(f"{type(self._error).__name__}: {self._error}")
+        return quote(told[0])[1:-1] if told else "it says no more"
 
     async def stop(self) -> None:
         self._server.should_exit = True
