@@ -12,7 +12,7 @@ from lxml import html
 from asgi_upgrade.check.report_html import render
 from asgi_upgrade.check.report_html_style import STYLE
 from asgi_upgrade.check.result import Exchange, Report
-from tests.samples import FULL, HTTP10, MISMATCH, PASSED, SKIPPED, TARGET, VIEW, report, result, target
+from tests.samples import FULL, HTTP10, MISMATCH, PASSED, SKIPPED, TARGET, UNREACHABLE, VIEW, report, result, target
 
 
 def read(of: Report) -> Any:
@@ -96,6 +96,21 @@ def test_the_matrix_has_a_row_for_each_rule_and_a_column_for_each_target() -> No
     assert len(document.xpath("//div[@class='tiles']")[0]) == 6
 
 
+def test_a_target_without_results_has_no_column() -> None:
+    assert texts(read(report(UNREACHABLE, TARGET)), "//thead//th") == ["rule", "2"]
+
+
+def test_many_findings_are_folded_and_few_are_not() -> None:
+    def unfolded(number: int) -> int:
+        many = [replace(HTTP10, variant=str(index)) for index in range(number)]
+        document = read(report(target(*many)))
+        assert len(document.xpath("//article/details")) == number
+        return len(document.xpath("//article/details[@open]"))
+
+    assert unfolded(12) == 12
+    assert unfolded(13) == 0
+
+
 def test_a_cell_shows_the_worst_and_how_many_of_how_many() -> None:
     one = target(HTTP10, replace(HTTP10, path="/b", verdict="pass"), replace(HTTP10, path="/c"))
     document = read(report(one))
@@ -133,7 +148,7 @@ def test_a_finding_without_answer_place_or_address_says_so() -> None:
     (finding,) = read(report(target(silent, address="", location=None))).xpath("//article")
     assert texts(finding, ".//pre") == ["x", "nothing"]
     assert texts(finding, ".//dt") == ["expected", "why", "fix"]
-    assert finding.xpath(".//details") == []
+    assert texts(finding, ".//summary") == ["Sent, received, why and fix"]
 
 
 def test_everything_else_is_listed_with_its_reason() -> None:

@@ -120,14 +120,15 @@ def _matrix(report: Report, rules: Sequence[Rule], cells: Cells, links: Mapping[
     if not rules:
         return
     several = len(report.targets) > 1
+    columns = [number for number, target in enumerate(report.targets) if target.results]
     heads = [
-        node("th", str(number) if several else "verdict", class_="column", scope="col", title=target.name)
-        for number, target in enumerate(report.targets, 1)
+        node("th", str(number + 1) if several else "verdict", class_="column", scope="col", title=name)
+        for number, name in ((number, report.targets[number].name) for number in columns)
     ]
     groups: dict[str, list[Rule]] = {}
     for rule in rules:
         groups.setdefault(area(rule), []).append(rule)
-    bodies = [_body(name, group, cells, links, len(heads)) for name, group in groups.items()]
+    bodies = [_body(name, group, cells, links, columns) for name, group in groups.items()]
     table = node("table", node("thead", node("tr", node("th", "rule", scope="col"), *heads)), *bodies)
     yield node("h2", "Rules and targets", id="rules")
     yield _tools(cells)
@@ -158,18 +159,21 @@ def _body(
     rules: Sequence[Rule],
     cells: Cells,
     links: Mapping[Cell, str],
-    width: int,
+    columns: Sequence[int],
 ) -> Element:
     rows: list[Element] = []
     clear = True
     for rule in rules:
-        row = [cells.get((number, rule.id), ()) for number in range(width)]
+        row = [cells.get((number, rule.id), ()) for number in columns]
         fine = all(_worst(results) in ("pass", "none") for results in row)
         clear = clear and fine
-        marks = [node("td", _cell(results, links.get((number, rule.id)))) for number, results in enumerate(row)]
+        marks = [
+            node("td", _cell(results, links.get((number, rule.id))))
+            for number, results in zip(columns, row, strict=True)
+        ]
         what = node("div", node("code", rule.id), node("small", rule.title), class_="rule")
         rows.append(node("tr", node("th", what, scope="row"), *marks, class_="clear" if fine else None))
-    area_row = node("tr", node("th", name, scope="colgroup", colspan=str(width + 1)), class_="area")
+    area_row = node("tr", node("th", name, scope="colgroup", colspan=str(len(columns) + 1)), class_="area")
     return node("tbody", area_row, *rows, class_="clear" if clear else None)
 
 

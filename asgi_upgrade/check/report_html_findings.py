@@ -20,6 +20,9 @@ from asgi_upgrade.check.wording import (
     why,
 )
 
+MOST_UNFOLDED = 12
+"""With more findings than these the page is a list to choose from, and each unfolds when it is asked for."""
+
 
 def anchors(report: Report) -> dict[tuple[int, str], str]:
     """Return where each failed cell leads: to the first finding on its target and rule."""
@@ -33,10 +36,12 @@ def anchors(report: Report) -> dict[tuple[int, str], str]:
 def articles(report: Report, known: Sequence[Finding]) -> Iterator[Element]:
     """Yield an article for each finding, in the order of ``anchors``."""
     for index, finding in enumerate(known, 1):
-        yield _article(finding, f"finding-{index}", several=len(report.targets) > 1)
+        yield _article(
+            finding, f"finding-{index}", several=len(report.targets) > 1, unfolded=len(known) <= MOST_UNFOLDED
+        )
 
 
-def _article(finding: Finding, anchor: str, *, several: bool) -> Element:
+def _article(finding: Finding, anchor: str, *, several: bool, unfolded: bool) -> Element:
     result, rule = finding.result, finding.result.rule
     problem = PROBLEM[rule.level]
     heads = node(
@@ -54,9 +59,14 @@ def _article(finding: Finding, anchor: str, *, several: bool) -> Element:
         "article",
         heads,
         node("h3", sentence(result.message)),
-        *(_wire(exchange) for exchange in result.exchanges),
-        node("dl", *terms),
-        _again(finding),
+        node(
+            "details",
+            node("summary", "Sent, received, why and fix"),
+            *(_wire(exchange) for exchange in result.exchanges),
+            node("dl", *terms),
+            _again(finding),
+            open="" if unfolded else None,
+        ),
         class_=f"card finding is-{problem}",
         id=anchor,
     )

@@ -87,7 +87,7 @@ th:first-child {
 .several th:first-child { box-shadow: 1px 0 0 var(--line); }
 thead th, .area th:first-child { font-size: .8125rem; color: var(--soft); font-weight: 600; }
 .area th:first-child { text-transform: capitalize; background: var(--page); }
-.rule { overflow-wrap: anywhere; }
+.rule { overflow-wrap: anywhere; line-height: 1.35; }
 .rule small { display: block; color: var(--soft); font-size: .8125rem; line-height: 1.35; overflow-wrap: break-word; }
 .mark {
   display: inline-flex; align-items: center; justify-content: center; min-width: 2rem; height: 1.625rem;
@@ -117,7 +117,7 @@ pre {
   max-height: 24rem; overflow-y: auto;
 }
 pre b { font-weight: 700; }
-summary { cursor: pointer; padding: .4rem 0; }
+summary { cursor: pointer; padding: .4rem 0; color: var(--soft); font-size: .875rem; }
 details > pre { background: var(--code); border: 1px solid var(--line); border-radius: .5rem; }
 ul.plain { padding-left: 1.1rem; margin: .25rem 0; } ul.plain li { margin: .3rem 0; }
 footer { padding-block: 2rem; }
