@@ -1,13 +1,27 @@
 from __future__ import annotations
 
 import re
+import socket
+import threading
 
 import pytest
 
 from asgi_upgrade.check.options import CheckOptions
 from asgi_upgrade.check.result import Report
 from asgi_upgrade.check.runner import check
-from tests.check.scripted import endless, holding, resetting, saying, scripted, silent, unused_port
+from asgi_upgrade.policy import UpgradePolicy
+from tests.check.scripted import (
+    Answer,
+    Closing,
+    endless,
+    head,
+    holding,
+    resetting,
+    saying,
+    scripted,
+    silent,
+    unused_port,
+)
 from tests.check.server import little_server
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
@@ -54,8 +68,8 @@ def problem_of(report: Report) -> str:
         ),
     ],
 )
-def test_a_server_that_does_not_answer_in_http_is_a_problem(answer: object, problem: str) -> None:
-    with scripted(answer) as address:  # type: ignore[arg-type] # the table is of one type
+def test_a_server_that_does_not_answer_in_http_is_a_problem(answer: Answer, problem: str) -> None:
+    with scripted(answer) as address:
         found = problem_of(check([f"http://{address}/"], CheckOptions(timeout=0.5)))
     assert re.search(problem, found)
 
@@ -75,9 +89,205 @@ def test_one_bad_target_leaves_the_results_of_the_others() -> None:
 
 
 def test_a_server_that_goes_away_is_a_problem_and_its_probes_are_errors() -> None:
-    with scripted(saying(OK)) as address:
-        host, _, port = address.partition(":")
-    with scripted(saying(OK), saying(OK)) as address:
-        report = check([f"http://{address}/"], CheckOptions(select=("conn-pipeline",), timeout=10))
-        assert report.targets[0].problem is None
-    assert (host, port.isdecimal()) == ("127.0.0.1", True)
+    with scripted(saying(OK), saying(OK), closing_the_door) as address:
+        report = check([f"http://{address}/"], CheckOptions(select=("conn-*", "http10-*"), jobs=1, timeout=10))
+    found = problem_of(report)
+    assert found.startswith(f"a probe could not be carried out: cannot connect to {address}: connection refused")
+    assert {result.verdict for _, result in report.results()} >= {"error"}
+
+
+def closing_the_door(sock: socket.socket) -> None:
+    """Answer once more, and listen no longer."""
+    saying(OK)(sock)
+    raise Closing
+
+
+def test_a_path_whose_plain_page_is_no_http_has_nothing_to_compare_with() -> None:
+    with scripted(saying(OK), saying(b"junk")) as address:
+        report = check([f"http://{address}/"], CheckOptions(select=("upgrade-ignored-serves-http",), timeout=10))
+    ((_, result),) = report.results()
+    assert (result.verdict, result.message) == (
+        "not-exercised",
+        "a plain GET of this path has no answer to compare with",
+    )
+
+
+# The control
+
+
+def denying(status: bytes) -> Answer:
+    return saying(b"HTTP/1.1 " + status + b"\r\nContent-Length: 7\r\nConnection: close\r\n\r\nno, no!")
+
+
+def test_a_path_that_fails_its_control_is_a_problem_and_nothing_is_passed_there() -> None:
+    with scripted(denying(b"401 Unauthorized")) as address:
+        report = check([f"ws://{address}/ws"], CheckOptions(timeout=10))
+    found = problem_of(report)
+    assert found.startswith('/ws: the valid handshake: answered 401 ("no, no!"); ')
+    assert "--subprotocol, --origin or -H" in found
+    on_path = [result for _, result in report.results() if result.path == "/ws"]
+    assert on_path[0].probe == "ws-101-status"
+    assert (on_path[0].verdict, len(on_path[0].exchanges)) == ("error", 1)
+    websocket = [result for result in on_path[1:] if result.rule.id.startswith("ws-")]
+    assert {result.verdict for result in websocket} == {"not-exercised"}
+    assert {result.message for result in websocket} == {"the valid handshake was not accepted"}
+
+
+def test_other_paths_of_a_target_are_checked_although_one_fails_its_control() -> None:
+    with little_server() as address:
+        options = CheckOptions(ws_paths=("/nowhere", "/ws"), select=("ws-key-present",), timeout=10)
+        report = check([f"http://{address}/"], options)
+    assert problem_of(report).startswith("/nowhere: ")
+    verdicts = {(result.path, result.verdict) for _, result in report.results()}
+    assert verdicts == {("/nowhere", "not-exercised"), ("/ws", "pass")}
+
+
+def test_a_service_that_wants_an_origin_is_sent_its_own() -> None:
+    policy = UpgradePolicy(allow_origins=["https://shop.example"], allow_missing_origin=False, subprotocols=["chat"])
+    with little_server(policed=True) as address:
+        report = check([f"ws://{address}/ws"], CheckOptions(policy=policy, select=("ws-101-status",), timeout=10))
+    ((_, result),) = report.results()
+    assert result.verdict == "pass"
+    assert f"Origin: http://{address}\r\n".encode() in result.exchanges[0].sent
+
+
+def test_the_origin_and_subprotocols_given_are_sent_with_the_handshake() -> None:
+    options = CheckOptions(origin="https://a.example", subprotocols=("b", "c"), select=("ws-101-status",), timeout=10)
+    with little_server() as address:
+        report = check([f"ws://{address}/ws"], options)
+    ((_, result),) = report.results()
+    assert b"Origin: https://a.example\r\nSec-WebSocket-Protocol: b, c\r\n" in result.exchanges[0].sent
+
+
+# Which paths
+
+
+def reasons(report: Report) -> dict[str, str]:
+    return {result.probe: result.message for _, result in report.results() if result.verdict == "not-exercised"}
+
+
+def test_without_a_websocket_path_its_rules_are_not_exercised() -> None:
+    with little_server() as address:
+        report = check([f"http://{address}/"], CheckOptions(timeout=10))
+    assert report.exit_code == 0
+    assert reasons(report)["ws-101-status"] == "no WebSocket path is known; name one with --ws-path"
+    assert reasons(report)["ws-key-present[missing]"] == "no WebSocket path is known; name one with --ws-path"
+    assert "policy-unexpected-switch" not in reasons(report)
+
+
+def test_a_service_that_should_never_switch_is_found_out() -> None:
+    with little_server("policy-unexpected-switch") as address:
+        report = check([f"http://{address}"], CheckOptions(timeout=10))
+    assert [result.probe for _, result in report.results() if report.fails(result)] == ["policy-unexpected-switch"]
+    assert report.exit_code == 1
+
+
+def test_where_no_path_is_listed_as_http_only_none_is_accused() -> None:
+    with little_server("policy-unexpected-switch") as address:
+        options = CheckOptions(ws_paths=("/ws",), select=("policy-unexpected-switch",), timeout=10)
+        report = check([f"http://{address}/"], options)
+    assert reasons(report) == {
+        "policy-unexpected-switch": "no path is known to be HTTP only; name one with --http-path"
+    }
+
+
+def test_each_path_is_checked_and_plain_probes_go_to_one_that_is_there() -> None:
+    options = CheckOptions(
+        http_paths=("/ws", "/"), select=("policy-unexpected-switch", "conn-pipeline", "h2c-obsolete"), timeout=10
+    )
+    with little_server() as address:
+        report = check([f"http://{address}/"], options)
+    paths: dict[str, list[str]] = {}
+    for _, result in report.results():
+        paths.setdefault(result.probe, []).append(result.path)
+    assert paths["conn-pipeline"] == ["/"]
+    assert paths["policy-unexpected-switch"] == ["/ws", "/"]
+    assert paths["h2c-obsolete"] == ["/ws", "/"]
+
+
+# What is told of the server, and what is not told
+
+
+@pytest.mark.parametrize(
+    ("field", "served_by"), [(b"Server: nginx/1.26 \x1b[1m\r\n", r"nginx/1.26 \x1b[1m"), (b"", "unknown server")]
+)
+def test_a_running_server_is_named_by_what_it_says(field: bytes, served_by: str) -> None:
+    with scripted(saying(b"HTTP/1.1 200 OK\r\n" + field + b"Content-Length: 0\r\n\r\n")) as address:
+        report = check([f"http://{address}/"], CheckOptions(select=("http10-no-host",), timeout=10))
+    assert report.targets[0].served_by == served_by
+    assert report.targets[0].address == address
+
+
+SECRET = "Bearer hunter2-0123456789"  # noqa: S105 - what must not be seen
+
+
+def echoing(sock: socket.socket) -> None:
+    """Answer with everything that was sent."""
+    content = head(sock)
+    lines = [line for line in content.split(b"\r\n") if line.startswith(b"Authorization")]
+    fields = b"".join(b"X-" + line + b"\r\n" for line in lines)
+    sock.sendall(b"HTTP/1.1 401 No\r\n%bContent-Length: %d\r\n\r\n%b" % (fields, len(content), content))
+
+
+def test_the_values_of_the_users_fields_are_in_no_report() -> None:
+    options = CheckOptions(headers=(("Authorization", SECRET), ("X-Short", "x")), timeout=10)
+    with scripted(echoing) as address:
+        report = check([f"ws://{address}/ws"], options)
+    assert any(b"Authorization: [redacted]" in each.sent for _, result in report.results() for each in result.exchanges)
+    everything = repr(report)
+    assert "hunter2" not in everything
+    assert "[redacted]" in everything
+
+
+def test_the_users_fields_are_sent() -> None:
+    received: list[bytes] = []
+
+    def answer(sock: socket.socket) -> None:
+        received.append(head(sock))
+        sock.sendall(OK)
+
+    with scripted(answer) as address:
+        check(
+            [f"http://{address}/"], CheckOptions(headers=(("X-Token", "abc"),), select=("http10-no-host",), timeout=10)
+        )
+    assert received
+    assert all(b"\r\nX-Token: abc\r\n" in each for each in received)
+
+
+def test_no_more_connections_are_opened_than_the_policy_allows() -> None:
+    policy = UpgradePolicy(max_connections=3, max_connections_per_client=1)
+    most, now, lock = [0], [0], threading.Lock()
+
+    def counting(sock: socket.socket) -> None:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        saying(OK)(sock)
+        with lock:
+            now[0] -= 1
+
+    with scripted(counting) as address:
+        check([f"http://{address}/"], CheckOptions(policy=policy, timeout=10, select=("http10-*", "conn*")))
+    assert most == [1]
+
+
+# The reference
+
+
+@pytest.mark.parametrize("parser", ["H11Protocol", "HttpToolsProtocol"])
+def test_the_chat_example_under_the_adapter_gets_no_finding(parser: str) -> None:
+    options = CheckOptions(
+        server_options={"http": f"asgi_upgrade.uvicorn:{parser}"},
+        subprotocols=("chat",),
+        policy=UpgradePolicy(subprotocols=["chat"], require_subprotocol=True, websocket_only=["/ws"]),
+        timeout=10,
+    )
+    report = check(["examples.chat:app"], options)
+    assert [(result.probe, result.message) for _, result in report.results() if result.verdict == "fail"] == []
+    assert report.exit_code == 0
+    assert report.targets[0].served_by.endswith(f"(asgi_upgrade {parser})")
+    assert sum(result.verdict == "pass" for _, result in report.results()) > 150
+
+
+def test_an_application_that_cannot_be_imported_is_a_problem() -> None:
+    assert problem_of(check(["tests.nowhere:app"], CheckOptions())).startswith("tests.nowhere:app cannot be imported")

@@ -44,7 +44,7 @@ async def control(wire: Wire) -> Outcome:
         await connection.send(wire.handshake())
         answer = await connection.response()
         if not isinstance(answer, Response) or answer.status != 101:
-            return failed(f"a valid handshake was not accepted: {said(answer)}{_detail(answer)}")
+            return failed(f"{said(answer)}{_detail(answer)}")
         return await ping(connection)
 
 

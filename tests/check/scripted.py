@@ -13,6 +13,10 @@ PATIENCE = 10.0
 Answer = Callable[[socket.socket], None]
 
 
+class Closing(Exception):
+    """The server listens no longer."""
+
+
 def head(sock: socket.socket) -> bytes:
     """Read to the blank line."""
     data = b""
@@ -78,7 +82,10 @@ def scripted(*answers: Answer) -> Iterator[str]:
         def serve(sock: socket.socket, answer: Answer) -> None:
             with contextlib.suppress(OSError), sock:
                 sock.settimeout(PATIENCE)
-                answer(sock)
+                try:
+                    answer(sock)
+                except Closing:
+                    listener.close()
 
         def accept() -> None:
             count = 0
@@ -92,7 +99,8 @@ def scripted(*answers: Answer) -> Iterator[str]:
         thread = threading.Thread(target=accept, daemon=True)
         thread.start()
         yield f"127.0.0.1:{listener.getsockname()[1]}"
-        listener.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
     thread.join(PATIENCE)
 
 
