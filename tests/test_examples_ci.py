@@ -14,37 +14,21 @@ import yaml
 
 from asgi_upgrade.check.settings import load_settings
 from asgi_upgrade.cli import main
+from tests.shop import shop
 
 PROJECT = Path(__file__).parent.parent
 CI = PROJECT / "examples" / "ci"
 
-SHOP = """
-from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route, WebSocketRoute
-from asgi_upgrade import UpgradeMiddleware
-from asgi_upgrade.config import load_policy
-
-async def page(_):
-    return PlainTextResponse("hello")
-
-async def echo(websocket):
-    await websocket.accept()
-    async for text in websocket.iter_text():
-        await websocket.send_text(text)
-
-app = Starlette(routes=[Route("/", page), Route("/health", page), WebSocketRoute("/ws", echo)])
-app.add_middleware(UpgradeMiddleware, policy=load_policy("pyproject.toml"))
-"""
+POLICED = 'policy=load_policy("pyproject.toml")'
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A project as the table describes it."""
     package = tmp_path / "shop"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "main.py").write_text(SHOP)
+    (package / "main.py").write_text(shop(POLICED))
     (tmp_path / ".git").mkdir()
     (tmp_path / "pyproject.toml").write_text((CI / "pyproject.toml").read_text())
     monkeypatch.chdir(tmp_path)
@@ -77,9 +61,9 @@ def test_every_ignore_shown_is_one() -> None:
 
 
 def test_the_workflow_passes_and_leaves_what_it_uploads(
-    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(shop / "summary.md"))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project / "summary.md"))
     _, check, _ = commands()
     assert check[:2] == ["asgi-upgrade", "check"]
     assert main(check[1:]) == 0, capsys.readouterr().out
@@ -89,16 +73,15 @@ def test_the_workflow_passes_and_leaves_what_it_uploads(
         for step in yaml.safe_load((CI / "workflow.yml").read_text())["jobs"]["check"]["steps"]
         if "upload-sarif" in step.get("uses", "")
     ]
-    (run,) = json.loads((shop / step["with"]["sarif_file"]).read_text())["runs"]
+    (run,) = json.loads((project / step["with"]["sarif_file"]).read_text())["runs"]
     assert run["automationDetails"]["id"] == "asgi-upgrade/shop.main:app/"
     assert run["results"] == []
-    assert "✅" in (shop / "summary.md").read_text()
+    assert "✅" in (project / "summary.md").read_text()
 
 
-def test_the_hook_fails_where_a_policy_has_gone(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main_py = shop / "shop" / "main.py"
-    main_py.write_text(SHOP.replace('policy=load_policy("pyproject.toml")', 'allow_origins=["*"]'))
+def test_the_hook_fails_where_a_policy_has_gone(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "shop" / "main.py").write_text(shop('allow_origins=["*"]'))
     *_, hook = commands()
     assert main([*hook[1:], "--select", "ws-origin-check"]) == 1
     out = capsys.readouterr().out
-    assert re.match(r"shop/main\.py:16:1: error\[ws-origin-check\[[^]]+\]\] ", out), out
+    assert re.match(r"shop/main\.py:15:1: error\[ws-origin-check\[[^]]+\]\] ", out), out

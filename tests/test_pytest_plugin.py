@@ -13,28 +13,14 @@ from asgi_upgrade.check.result import Report
 from asgi_upgrade.errors import ConfigurationError
 from examples import chat
 from tests.samples import BROKEN, FULL, HTTP10, IGNORED, MISMATCH, PASSED, SKIPPED, report, result, target
+from tests.shop import shop
 
 pytest_plugins = ["pytester"]
 
 WAIT = 120.0
 
-APP = """
-from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route, WebSocketRoute
-from asgi_upgrade import UpgradeMiddleware
-
-async def page(_):
-    return PlainTextResponse("hello")
-
-async def echo(websocket):
-    await websocket.accept()
-    async for text in websocket.iter_text():
-        await websocket.send_text(text)
-
-app = Starlette(routes=[Route("/", page), WebSocketRoute("/ws", echo)])
-app.add_middleware(UpgradeMiddleware)
-"""
+ALONE = [part for name in ("cacheprovider", "hypothesispytest", "anyio") for part in ("-p", f"no:{name}")]
+"""Plugins that would only cost time here."""
 
 INI = """
 [tool.pytest.ini_options]
@@ -57,18 +43,18 @@ def loaded() -> None:
 @pytest.fixture
 def project(pytester: pytest.Pytester) -> pytest.Pytester:
     """A project that asks for its app to be checked; stock uvicorn fails one rule of four."""
-    pytester.makefile(".py", shop=APP)
+    pytester.makefile(".py", shop=shop())
     pytester.makefile(".toml", pyproject=INI)
     return pytester
 
 
 def ran(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return pytester.runpytest_inprocess("-p", "no:cacheprovider", "-rA", *arguments)
+    return pytester.runpytest_inprocess(*ALONE, "-rA", *arguments)
 
 
 def ran_alone(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     """As ``ran``, in a process of its own."""
-    return pytester.runpytest_subprocess("-p", "no:cacheprovider", *arguments, timeout=WAIT)
+    return pytester.runpytest_subprocess(*ALONE, *arguments, timeout=WAIT)
 
 
 # Collection
@@ -173,7 +159,7 @@ def test_the_key_needs_a_file(pytester: pytest.Pytester) -> None:
 
 
 def test_the_fixture_checks_an_app_and_its_failure_is_the_text_report(pytester: pytest.Pytester) -> None:
-    pytester.makefile(".py", shop=APP)
+    pytester.makefile(".py", shop=shop())
     pytester.makefile(
         ".py",
         test_shop="""
