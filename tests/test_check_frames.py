@@ -53,4 +53,4 @@ def test_what_is_sent_is_read_by_another_implementation(payload: bytes) -> None:
     reader = FrameProtocol(client=False, extensions=[])
     reader.receive_bytes(masked(PING, payload))
     (frame,) = reader.received_frames()
-    assert (frame.opcode, bytes(frame.payload)) == (PING, payload)
+    assert (frame.opcode, frame.payload) == (PING, payload)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +59,7 @@ def test_a_server_that_ends_is_a_problem_with_its_last_words() -> None:
 
 def test_a_server_that_ends_silently_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving_process, "COMMANDS", {"hypercorn": lambda *_: ("this",)})
-    monkeypatch.setattr(serving_process.sys, "executable", "/bin/true")
+    monkeypatch.setattr(sys, "executable", "/bin/true")
     with pytest.raises(TargetProblem, match=r"^the server ended with status 0: it said nothing$"):
         start(server="hypercorn")
 
@@ -75,7 +77,7 @@ def test_a_server_that_never_listens_is_stopped(monkeypatch: pytest.MonkeyPatch,
 
 def test_a_server_that_is_not_installed_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> str:
-        raise serving_process.PackageNotFoundError(name)
+        raise PackageNotFoundError(name)
 
     monkeypatch.setattr(serving_process, "version", missing)
     with pytest.raises(TargetProblem, match=r"^daphne is not installed; run pip install daphne$"):

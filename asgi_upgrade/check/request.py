@@ -69,7 +69,9 @@ class Request:
         spelled = tuple((other if field[0] == name else field[0], field[1]) for field in self.fields)
         return replace(self, fields=spelled)
 
-    def having_line(self, *, method: bytes | None = None, target: bytes | None = None, version: bytes | None = None) -> Request:
+    def having_line(
+        self, *, method: bytes | None = None, target: bytes | None = None, version: bytes | None = None
+    ) -> Request:
         """Return the request with another method, target or version."""
         return replace(
             self,
