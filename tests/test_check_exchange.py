@@ -4,6 +4,7 @@ import asyncio
 import re
 import socket
 import ssl
+import threading
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -309,3 +310,19 @@ def test_tls_is_spoken_and_its_failures_are_told() -> None:
         assert answer.body == b"ok"
         with pytest.raises(Unreachable, match=r"TLS failed \(CERTIFICATE_VERIFY_FAILED\)"):
             asyncio.run(run(port, ssl.create_default_context()))
+
+
+def test_a_switched_connection_is_left_with_a_close_frame() -> None:
+    left: list[bytes] = []
+
+    def answer(sock: socket.socket) -> None:
+        head(sock)
+        sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n")
+        while data := sock.recv(65536):
+            left.append(data)
+        done.set()
+
+    done = threading.Event()
+    over(answer, ask)
+    assert done.wait(5.0)
+    assert b"".join(left) == frames.masked(frames.CLOSE, b"\x03\xe8")

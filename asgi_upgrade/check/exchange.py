@@ -30,6 +30,9 @@ MAX_BODY = 1 << 20
 MAX_INTERIM = 16
 """How many interim responses are read before a final one."""
 
+_NORMAL = (1000).to_bytes(2)
+"""The close code of a connection that has served its purpose (RFC 6455 section 7.4.1)."""
+
 SHOWN = 8192
 """How many octets of either direction are kept for the report."""
 
@@ -114,6 +117,7 @@ class Connection:
         self._buffer = bytearray()
         self._sent = bytearray()
         self._received = bytearray()
+        self._switched = False
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
 
@@ -141,7 +145,14 @@ class Connection:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.transport.abort()
+        transport = self._writer.transport
+        if not self._switched or self._address.tls is not None:
+            transport.abort()
+            return
+        # A farewell, so that the application behind does not see, and log, a hundred broken connections.
+        with contextlib.suppress(OSError):
+            self._writer.write(frames.masked(frames.CLOSE, _NORMAL))
+        transport.close()
 
     @property
     def exchange(self) -> Exchange:
@@ -188,6 +199,7 @@ class Connection:
                 if self._asked:
                     request = self._asked.popleft() if final else self._asked[0]
                     self._seen.append(Seen(request=request, response=response, connection=self))
+                self._switched = response.status == 101 and "websocket" in response.protocols
                 return response
             earlier.append(response)
             if len(earlier) > MAX_INTERIM:
