@@ -618,9 +618,8 @@ def test_without_the_extra_it_says_what_to_install(
 
 def test_the_module_is_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["asgi-upgrade", "--version"])
-    monkeypatch.delitem(sys.modules, "asgi_upgrade.__main__")
     with pytest.raises(SystemExit) as ended:
-        runpy.run_module("asgi_upgrade", run_name="__main__")
+        runpy.run_path(str(PROJECT / "asgi_upgrade" / "__main__.py"), run_name="__main__")
     assert ended.value.code == 0
     assert capsys.readouterr().out == f"asgi-upgrade, version {__version__}\n"
 

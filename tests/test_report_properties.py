@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -23,7 +24,20 @@ from tests.samples import PLACE, VIEW
 from tests.shared_data import DATA, shared
 
 HOSTILE = [
-    *("\r\n::error::x", "\x00\x1b[2J", "\u2028\u2029\u202e", "\ud800", "]]>", "</script><script>", "-->", "```\n", "|"),
+    *(
+        "\r\n::error::x",
+        "\n  ::stop-commands::x\n",
+        "##[add-mask]",
+        "::error::x",
+        "\x00\x1b[2J",
+        "\u2028\u2029\u202e",
+        "\ud800",
+        "]]>",
+        "</script><script>",
+        "-->",
+        "```\n",
+        "|",
+    ),
     *("<![CDATA[", "%0A", "&#0;", "\ufffe\uffff", "'; rm -rf / #", "\\", '"', "=1+1", "[x](javascript:y)"),
 ]
 
@@ -85,9 +99,13 @@ def test_reports_of_lines_hold_no_control_character(name: str, report: Report) -
 
 @given(report=reports)
 @some
-def test_text_has_no_line_that_a_runner_takes_for_a_command(report: Report) -> None:
-    shown = RENDERERS["text"](report, VIEW).splitlines()
-    assert [line for line in shown if line.lstrip().startswith("::") and line.startswith("::")] == []
+def test_no_report_of_lines_has_what_a_runner_takes_for_a_command(report: Report) -> None:
+    for name in ("text", "concise", "github", "markdown"):
+        shown = RENDERERS[name](report, replace(VIEW, detail="verbose"))
+        own = [] if name != "github" else ["::error", "::warning", "::notice"]
+        assert "##[" not in shown
+        starts = [line.lstrip() for line in shown.splitlines() if not line.startswith("  again ")]
+        assert [line for line in starts if line.startswith("::") and not line.startswith(tuple(own) or "-")] == []
 
 
 @given(report=reports)

@@ -64,7 +64,7 @@ def test_what_is_ignored_and_not_exercised_has_its_reason() -> None:
 def test_verbose_lists_passes_shows_everything_and_how_to_send_it_again() -> None:
     text = render(FULL, VERBOSE)
     assert "pass[ws-key-present /ws]: answered with 400\n" in text
-    assert "  sent      GET /ws HTTP/1.0\n            Host: 127.0.0.1:49152\n" in text
+    assert "  sent      | GET /ws HTTP/1.0\n            | Host: 127.0.0.1:49152\n" in text
     assert (
         "  again     printf 'GET /ws HTTP/1.0\\r\\nHost: 127.0.0.1:49152\\r\\nConnection: Upgrade\\r\\n"
         "Upgrade: websocket\\r\\n\\r\\n' | nc 127.0.0.1 49152\n"
@@ -106,7 +106,7 @@ def test_a_probe_without_answer_or_path_is_told_as_such() -> None:
     (finding,) = findings(report(target(silent, address="")))
     assert describe(finding, VIEW)[1:3] == ["  sent      x", "  received  nothing"]
     verbose = describe(finding, VERBOSE)
-    assert "  received  nothing" in verbose
+    assert "  received  | nothing" in verbose
     assert not any("again" in line for line in verbose), "there is no address to send it to"
     assert ", on" not in verbose[0]
 

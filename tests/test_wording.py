@@ -123,11 +123,24 @@ def test_clean_text_is_on_one_line_and_printable() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        pytest.param("##vso[task]", "#\\x23vso[task]", id="anywhere"),
+        pytest.param(" ::error::x", " \\x3a:error::x", id="first"),
+        pytest.param("[::1]:80", "[::1]:80", id="an-address"),
+    ],
+)
+def test_clean_text_is_no_command_of_a_runner(text: str, shown: str) -> None:
+    assert clean(text) == shown
+
+
+@pytest.mark.parametrize(
     ("data", "expected"),
     [
         pytest.param(b"", [], id="nothing"),
         pytest.param(b"a\r\n\r\n", ["a", ""], id="a-head"),
         pytest.param(b"a\nb\rc", ["a\\n", "b\\rc"], id="bare-line-ends"),
+        pytest.param(b"##[add-mask]", ["#\\x23[add-mask]"], id="a-command-of-a-runner"),
         pytest.param(b"\t\\\xff\x00", ["\\t\\\\\\xff\\x00"], id="octets"),
     ],
 )

@@ -84,8 +84,9 @@ def _details(finding: Finding, view: View, also: Sequence[Finding]) -> Iterator[
 
 
 def _in_full(name: str, data: bytes) -> Iterator[tuple[str, str]]:
+    # Behind a bar, for a CI would carry out a line that begins as one of its commands, white space or not.
     for index, line in enumerate(lines(data) or ["nothing"]):
-        yield ("" if index else name), line
+        yield ("" if index else name), f"| {line}"
 
 
 def _report(report: Report, view: View) -> Iterator[str]:

@@ -55,6 +55,8 @@ _WHERE = (
 
 _SHORT = 220
 _MARKS = {"\r": "\\r", "\t": "\\t", "\\": "\\\\"}
+_HASHES = "#\\x23"
+"""How two of these are shown: runners of CI take ``##[`` and ``##vso[`` anywhere for a command, and ``::`` first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,8 +207,10 @@ def sentence(text: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Return a text on one line, with everything that is not printable escaped."""
-    return text if text.isprintable() else "".join(map(_escaped, text))
+    """Return a text on one line, with everything escaped that is not printable, or that a CI takes for a command."""
+    shown = text if text.isprintable() else "".join(map(_escaped, text))
+    shown = shown.replace("##", _HASHES)
+    return shown.replace("::", "\\x3a:", 1) if shown.lstrip().startswith("::") else shown
 
 
 def _escaped(char: str) -> str:
@@ -233,9 +237,10 @@ def lines(data: bytes) -> list[str]:
 
 
 def _octets(data: bytes) -> str:
-    return "".join(
+    shown = (
         _MARKS.get(char) or (char if " " <= char <= "~" else f"\\x{ord(char):02x}") for char in data.decode("latin-1")
     )
+    return "".join(shown).replace("##", _HASHES)
 
 
 def short(data: bytes) -> str:
