@@ -39,7 +39,7 @@ def over(
     answer: Answer,
     use: Callable[[Connection], Awaitable[T]],
     *,
-    timeout: float = 5.0,
+    timeout: float = 10.0,
     secrets: tuple[bytes, ...] = (),
     seen: list[Seen] | None = None,
 ) -> T:
@@ -147,7 +147,7 @@ def test_octets_behind_a_101_stay_to_be_read() -> None:
 
 def test_no_answer_is_told_by_why_there_is_none() -> None:
     assert over(saying(), ask) is CLOSED
-    assert over(silent, ask, timeout=0.2) is SILENT
+    assert over(silent, ask, timeout=1.0) is SILENT
 
 
 def test_a_connection_that_is_reset_is_closed() -> None:
@@ -167,6 +167,9 @@ def test_a_connection_that_is_reset_is_closed() -> None:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
+        pytest.param(
+            saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhello\r\n"), "is not chunked", id="no-chunks"
+        ),
         pytest.param(saying(b"\x16\x03\x01"), r'not HTTP/1: "\\x16\\x03\\x01"', id="tls"),
         pytest.param(endless(b"HTTP/1.1 200 OK\r\n", b"a: b\r\n" * 9), f"longer than {MAX_HEAD} octets", id="head"),
         pytest.param(endless(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 9999), f"longer than {MAX_BODY} octets", id="body"),
@@ -183,8 +186,8 @@ def test_what_is_no_answer_in_http_is_an_error(answer: Answer, message: str) -> 
 
 
 def test_a_response_that_stops_within_is_an_error() -> None:
-    with pytest.raises(ExchangeError, match=r"did not end within 0\.2 s"):
-        over(holding(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhell"), ask, timeout=0.2)
+    with pytest.raises(ExchangeError, match=r"did not end within 2 s"):
+        over(holding(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhell"), ask, timeout=2.0)
 
 
 # Frames, and octets of whatever kind
@@ -196,7 +199,7 @@ def test_a_missing_frame_is_told_by_why_there_is_none() -> None:
         return await connection.frame()
 
     assert over(saying(b"\x81\x05hel"), frame) is CLOSED
-    assert over(silent, frame, timeout=0.2) is SILENT
+    assert over(silent, frame, timeout=1.0) is SILENT
     with pytest.raises(ExchangeError, match=r'no frame begins so: "HTTP/1\.1'):
         over(saying(b"HTTP/1.1 400 Bad\r\n\r\n"), frame)
 
@@ -214,8 +217,8 @@ def test_fewer_octets_than_waited_for_are_better_than_none() -> None:
         await connection.send(GET)
         return await connection.first_octets(9)
 
-    assert over(holding(b"abc"), first, timeout=0.2) == b"abc"
-    assert over(silent, first, timeout=0.2) is SILENT
+    assert over(holding(b"abc"), first, timeout=2.0) == b"abc"
+    assert over(silent, first, timeout=1.0) is SILENT
     assert over(saying(), first) is CLOSED
 
 
@@ -256,9 +259,11 @@ def test_a_peer_that_does_not_read_does_not_hold_up() -> None:
 
     def unread(sock: socket.socket) -> None:
         sock.recv(1)
-        asyncio.run(asyncio.sleep(1.0))
+        done.wait(10.0)
 
-    assert over(unread, use, timeout=0.3) is SILENT
+    done = threading.Event()
+    assert over(unread, use, timeout=1.0) is SILENT
+    done.set()
 
 
 # Connecting

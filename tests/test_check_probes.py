@@ -10,10 +10,12 @@ import pytest
 
 from asgi_upgrade.check.catalogue import PROBES
 from asgi_upgrade.check.exchange import Address, ExchangeError
+from asgi_upgrade.check.options import CheckOptions
 from asgi_upgrade.check.probe import Outcome
 from asgi_upgrade.check.probes_accept import accept_of
 from asgi_upgrade.check.request import KEY
 from asgi_upgrade.check.response import parse_head
+from asgi_upgrade.check.runner import check
 from asgi_upgrade.check.wire import Base, Wire, secrets
 from asgi_upgrade.policy import UpgradePolicy
 from tests.check.scripted import Answer, head, holding, saying, scripted, silent
@@ -26,6 +28,10 @@ ACCEPT = accept_of(KEY).decode()
 CLOSING = BAD.replace(b"Content", b"Connection: close\r\nContent")
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
+SILENCE = 2.0
+"""Seconds after which a server counts as silent."""
+
+SILENT = ("did not answer in time", "is silent", "stayed open", "stays open", "neither answered nor closed")
 BY_NAME = {probe.name: probe for probe in PROBES}
 PLAIN = parse_head(b"HTTP/1.1 200 OK\r\n\r\n")
 
@@ -34,7 +40,7 @@ def switched(*fields: bytes, frames: bytes = b"") -> bytes:
     return SWITCHED + FIELDS + b"".join(field + b"\r\n" for field in fields) + b"\r\n" + frames
 
 
-def run(name: str, *answers: Answer, timeout: float = 5.0, **base: Any) -> Outcome:
+def run(name: str, *answers: Answer, timeout: float = 10.0, **base: Any) -> Outcome:
     """Carry out a probe against a server whose connections are answered in turn."""
 
     async def go(address: str) -> Outcome:
@@ -79,7 +85,9 @@ def at_last(outcome: Outcome) -> tuple[str, str]:
     ],
 )
 def test_a_switched_connection_is_to_answer_a_ping(frames: bytes, verdict: str, message: str) -> None:
-    outcome = run("ws-101-status", holding(switched(frames=frames)), timeout=0.5)
+    outcome = run(
+        "ws-101-status", holding(switched(frames=frames)), timeout=SILENCE if message == "is silent" else 10.0
+    )
     assert outcome.verdict == verdict
     assert message in outcome.message
 
@@ -206,7 +214,8 @@ def test_a_handshake_without_an_answer_is_told_so() -> None:
     ],
 )
 def test_an_answer_is_judged(name: str, answer: Answer, verdict: str, message: str | None) -> None:
-    outcome = run(name, answer, timeout=0.5)
+    silent_at_last = message is not None and any(words in message for words in SILENT)
+    outcome = run(name, answer, timeout=SILENCE if silent_at_last else 10.0)
     assert outcome.verdict == verdict
     assert message in (None, outcome.message)
 
@@ -322,6 +331,15 @@ def test_what_is_ignored_is_not_switched_where_nothing_is_known_to_compare_with(
 
 def test_rules_on_every_response_need_one() -> None:
     assert at_last(run("426-upgrade", saying(OK))) == ("not-exercised", "no 426 was seen")
+
+
+def test_a_malformed_member_in_any_response_is_found() -> None:
+    answer = saying(b"HTTP/1.1 200 OK\r\nConnection: a b\r\nContent-Length: 0\r\n\r\n")
+    with scripted(answer) as address:
+        report = check([f"http://{address}/"], CheckOptions(select=("upgrade-list-grammar",), timeout=10))
+    ((_, result),) = report.results()
+    assert result.message == 'every response: connection has the malformed member "a b"'
+    assert result.exchanges[0].received.startswith(b"HTTP/1.1 200 OK\r\nConnection: a b")
 
 
 def test_values_and_the_words_in_them_are_secret() -> None:

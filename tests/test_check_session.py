@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from asgi_upgrade.check.options import CheckOptions
+from asgi_upgrade.check.probes_accept import accept_of
 from asgi_upgrade.check.result import Report
 from asgi_upgrade.check.runner import check
 from asgi_upgrade.policy import UpgradePolicy
@@ -59,7 +60,7 @@ def problem_of(report: Report) -> str:
             id="content",
         ),
         pytest.param(
-            holding(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello"), r"did not end within 0.5 s", id="half-a-body"
+            holding(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello"), r"did not end within 2 s", id="half-a-body"
         ),
         pytest.param(
             saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhello\r\n"),
@@ -70,7 +71,7 @@ def problem_of(report: Report) -> str:
 )
 def test_a_server_that_does_not_answer_in_http_is_a_problem(answer: Answer, problem: str) -> None:
     with scripted(answer) as address:
-        found = problem_of(check([f"http://{address}/"], CheckOptions(timeout=0.5)))
+        found = problem_of(check([f"http://{address}/"], CheckOptions(timeout=2.0)))
     assert re.search(problem, found)
 
 
@@ -157,6 +158,27 @@ def test_the_origin_and_subprotocols_given_are_sent_with_the_handshake() -> None
         report = check([f"ws://{address}/ws"], options)
     ((_, result),) = report.results()
     assert b"Origin: https://a.example\r\nSec-WebSocket-Protocol: b, c\r\n" in result.exchanges[0].sent
+
+
+def opened(sock: socket.socket) -> None:
+    """Accept a handshake, and answer a ping."""
+    key = head(sock).partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
+    sock.sendall(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept_of(key) + b"\r\n\r\n"
+    )
+    sock.recv(100)
+    sock.sendall(b"\x8a\x0casgi-upgrade")
+    silent(sock)
+
+
+def test_a_server_that_stumbles_over_an_extension_does_not_compress() -> None:
+    with scripted(saying(OK), saying(OK), saying(OK), opened, saying(b"junk"), opened) as address:
+        options = CheckOptions(select=("ws-101-status", "pmd-dup-param"), timeout=10)
+        report = check([f"ws://{address}/ws"], options)
+    results = {result.probe: (result.verdict, result.message) for _, result in report.results()}
+    assert results["ws-101-status"][0] == "pass"
+    assert results["pmd-dup-param"] == ("not-exercised", "the server does not accept permessage-deflate")
 
 
 # Which paths

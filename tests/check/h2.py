@@ -38,6 +38,7 @@ def speak_h2(sock: socket.socket, stream: Stream, read: bytes, fault: str) -> No
                 fields = [(b":status", status)]
                 if fault == "h2-no-connection-fields":
                     fields.append((b"connection", b"keep-alive"))
+                speaker.send_headers(event.stream_id, [(b":status", b"103")])
                 speaker.send_headers(event.stream_id, fields, end_stream=status != b"101")
         sock.sendall(speaker.data_to_send())
         data = stream.read1(65536)
