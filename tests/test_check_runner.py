@@ -13,7 +13,7 @@ from asgi_upgrade.check.options import CheckOptions
 from asgi_upgrade.check.result import Report, Result, TargetReport
 from asgi_upgrade.check.runner import check, check_async
 from asgi_upgrade.errors import ConfigurationError
-from tests.check.scripted import saying, scripted, silent
+from tests.check.scripted import Counting, saying, scripted, silent
 from tests.check.server import little_server
 from tests.survey_app import guarded
 
@@ -77,19 +77,10 @@ def test_an_interrupt_leaves_what_is_known() -> None:
 
 
 def test_no_more_connections_are_open_than_there_are_jobs() -> None:
-    most, now, lock = [0], [0], threading.Lock()
-
-    def counting(sock: Any) -> None:
-        with lock:
-            now[0] += 1
-            most[0] = max(most[0], now[0])
-        saying(OK)(sock)
-        with lock:
-            now[0] -= 1
-
+    counting = Counting(saying(OK))
     with scripted(counting) as address:
         check([f"http://{address}/"], CheckOptions(jobs=1, timeout=10, select=("http10-*", "conn*")))
-    assert most == [1]
+    assert counting.most == 1
 
 
 @pytest.mark.parametrize(

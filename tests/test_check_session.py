@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import re
 import socket
-import threading
 
 import pytest
 
@@ -278,19 +277,10 @@ def test_the_users_fields_are_sent() -> None:
 
 def test_no_more_connections_are_opened_than_the_policy_allows() -> None:
     policy = UpgradePolicy(max_connections=3, max_connections_per_client=1)
-    most, now, lock = [0], [0], threading.Lock()
-
-    def counting(sock: socket.socket) -> None:
-        with lock:
-            now[0] += 1
-            most[0] = max(most[0], now[0])
-        saying(OK)(sock)
-        with lock:
-            now[0] -= 1
-
+    counting = Counting(saying(OK))
     with scripted(counting) as address:
         check([f"http://{address}/"], CheckOptions(policy=policy, timeout=10, select=("http10-*", "conn*")))
-    assert most == [1]
+    assert counting.most == 1
 
 
 # The reference

@@ -74,6 +74,25 @@ def holding(data: bytes) -> Answer:
     return answer
 
 
+class Counting:
+    """Answers in one way, and counts how many connections are served at a time."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.most = 0
+        self._answer = answer
+        self._now = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, sock: socket.socket) -> None:
+        """Answer one connection."""
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        self._answer(sock)
+        with self._lock:
+            self._now -= 1
+
+
 @contextlib.contextmanager
 def scripted(*answers: Answer) -> Iterator[str]:
     """Run a server whose connections are answered in turn, the last answer again and again; yield ``host:port``."""
