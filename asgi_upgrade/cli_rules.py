@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
@@ -27,6 +26,8 @@ _WORDS = {
 def listing(format_: str) -> str:
     """Return every rule, in the order of the catalogue: as ``text``, ``json`` or ``markdown``."""
     if format_ == "json":
+        import json  # noqa: PLC0415 - only this form needs it
+
         return json.dumps({"schema": SCHEMA, "rules": [asdict(rule) for rule in ALL_RULES.values()]}, indent=2) + "\n"
     lines = _markdown() if format_ == "markdown" else _text()
     return "".join(f"{line}\n" for line in lines)

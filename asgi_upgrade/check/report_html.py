@@ -17,6 +17,9 @@ from asgi_upgrade.check.view import View
 from asgi_upgrade.check.wording import PROBLEM, Finding, area, counts, findings, rules_of
 from asgi_upgrade.rules import Rule
 
+_AREAS = {"websocket": "WebSocket"}
+"""Areas that are spelled in a way of their own."""
+
 _CSP = "default-src 'none'; style-src 'unsafe-inline'"
 
 _MARKS: Mapping[str, tuple[str, str]] = {
@@ -173,7 +176,11 @@ def _body(
         ]
         what = node("div", node("code", rule.id), node("small", rule.title), class_="rule")
         rows.append(node("tr", node("th", what, scope="row"), *marks, class_="clear" if fine else None))
-    area_row = node("tr", node("th", name, scope="colgroup", colspan=str(len(columns) + 1)), class_="area")
+    area_row = node(
+        "tr",
+        node("th", _AREAS.get(name, name.capitalize()), scope="colgroup", colspan=str(len(columns) + 1)),
+        class_="area",
+    )
     return node("tbody", area_row, *rows, class_="clear" if clear else None)
 
 

@@ -86,7 +86,7 @@ th:first-child {
 }
 .several th:first-child { box-shadow: 1px 0 0 var(--line); }
 thead th, .area th:first-child { font-size: .8125rem; color: var(--soft); font-weight: 600; }
-.area th:first-child { text-transform: capitalize; background: var(--page); }
+.area th:first-child { background: var(--page); }
 .rule { overflow-wrap: anywhere; line-height: 1.35; }
 .rule small { display: block; color: var(--soft); font-size: .8125rem; line-height: 1.35; overflow-wrap: break-word; }
 .mark {
