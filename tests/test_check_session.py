@@ -10,7 +10,7 @@ from asgi_upgrade.check.probes_accept import accept_of
 from asgi_upgrade.check.result import Report
 from asgi_upgrade.check.runner import check
 from asgi_upgrade.policy import UpgradePolicy
-from tests.check.scripted import (
+from tests.check.scripted import Counting, (
     Answer,
     Closing,
     endless,
