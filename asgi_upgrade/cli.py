@@ -28,8 +28,11 @@ class Choice(click.Choice[str]):
 
 
 def _listed(_: click.Context, __: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:
-    """Split lists at their commas."""
-    return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
+    """Split lists at their commas; a list of nothing is a mistake, not everything."""
+    parts = tuple(part.strip() for value in values for part in value.split(",") if part.strip())
+    if values and not parts:
+        raise click.BadParameter("it names no rule; leave it out to mean all")
+    return parts
 
 
 def _many(*names: str, metavar: str, help: str, listed: bool = False) -> Callable[[Any], Any]:

@@ -270,6 +270,7 @@ def test_the_exit_code_does_not_depend_on_the_format(run: Run, name: str) -> Non
         pytest.param(("check", "--selct", "x"), "'--select'", id="option"),
         pytest.param(("check", "a:b", "--select", "ws-key-presnt"), "did you mean 'ws-key-present'?", id="rule"),
         pytest.param(("check", "a:b", "--ignore", "zz*"), '--ignore="zz*": no rule matches', id="glob"),
+        pytest.param(("check", "a:b", "--select", ","), "Invalid value for '--select': it names no rule", id="no-rule"),
         pytest.param(("check", "a:b", "--fail-on", "mast"), "did you mean 'must'?", id="level"),
         pytest.param(("check", "a:b", "--color", "alway"), "did you mean 'always'?", id="color"),
         pytest.param(("check", "a:b", "--report", "sarf"), '--report="sarf"', id="format"),
