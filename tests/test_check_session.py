@@ -10,9 +10,10 @@ from asgi_upgrade.check.probes_accept import accept_of
 from asgi_upgrade.check.result import Report
 from asgi_upgrade.check.runner import check
 from asgi_upgrade.policy import UpgradePolicy
-from tests.check.scripted import Counting, (
+from tests.check.scripted import (
     Answer,
     Closing,
+    Counting,
     endless,
     head,
     holding,
@@ -258,6 +259,22 @@ def test_the_values_of_the_users_fields_are_in_no_report() -> None:
     everything = repr(report)
     assert "hunter2" not in everything
     assert "[redacted]" in everything
+
+
+def refusing(sock: socket.socket) -> None:
+    """Refuse with what was sent, in the words that are quoted in a problem."""
+    value = next((line for line in head(sock).split(b"\r\n") if line.startswith(b"X-Key: ")), b"")
+    content = b"x" * 155 + value
+    sock.sendall(b"HTTP/1.1 401 No\r\nUpgrade: %b\r\nContent-Length: %d\r\n\r\n%b" % (value, len(content), content))
+
+
+def test_no_part_of_a_value_is_in_a_message_however_it_is_quoted_or_cut() -> None:
+    options = CheckOptions(headers=(("X-Key", 'se"cret\\\xe9-0123456789'),), timeout=10)
+    with scripted(refusing) as address:
+        report = check([f"ws://{address}/ws"], options)
+    assert "X-" in problem_of(report)
+    for part in ('se"cret', "se\\x22", "cret\\", "0123"):
+        assert part not in repr(report)
 
 
 def test_the_users_fields_are_sent() -> None:

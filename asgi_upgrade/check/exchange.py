@@ -76,10 +76,22 @@ class Address:
     tls_h2: ssl.SSLContext | None = None
 
 
-def redact(octets: bytes, secrets: tuple[bytes, ...]) -> bytes:
-    """Return octets with every secret in them replaced."""
+def redact(octets: bytes, secrets: tuple[bytes, ...], *, cut: bool = False) -> bytes:
+    """Take secrets out of octets.
+
+    Args:
+        octets: The octets.
+        secrets: The secrets, the longest first.
+        cut: Whether the octets may end within a secret, whose beginning is taken off then.
+
+    Returns:
+        The octets, every secret replaced.
+    """
     for secret in secrets:
         octets = octets.replace(secret, REDACTED)
+    if cut:
+        begun = (secret[:length] for secret in secrets for length in range(len(secret) - 1, 0, -1))
+        octets = octets.removesuffix(next(filter(octets.endswith, begun), b""))
     return octets
 
 
@@ -157,7 +169,7 @@ class Connection:
     @property
     def exchange(self) -> Exchange:
         """What went over the connection so far, for the report."""
-        received = redact(bytes(self._received), self._secrets)
+        received = redact(bytes(self._received), self._secrets, cut=len(self._received) == SHOWN)
         return Exchange(sent=bytes(self._sent[:SHOWN]), received=received)
 
     async def send(self, *parts: Request | bytes) -> None:
@@ -195,6 +207,7 @@ class Connection:
             final = response.status >= 200 or response.status == 101
             if final or interim:
                 body, complete = await self._body(response, self._asked[0].method if self._asked else b"GET")
+                body = redact(body, self._secrets)
                 response = replace(response, interim=tuple(earlier), body=body, complete=complete)
                 if self._asked:
                     request = self._asked.popleft() if final else self._asked[0]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from asgi_upgrade.check.exchange import Address, Answer, Connection, Seen, redact
-from asgi_upgrade.check.request import KEY, Request
+from asgi_upgrade.check.exchange import Address, Answer, Connection, Seen
+from asgi_upgrade.check.request import KEY, REDACTED, Request
 from asgi_upgrade.check.response import Response
 from asgi_upgrade.check.result import Exchange
+from asgi_upgrade.errors import quote
 from asgi_upgrade.policy import UpgradePolicy
 
 LEAST_SECRET = 4
@@ -88,8 +89,11 @@ class Wire:
         return connection
 
     def redacted(self, text: str) -> str:
-        """Return a text without the values that are in no report."""
-        return redact(text.encode("utf-8"), secrets(self.base.secret)).decode("utf-8", "replace")
+        """Return a text without the values that are in no report, quoted or not."""
+        for secret in secrets(self.base.secret):
+            for spelled in (secret.decode("latin-1"), quote(secret, 8 * len(secret))[1:-1]):
+                text = text.replace(spelled, REDACTED.decode("ascii"))
+        return text
 
     async def ask(self, request: Request) -> Answer:
         """Send one request over a connection of its own, and read its answer.
