@@ -48,9 +48,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Collect the file that the key stands in, unless the user names what to collect."""
-    config.addinivalue_line("markers", "xdist_group(name): kept on one worker by pytest-xdist's --dist loadgroup.")
     if not config.getini(INI):
         return
+    config.addinivalue_line("markers", "xdist_group(name): kept on one worker by pytest-xdist's --dist loadgroup.")
     if config.inipath is None:
         raise pytest.UsageError(f"{INI} is set by no file: write it in pyproject.toml, pytest.ini or tox.ini")
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
