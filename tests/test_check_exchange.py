@@ -173,12 +173,6 @@ def test_a_connection_that_is_reset_is_closed() -> None:
         ),
         pytest.param(saying(b"\x16\x03\x01"), r'not HTTP/1: "\\x16\\x03\\x01"', id="tls"),
         pytest.param(endless(b"HTTP/1.1 200 OK\r\n", b"a: b\r\n" * 9), f"longer than {MAX_HEAD} octets", id="head"),
-        pytest.param(endless(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 9999), f"longer than {MAX_BODY} octets", id="body"),
-        pytest.param(
-            endless(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"4\r\nxxxx\r\n" * 99),
-            f"longer than {MAX_BODY} octets",
-            id="chunks",
-        ),
     ],
 )
 def test_what_is_no_answer_in_http_is_an_error(answer: Answer, message: str) -> None:
@@ -186,9 +180,38 @@ def test_what_is_no_answer_in_http_is_an_error(answer: Answer, message: str) -> 
         over(answer, ask)
 
 
-def test_a_response_that_stops_within_is_an_error() -> None:
+def test_a_head_that_stops_within_is_an_error() -> None:
     with pytest.raises(ExchangeError, match=r"did not end within 2 s"):
-        over(holding(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhell"), ask, timeout=2.0)
+        over(holding(b"HTTP/1.1 200 OK\r\nContent-Le"), ask, timeout=2.0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "length"),
+    [
+        pytest.param(endless(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 9999), MAX_BODY, id="endless"),
+        pytest.param(
+            endless(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"400\r\n%b\r\n" % (b"x" * 1024)),
+            MAX_BODY // 2,
+            id="endless-chunks",
+        ),
+        pytest.param(holding(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhell"), 4, id="stops-within"),
+    ],
+)
+def test_content_without_end_is_not_complete(answer: Answer, length: int) -> None:
+    found = over(answer, ask, timeout=2.0 if length == 4 else 10.0)
+    assert isinstance(found, Response)
+    assert not found.complete
+    assert len(found.body) >= length
+
+
+def test_content_is_left_unread_where_nobody_wants_it() -> None:
+    async def use(connection: Connection) -> object:
+        await connection.send(GET)
+        return await connection.response(content=False)
+
+    found = over(holding(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhell"), use)
+    assert isinstance(found, Response)
+    assert (found.status, found.body, found.complete) == (200, b"", False)
 
 
 # Frames, and octets of whatever kind

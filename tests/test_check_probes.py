@@ -31,7 +31,9 @@ SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
 SILENCE = 2.0
 """Seconds after which a server counts as silent."""
 
-SILENT = ("did not answer in time", "is silent", "stayed open", "stays open", "neither answered nor closed")
+ENDLESS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"
+NO_END = "the content of the response does not end here"
+SILENT = (NO_END, "did not answer in time", "is silent", "stayed open", "stays open", "neither answered nor closed")
 BY_NAME = {probe.name: probe for probe in PROBES}
 PLAIN = parse_head(b"HTTP/1.1 200 OK\r\n\r\n")
 
@@ -196,6 +198,13 @@ def test_a_handshake_without_an_answer_is_told_so() -> None:
             "not-exercised",
             "a plain GET of this path has no answer to compare with",
         ),
+        # Pages without end
+        ("expect-desync", holding(ENDLESS), "not-exercised", NO_END),
+        ("switch-after-reject", holding(ENDLESS), "not-exercised", NO_END),
+        ("connection-close-request", holding(ENDLESS), "not-exercised", NO_END),
+        ("opt-connect-proxy-close", holding(ENDLESS.replace(b"200", b"400")), "not-exercised", NO_END),
+        ("conn-pipeline", holding(ENDLESS), "not-exercised", NO_END),
+        ("http10-no-host", holding(ENDLESS), "pass", "answered 200"),
         # HTTP/2
         ("h2-malformed", saying(BAD), "not-exercised", "the server does not speak HTTP/2 here"),
         ("h2-malformed", saying(), "not-exercised", "the server does not speak HTTP/2 here"),

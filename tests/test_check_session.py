@@ -16,7 +16,6 @@ from tests.check.scripted import (
     Counting,
     endless,
     head,
-    holding,
     resetting,
     saying,
     scripted,
@@ -53,19 +52,6 @@ def problem_of(report: Report) -> str:
         pytest.param(endless(b"", b"HTTP/1.1 102 Wait\r\n\r\n"), r"more than 16 interim responses", id="interim"),
         pytest.param(
             saying(b"HTTP/1.1 103 Early Hints\r\n\r\n"), r"was closed after an interim response", id="interim-only"
-        ),
-        pytest.param(
-            endless(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536),
-            r"the content of the response is longer than",
-            id="content",
-        ),
-        pytest.param(
-            holding(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello"), r"did not end within 2 s", id="half-a-body"
-        ),
-        pytest.param(
-            saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhello\r\n"),
-            r"is not chunked",
-            id="bad-chunks",
         ),
     ],
 )

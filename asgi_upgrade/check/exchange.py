@@ -25,7 +25,7 @@ MAX_HEAD = 65536
 """The longest head that is read."""
 
 MAX_BODY = 1 << 20
-"""The longest content that is read."""
+"""How much content is read, about."""
 
 MAX_INTERIM = 16
 """How many interim responses are read before a final one."""
@@ -181,45 +181,61 @@ class Connection:
                 self._writer.write(b"".join(map(bytes, parts)))
                 await self._writer.drain()
 
-    async def response(self, *, interim: bool = False) -> Answer:
-        """Read the response to the next of the requests sent, with its content.
+    async def response(self, *, interim: bool = False, content: bool = True) -> Answer:
+        """Read the response to the next of the requests sent.
 
         Args:
             interim: Whether to return an interim response too; else they are kept with the final one.
+            content: Whether to read its content too; nothing can be read behind it otherwise.
 
         Returns:
-            The response, or why there is none. Octets behind a 101 stay unread.
+            The response, or why there is none. Content that is too long, or does not end in time, is not complete.
+            Octets behind a 101 stay unread.
 
         Raises:
             ExchangeError: What came is not HTTP, or does not end.
         """
+        deadline = asyncio.get_running_loop().time() + self._timeout
         try:
-            async with asyncio.timeout(self._timeout):
-                return await self._response(interim)
+            async with asyncio.timeout_at(deadline):
+                answer = await self._response(interim)
         except TimeoutError:
             if self._buffer:
                 raise ExchangeError(f"the response did not end within {self._timeout:g} s") from None
             return SILENT
+        if isinstance(answer, Response):
+            asked = self._asked[0] if self._asked else None
+            if content:
+                answer = await self._with_content(answer, asked.method if asked is not None else b"GET", deadline)
+            self._note(answer, asked)
+        return answer
 
     async def _response(self, interim: bool) -> Answer:
         earlier: list[Response] = []
         while (response := await self._head()) is not None:
-            final = response.status >= 200 or response.status == 101
-            if final or interim:
-                body, complete = await self._body(response, self._asked[0].method if self._asked else b"GET")
-                body = redact(body, self._secrets)
-                response = replace(response, interim=tuple(earlier), body=body, complete=complete)
-                if self._asked:
-                    request = self._asked.popleft() if final else self._asked[0]
-                    self._seen.append(Seen(request=request, response=response, connection=self))
-                self._switched = response.status == 101 and "websocket" in response.protocols
-                return response
+            if response.is_final or interim:
+                return replace(response, interim=tuple(earlier))
             earlier.append(response)
             if len(earlier) > MAX_INTERIM:
                 raise ExchangeError(f"more than {MAX_INTERIM} interim responses and no final one")
         if earlier:
             raise ExchangeError("the connection was closed after an interim response")
         return CLOSED
+
+    async def _with_content(self, response: Response, method: bytes, deadline: float) -> Response:
+        try:
+            async with asyncio.timeout_at(deadline):
+                body, complete = await self._body(response, method)
+        except TimeoutError:
+            body, complete = bytes(self._buffer), False
+        return replace(response, body=redact(body, self._secrets), complete=complete)
+
+    def _note(self, response: Response, asked: Request | None) -> None:
+        if asked is not None:
+            self._seen.append(Seen(request=asked, response=response, connection=self))
+            if response.is_final:
+                self._asked.popleft()
+        self._switched = response.status == 101 and "websocket" in response.protocols
 
     async def _head(self) -> Response | None:
         while True:
@@ -244,13 +260,11 @@ class Connection:
         if length is None:
             return await self._chunks()
         while len(self._buffer) < length or length < 0:
-            if len(self._buffer) > MAX_BODY:
-                raise ExchangeError(f"the content of the response is longer than {MAX_BODY} octets")
-            if not await self._fill():
+            if len(self._buffer) > MAX_BODY or not await self._fill():
                 break
         body = bytes(self._buffer) if length < 0 else bytes(self._buffer[:length])
         del self._buffer[: len(body)]
-        return body, length < 0 or len(body) == length
+        return body, len(body) == length or (length < 0 and len(body) <= MAX_BODY)
 
     async def _chunks(self) -> tuple[bytes, bool]:
         content = bytearray()
@@ -261,9 +275,7 @@ class Connection:
                 raise ExchangeError("the content of the response is not chunked") from None
             content += chunks
             del self._buffer[:taken]
-            if len(content) + len(self._buffer) > MAX_BODY:
-                raise ExchangeError(f"the content of the response is longer than {MAX_BODY} octets")
-            if ended or not await self._fill():
+            if ended or len(content) + len(self._buffer) > MAX_BODY or not await self._fill():
                 return bytes(content), ended
 
     async def frame(self) -> frames.Frame | Missing:

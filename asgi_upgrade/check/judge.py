@@ -37,6 +37,10 @@ def skipped(message: str) -> Outcome:
     return Outcome(verdict="not-exercised", message=message)
 
 
+ENDLESS = "the content of the response does not end here"
+"""Why nothing is known of what comes behind a response."""
+
+
 def said(answer: Answer) -> str:
     """Say in a few words what came."""
     if isinstance(answer, Missing):

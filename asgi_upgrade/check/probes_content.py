@@ -7,6 +7,7 @@ from dataclasses import replace
 from asgi_upgrade.check import frames
 from asgi_upgrade.check.exchange import CLOSED, SILENT, Answer, Connection
 from asgi_upgrade.check.judge import (
+    ENDLESS,
     NOT_101,
     PAYLOAD,
     Change,
@@ -111,6 +112,8 @@ def then_get(change: Change) -> Run:
             first = await connection.response()
             if not isinstance(first, Response):
                 return failed(f"the first request: {said(first)}") if first is SILENT else passed(said(first))
+            if not first.complete:
+                return skipped(ENDLESS)
             return next_is_http(first, await connection.response(), wire.base.usual)
 
     return run
@@ -141,6 +144,8 @@ async def switch_after_reject(wire: Wire) -> Outcome:
         first = await connection.response()
         if not isinstance(first, Response) or _is_101(first):
             return skipped(f"the handshake with version 99 was not rejected: the server {said(first)}")
+        if not first.complete:
+            return skipped(ENDLESS)
         await connection.send(wire.get(wire.base.http_path))
         second = await connection.response()
         if _is_101(second):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asgi_upgrade.check.exchange import CLOSED, SILENT, Answer
 from asgi_upgrade.check.judge import (
+    ENDLESS,
     NOT_101,
     Change,
     answered,
@@ -68,6 +69,8 @@ def closing(change: Change) -> Run:
             first = await connection.response()
             if not isinstance(first, Response):
                 return answered(first)
+            if not first.complete:
+                return skipped(ENDLESS)
             await connection.send(wire.get())
             second = await connection.response()
             if second is CLOSED:
@@ -112,6 +115,8 @@ async def _connect_closes(wire: Wire) -> Outcome:
             return answered(first)
         if first.status < 300:
             return skipped("the server makes a tunnel")
+        if not first.complete:
+            return skipped(ENDLESS)
         await connection.send(wire.get())
         second = await connection.response()
         return passed("closed") if second is CLOSED else failed(f"{said(first)}, and the connection stays open")
@@ -137,6 +142,8 @@ async def _pipeline(wire: Wire) -> Outcome:
         first = await connection.response()
         if not isinstance(first, Response):
             return failed(f"the first request: {said(first)}")
+        if not first.complete:
+            return skipped(ENDLESS)
         second = await connection.response()
         return failed("the second request: did not answer in time") if second is SILENT else passed(said(second))
 

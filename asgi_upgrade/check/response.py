@@ -54,6 +54,11 @@ class Response:
         return b", ".join(self.values(name))
 
     @property
+    def is_final(self) -> bool:
+        """Whether no other response to the same request follows in HTTP."""
+        return self.status >= 200 or self.status == 101
+
+    @property
     def options(self) -> set[str]:
         """The connection options, in lower case."""
         return {option.decode("ascii") for option in parse_connection(self.values(b"connection")).members}

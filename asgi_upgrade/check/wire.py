@@ -96,7 +96,7 @@ class Wire:
         return text
 
     async def ask(self, request: Request) -> Answer:
-        """Send one request over a connection of its own, and read its answer.
+        """Send one request over a connection of its own, and read its answer without its content.
 
         Args:
             request: The request.
@@ -109,7 +109,7 @@ class Wire:
         """
         async with self.open() as connection:
             await connection.send(request)
-            return await connection.response()
+            return await connection.response(content=False)
 
     def handshake(self) -> Request:
         """Return the handshake that the control showed to be accepted."""
