@@ -79,7 +79,10 @@ def test_an_interrupt_leaves_what_is_known() -> None:
 def test_no_more_connections_are_open_than_there_are_jobs() -> None:
     counting = Counting(saying(OK))
     with scripted(counting) as address:
-        check([f"http://{address}/"], CheckOptions(jobs=1, timeout=10, select=("http10-*", "conn*")))
+        check(
+            [f"http://{address}/"],
+            CheckOptions(jobs=1, timeout=10, select=("http10-*", "conn*"), http_paths=("/b", "/c")),
+        )
     assert counting.most == 1
 
 

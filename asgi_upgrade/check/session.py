@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from asgi_upgrade.check import serving, serving_process
 from asgi_upgrade.check.catalogue import CONTROL
@@ -22,6 +22,8 @@ from asgi_upgrade.check.routes import Routes, find_routes
 from asgi_upgrade.check.target import AppTarget, TargetProblem, UrlTarget
 from asgi_upgrade.check.wire import Base, Wire
 from asgi_upgrade.errors import quote
+
+T = TypeVar("T")
 
 Progress: TypeAlias = Callable[[TargetReport | Result, int, int], None]
 """Called with each result, and each target when it is done, and how many results of how many there are."""
@@ -56,6 +58,7 @@ class Session:
         self._options = options
         self._progress = progress
         self._probes = options.probes()
+        self._slots = asyncio.Semaphore(_most_open(options))
         self._seen: list[Seen] = []
         self._results: dict[int, Result] = {}
         self._total = len(self._probes)
@@ -105,10 +108,10 @@ class Session:
         base = self._base(address)
         first = (paths.http or paths.websocket or ("/",))[0]
         await self._reach(replace(base, path=first))
-        pages = await asyncio.gather(*(self._plain(replace(base, path=path)) for path in paths.http or ("/",)))
+        pages = await self._each(self._plain, base, paths.http or ("/",))
         best = _best(pages)
         base = replace(base, http_path=best.path, usual=best.plain.status if best.plain is not None else None)
-        sockets = await asyncio.gather(*(self._open(replace(base, path=path)) for path in paths.websocket))
+        sockets = await self._each(self._open, base, paths.websocket)
         pages = [replace(page, http_path=base.http_path, usual=base.usual) for page in pages]
         jobs = list(self._jobs(sockets, pages, listed=bool(paths.http) or not paths.websocket))
         self._total = len(jobs)
@@ -116,6 +119,15 @@ class Session:
         work = [(index, job) for index, job in enumerate(jobs) if job.probe.where != "seen"]
         await self._work(sorted(work, key=lambda numbered: numbered[1].probe not in CONTENTS))
         await self._work([(index, job) for index, job in enumerate(jobs) if job.probe.where == "seen"])
+
+    async def _each(self, learn: Callable[[Base], Awaitable[T]], base: Base, paths: Sequence[str]) -> list[T]:
+        """Learn something about every path, so many at a time."""
+
+        async def one(path: str) -> T:
+            async with self._slots:
+                return await learn(replace(base, path=path))
+
+        return await asyncio.gather(*map(one, paths))
 
     def _base(self, address: Address) -> Base:
         options = self._options
@@ -196,12 +208,8 @@ class Session:
                     yield _on(probe, best)
 
     async def _work(self, jobs: Sequence[tuple[int, _Job]]) -> None:
-        policy = self._options.policy
-        limits = (policy.max_connections, policy.max_connections_per_client) if policy is not None else ()
-        slots = asyncio.Semaphore(min([self._options.jobs, *(limit for limit in limits if limit is not None)]))
-
         async def one(index: int, job: _Job) -> None:
-            async with slots:
+            async with self._slots:
                 self._results[index] = result = await self._run(job)
             if self._progress is not None:
                 self._progress(result, len(self._results), self._total)
@@ -250,6 +258,13 @@ class _Socket:
         if self.result.verdict != "pass":
             return _Job(probe=probe, path=self.base.path, reason="the valid handshake was not accepted")
         return _on(probe, self.base)
+
+
+def _most_open(options: CheckOptions) -> int:
+    """Return how many connections may be open at a time: the policy of the service may allow fewer."""
+    policy = options.policy
+    limits = (policy.max_connections, policy.max_connections_per_client) if policy is not None else ()
+    return min([options.jobs, *(limit for limit in limits if limit is not None)])
 
 
 def _on(probe: Probe, base: Base) -> _Job:
