@@ -19,6 +19,9 @@ from asgi_upgrade.rules import RULES
 from tests.readme import README
 
 START, END = "<!-- survey -->\n", "<!-- /survey -->\n"
+TIMEOUT = 3.0
+"""Seconds that a server has to answer: fewer than the five after which uvicorn closes an idle connection."""
+
 LEVELS = ("must", "should", "policy", "info")
 PLAIN, GUARDED = "tests.survey_app:plain", "tests.survey_app:guarded"
 
@@ -58,7 +61,7 @@ def survey(row: Row) -> TargetReport:
     Raises:
         RuntimeError: It cannot be checked.
     """
-    report = check([row.app], CheckOptions(server=row.server, server_options=row.options, timeout=5.0)).targets[0]
+    report = check([row.app], CheckOptions(server=row.server, server_options=row.options, timeout=TIMEOUT)).targets[0]
     if report.problem is not None:
         raise RuntimeError(f"{row}: {report.problem}")
     return report

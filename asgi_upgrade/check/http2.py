@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from asgi_upgrade.check.exchange import CLOSED, SILENT, Missing
+from asgi_upgrade.check.exchange import CLOSED, SILENT, Connection, Missing
 from asgi_upgrade.check.wire import Wire
 
 if TYPE_CHECKING:
@@ -51,16 +51,9 @@ async def ask(wire: Wire, *fields: tuple[bytes, bytes]) -> H2Answer:
     Raises:
         ExchangeError: The server cannot be connected to.
     """
-    try:
-        from h2.config import H2Configuration  # noqa: PLC0415 - optional
-        from h2.connection import H2Connection  # noqa: PLC0415
-    except ModuleNotFoundError:
+    speaker = _speaker()
+    if speaker is None:
         return "no library"
-    configuration = H2Configuration(
-        validate_outbound_headers=False, normalize_outbound_headers=False, validate_inbound_headers=False
-    )
-    speaker = H2Connection(configuration)
-    speaker.initiate_connection()
     base = wire.base
     pseudo = [
         (b":method", b"GET"),
@@ -75,14 +68,34 @@ async def ask(wire: Wire, *fields: tuple[bytes, bytes]) -> H2Answer:
             return first if first is SILENT else "no HTTP/2"
         speaker.send_headers(1, [*pseudo, *fields], end_stream=True)
         await connection.send(speaker.data_to_send())
-        for _ in range(_MOST_SEGMENTS):
-            octets = await connection.octets()
-            if not isinstance(octets, bytes):
-                return "reset" if octets is CLOSED else octets
-            answer = _answer(speaker, octets)
-            if answer is not None:
-                return answer
-            await connection.send(speaker.data_to_send())
+        return await _listen(connection, speaker)
+
+
+def _speaker() -> H2Connection | None:
+    """Return a connection whose preface waits to be sent; None if the library is not there."""
+    try:
+        from h2.config import H2Configuration  # noqa: PLC0415 - optional
+        from h2.connection import H2Connection  # noqa: PLC0415
+    except ModuleNotFoundError:
+        return None
+    configuration = H2Configuration(
+        validate_outbound_headers=False, normalize_outbound_headers=False, validate_inbound_headers=False
+    )
+    speaker = H2Connection(configuration)
+    speaker.initiate_connection()
+    return speaker
+
+
+async def _listen(connection: Connection, speaker: H2Connection) -> H2Answer:
+    """Read what comes until it amounts to something, and acknowledge it."""
+    for _ in range(_MOST_SEGMENTS):
+        octets = await connection.octets()
+        if not isinstance(octets, bytes):
+            return "reset" if octets is CLOSED else octets
+        answer = _answer(speaker, octets)
+        if answer is not None:
+            return answer
+        await connection.send(speaker.data_to_send())
     return SILENT
 
 
