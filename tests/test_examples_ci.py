@@ -30,7 +30,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (package / "__init__.py").touch()
     (package / "main.py").write_text(shop(POLICED))
     (tmp_path / ".git").mkdir()
-    (tmp_path / "pyproject.toml").write_text((CI / "pyproject.toml").read_text())
+    table = (CI / "pyproject.toml").read_text().replace('fail-on = "must"', 'fail-on = "must"\ntimeout = 10')
+    (tmp_path / "pyproject.toml").write_text(table)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     yield tmp_path

@@ -28,6 +28,7 @@ asgi_upgrade_app = "shop:app"
 pythonpath = ["."]
 
 [tool.asgi-upgrade.check]
+timeout = 10
 select = ["upgrade-http10-ignore", "ws-key-present", "http-major-unknown", "ws-origin-check"]
 """
 
@@ -37,7 +38,7 @@ ITEMS = ["upgrade-http10-ignore", "http-major-unknown", "ws-key-present", "ws-or
 @pytest.fixture(scope="module", autouse=True)
 def loaded() -> None:
     """Import all that a check needs: what a run within this process imports is forgotten at its end."""
-    checked(chat.app, subprotocols=["chat"], select=["ws-version-single"]).assert_clean()
+    checked(chat.app, subprotocols=["chat"], timeout=10.0, select=["ws-version-single"]).assert_clean()
 
 
 @pytest.fixture
@@ -167,12 +168,12 @@ import pytest
 from shop import app
 
 def test_key(upgrade_check):
-    checked = upgrade_check(app, select=["ws-version-single"])
+    checked = upgrade_check(app, timeout=10.0, select=["ws-version-single"])
     assert [result.verdict for result in checked.results] == ["pass"]
     checked.assert_clean(fail_on="should")
 
 def test_http10(upgrade_check):
-    upgrade_check("shop:app", select=["upgrade-http10-ignore"]).assert_clean()
+    upgrade_check("shop:app", timeout=10.0, select=["upgrade-http10-ignore"]).assert_clean()
 
 def test_unknown(upgrade_check):
     with pytest.raises(ValueError, match="did you mean"):
@@ -272,5 +273,5 @@ def test_a_claim_counts_from_its_level() -> None:
 
 
 def test_an_application_object_is_checked() -> None:
-    done = checked(chat.app, subprotocols=["chat"], select=["ws-version-single"])
+    done = checked(chat.app, subprotocols=["chat"], timeout=10.0, select=["ws-version-single"])
     assert [each.verdict for each in done.results] == ["pass"]

@@ -24,7 +24,7 @@ def test_the_run_shown_is_a_true_one(monkeypatch: pytest.MonkeyPatch, capsys: py
     monkeypatch.chdir(README.parent)
     shown = re.search(r"```console\n\$ asgi-upgrade (.*)\n((?:.*\n)*?)```", README.read_text())
     assert shown is not None
-    assert main(shlex.split(shown[1])) == 1
+    assert main([*shlex.split(shown[1]), "--timeout", "10"]) == 1
     assert steady(capsys.readouterr().out) == steady(shown[2])
 
 
