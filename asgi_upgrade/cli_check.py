@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -174,7 +175,9 @@ def _dashed(name: str) -> str:
 
 def _view(given: Mapping[str, Any]) -> View:
     detail: Any = "verbose" if given["verbose"] else "quiet" if given["quiet"] else "normal"
-    return View(detail=detail, color=_has_color(given["color"]), now=datetime.now(UTC), version=__version__)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    color = _has_color(given["color"])
+    return View(detail=detail, color=color, width=width, now=datetime.now(UTC), version=__version__)
 
 
 def _has_color(choice: str) -> bool:

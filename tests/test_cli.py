@@ -479,7 +479,10 @@ def test_colours_are_for_terminals_or_on_demand(run: Run, monkeypatch: pytest.Mo
     assert "\x1b" not in run("check", *FAILS).out
     assert "\x1b[1;31merror[upgrade-http10-ignore]\x1b[0m" in run("check", *FAILS, "--color", "always").out
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert "\x1b[1;31m" in run("check", *FAILS).out
+    monkeypatch.setenv("COLUMNS", "60")
+    out = run("check", *FAILS).out
+    assert "\x1b[1;31m" in out
+    assert max(len(line) for line in out.splitlines() if line.startswith("            ")) <= 60
     assert "\x1b" not in run("check", *FAILS, "--color", "never").out
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b" not in run("check", *FAILS).out

@@ -49,7 +49,7 @@ def test_what_cannot_be_meant_is_told(texts: list[str], message: str) -> None:
 def test_every_report_is_written(tmp_path: Path) -> None:
     echoed: list[str] = []
     outlets = [Outlet(format="text"), *(Outlet(format=name, path=tmp_path / "new" / name) for name in RENDERERS)]
-    colored = replace(VIEW, color=True)
+    colored = replace(VIEW, color=True, width=80)
     write_reports(FULL, outlets, colored, echo=echoed.append, environ={})
     assert echoed == [RENDERERS["text"](FULL, colored)]
     for name in RENDERERS:

@@ -146,3 +146,16 @@ def test_colours_mark_what_is_bad_and_what_is_good_and_change_nothing_else() -> 
     assert "\x1b[1;31muvicorn" in text
     assert "\x1b[32muvicorn" in render(report(target(PASSED)), colored)
     assert "\x1b[1;33muvicorn" in render(report(target(MISMATCH)), colored), "failed, but not at the level that counts"
+
+
+def test_long_lines_are_wrapped_at_the_width_of_a_terminal_but_commands_are_not() -> None:
+    lines = render(report(target(HTTP10)), replace(VERBOSE, width=80)).splitlines()
+    why = lines.index("  why       RFC 9110 section 7.8 (MUST): An HTTP/1.0 hop in between forwards")
+    assert lines[why + 1].startswith(" " * 12 + "Upgrade blindly")
+    long = [line for line in lines if len(line) > 80]
+    assert [line.split()[0] for line in long] == ["error[upgrade-http10-ignore]:", "again"]
+
+
+@pytest.mark.parametrize("width", [0, 20])
+def test_without_a_width_to_speak_of_nothing_is_wrapped(width: int) -> None:
+    assert render(FULL, replace(VIEW, width=width)) == render(FULL, VIEW)

@@ -73,7 +73,7 @@ def write_reports(
     echo: Callable[[str], None],
     environ: Mapping[str, str] = os.environ,
 ) -> None:
-    """Write every report; those in files have no colours and every detail of their own.
+    """Write every report; those in files have no colours and long lines.
 
     Args:
         report: What came of the run.
@@ -91,7 +91,7 @@ def write_reports(
             echo(RENDERERS[outlet.format](report, view))
             continue
         try:
-            _write(outlet.path, RENDERERS[outlet.format](report, replace(view, color=False)))
+            _write(outlet.path, RENDERERS[outlet.format](report, replace(view, color=False, width=0)))
         except OSError as error:
             failed = ConfigurationError("report", outlet.path, f"cannot be written ({error.strerror or error})")
     if any(outlet.format == "github" for outlet in outlets) and (summary := environ.get(SUMMARY)):

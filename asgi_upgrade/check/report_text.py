@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from textwrap import wrap
 
 from asgi_upgrade.check.result import Report, Result, TargetReport
 from asgi_upgrade.check.view import View
@@ -27,6 +28,7 @@ COLOURS = {"error": "1;31", "warning": "1;33", "note": "1;36", "pass": "32", "fa
 """What is coloured how: parameters of the terminal's SGR code."""
 
 _PLACE_COLUMN = 78
+_INDENT, _NARROWEST = 12, 30
 _MOST_NAMED = 6
 
 
@@ -53,8 +55,19 @@ def describe(finding: Finding, view: View, also: Sequence[Finding] = ()) -> list
     head = _paint(clean(label), problem, view) + what + gap + _paint(place(finding.target), "dim", view)
     if view.detail == "quiet":
         return [head]
-    details = _details(finding, view, also)
-    return [head, *(f"  {_paint(f'{name:<9}', 'dim', view)} {text}" for name, text in details)]
+    details = (
+        (name, line) for name, text in _details(finding, view, also) for name, line in _wrapped(name, text, view)
+    )
+    return [head, *(f"  {_paint(f'{name:<9}', 'dim', view)} {line}" for name, line in details)]
+
+
+def _wrapped(name: str, text: str, view: View) -> Iterable[tuple[str, str]]:
+    """Break a text into lines of the width given; a command stays in one, for whoever copies it."""
+    room = view.width - _INDENT
+    if room < _NARROWEST or len(text) <= room or name == "again":
+        return [(name, text)]
+    broken = wrap(text, room, break_on_hyphens=False, break_long_words=False)
+    return [("" if index else name, line) for index, line in enumerate(broken)]
 
 
 def _seen(finding: Finding) -> str:

@@ -16,11 +16,13 @@ class View:
     Args:
         detail: ``quiet`` has problems in one line each, ``verbose`` also what passed, and how to send it again.
         color: Whether text is coloured by terminal codes.
+        width: The columns that text is wrapped at; 0 wraps nothing.
         now: When the run began.
         version: The version of this package.
     """
 
     detail: Detail = "normal"
     color: bool = False
+    width: int = 0
     now: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     version: str = ""
