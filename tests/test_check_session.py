@@ -4,7 +4,10 @@ import re
 import socket
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route, WebSocketRoute
 
+from asgi_upgrade import Deflate, UpgradeMiddleware, WebSocketOptions
 from asgi_upgrade.check.options import CheckOptions
 from asgi_upgrade.check.probes_accept import accept_of
 from asgi_upgrade.check.result import Report
@@ -23,6 +26,7 @@ from tests.check.scripted import (
     unused_port,
 )
 from tests.check.server import little_server
+from tests.survey_app import echo, page
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 
@@ -302,6 +306,47 @@ def test_the_chat_example_under_the_adapter_gets_no_finding(parser: str) -> None
     assert report.exit_code == 0
     assert report.targets[0].served_by.endswith(f"(asgi_upgrade {parser})")
     assert sum(result.verdict == "pass" for _, result in report.results()) > 150
+
+
+EVERY_LINE = UpgradePolicy(
+    allow_origins=["https://*.shop.example", "http://localhost:*", "null"],
+    allowed_hosts=["127.0.0.1", "*.shop.example", "[::1]"],
+    subprotocols=["chat", "superchat"],
+    require_subprotocol=True,
+    websocket_only=["/ws"],
+    allow_missing_origin=False,
+    websocket=WebSocketOptions(compression=Deflate()),
+)
+OTHERS = UpgradePolicy(
+    allow_origin_regex=r"https://[a-z]+\.shop\.example",
+    h2c="ignore",
+    unknown_protocols="reject",
+    max_connections=100,
+    max_connections_per_client=4,
+)
+
+
+@pytest.mark.parametrize("parser", ["H11Protocol", "HttpToolsProtocol"])
+@pytest.mark.parametrize(("policy", "unexercised"), [(EVERY_LINE, 4), (OTHERS, 30)], ids=["every-line", "others"])
+def test_what_a_policy_says_is_what_the_middleware_does(parser: str, policy: UpgradePolicy, unexercised: int) -> None:
+    app = Starlette(routes=[Route("/", page), WebSocketRoute("/ws", echo)])
+    app.add_middleware(UpgradeMiddleware, policy=policy)
+    options = CheckOptions(server_options={"http": f"asgi_upgrade.uvicorn:{parser}"}, policy=policy, timeout=10)
+    report = check([app], options)
+    results = report.targets[0].results
+    assert [(result.probe, result.message) for result in results if result.verdict in ("fail", "error")] == []
+    assert report.exit_code == 0
+    assert sum(result.verdict == "not-exercised" for result in results) <= unexercised
+
+
+def test_lenient_mode_meets_every_must() -> None:
+    policy = UpgradePolicy.lenient()
+    app = Starlette(routes=[Route("/", page), WebSocketRoute("/ws", echo)])
+    app.add_middleware(UpgradeMiddleware, policy=policy)
+    options = CheckOptions(server_options={"http": "asgi_upgrade.uvicorn:AutoProtocol"}, policy=policy, timeout=10)
+    report = check([app], options)
+    assert report.exit_code == 0
+    assert {result.rule.level for _, result in report.results() if result.verdict == "fail"} == {"should", "info"}
 
 
 def test_an_application_that_cannot_be_imported_is_a_problem() -> None:
