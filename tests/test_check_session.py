@@ -284,7 +284,7 @@ def test_the_users_fields_are_sent() -> None:
 
 def test_no_more_connections_are_opened_than_the_policy_allows() -> None:
     policy = UpgradePolicy(max_connections=3, max_connections_per_client=1)
-    counting = Counting(saying(OK))
+    counting = Counting(OK)
     with scripted(counting) as address:
         check([f"http://{address}/"], CheckOptions(policy=policy, timeout=10, select=("http10-*", "conn*")))
     assert counting.most == 1

@@ -75,11 +75,11 @@ def holding(data: bytes) -> Answer:
 
 
 class Counting:
-    """Answers in one way, and counts how many connections are served at a time."""
+    """Answers with octets, and counts how many requests are waiting for them at a time."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, octets: bytes) -> None:
         self.most = 0
-        self._answer = answer
+        self._octets = octets
         self._now = 0
         self._lock = threading.Lock()
 
@@ -88,9 +88,10 @@ class Counting:
         with self._lock:
             self._now += 1
             self.most = max(self.most, self._now)
-        self._answer(sock)
+        head(sock)
         with self._lock:
             self._now -= 1
+        sock.sendall(self._octets)
 
 
 @contextlib.contextmanager
