@@ -11,19 +11,26 @@ of a ``gate``, the policy at work, is carried out by ``responder`` and ``native`
 handlers of other protocols, and ``journal`` tells the operator.
 
 This package is not a WebSocket library for clients and not a server.
+
+A public name is imported from its module when it is first used: so the command line and the pytest plugin, which need
+few of them, cost no process more than they have to.
 """
 
-from asgi_upgrade.decision import Decision
-from asgi_upgrade.deflate import Deflate
-from asgi_upgrade.errors import ClientDisconnected, ConfigurationError, HandshakeViolation, UpgradeError
-from asgi_upgrade.handshake import evaluate
-from asgi_upgrade.middleware import UpgradeMiddleware
-from asgi_upgrade.origin import LOCALHOST
-from asgi_upgrade.policy import UpgradePolicy, WebSocketOptions
-from asgi_upgrade.request import UpgradeRequest
-from asgi_upgrade.rules import RULES, Rule
-from asgi_upgrade.stream import UpgradedStream
-from asgi_upgrade.verdict import Facts, Ignore, Reject, Switch
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asgi_upgrade.decision import Decision
+    from asgi_upgrade.deflate import Deflate
+    from asgi_upgrade.errors import ClientDisconnected, ConfigurationError, HandshakeViolation, UpgradeError
+    from asgi_upgrade.handshake import evaluate
+    from asgi_upgrade.middleware import UpgradeMiddleware
+    from asgi_upgrade.origin import LOCALHOST
+    from asgi_upgrade.policy import UpgradePolicy, WebSocketOptions
+    from asgi_upgrade.request import UpgradeRequest
+    from asgi_upgrade.rules import RULES, Rule
+    from asgi_upgrade.stream import UpgradedStream
+    from asgi_upgrade.verdict import Facts, Ignore, Reject, Switch
 
 __all__ = [
     "LOCALHOST",
@@ -48,3 +55,39 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "LOCALHOST": "origin",
+    "RULES": "rules",
+    "ClientDisconnected": "errors",
+    "ConfigurationError": "errors",
+    "Decision": "decision",
+    "Deflate": "deflate",
+    "Facts": "verdict",
+    "HandshakeViolation": "errors",
+    "Ignore": "verdict",
+    "Reject": "verdict",
+    "Rule": "rules",
+    "Switch": "verdict",
+    "UpgradeError": "errors",
+    "UpgradeMiddleware": "middleware",
+    "UpgradePolicy": "policy",
+    "UpgradeRequest": "request",
+    "UpgradedStream": "stream",
+    "WebSocketOptions": "policy",
+    "evaluate": "handshake",
+}
+"""The module of each public name."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name (PEP 562); from then on it is an attribute like any other."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

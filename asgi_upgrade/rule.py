@@ -7,8 +7,9 @@ from typing import Literal, TypeAlias
 
 Level: TypeAlias = Literal["must", "should", "policy", "info"]
 Enforcer: TypeAlias = Literal["app", "middleware", "adapter", "server"]
-Reaction: TypeAlias = int | Literal["ignore", "accept", "raise", "repair"]
-"""A status to reject with; ``ignore`` the Upgrade; ``accept`` and go on; ``raise`` in the application; ``repair``."""
+Reaction: TypeAlias = int | Literal["ignore", "accept", "raise", "repair", "observe"]
+"""A status to reject with; ``ignore`` the Upgrade; ``accept`` and go on; ``raise`` in the application; ``repair``;
+``observe`` where only the checker judges."""
 
 WIRE_ONLY: tuple[Enforcer, ...] = ("adapter", "server")
 ON_REQUEST: tuple[Enforcer, ...] = ("middleware", "adapter", "server")
@@ -22,8 +23,8 @@ class Rule:
     Args:
         id: Its name, frozen.
         title: What it is about, as a short noun phrase.
-        level: ``must`` and ``should`` as the standard words it, ``policy`` where the user decides, ``info`` where the
-            standard allows either.
+        level: How hard the standard binds a server: ``must``, ``should``, ``info`` where it allows either (whatever it
+            asks of a client), ``policy`` where the user decides.
         reference: The document and section.
         why: What goes wrong without it, in one sentence.
         fix: What the other side, or the user, does about it.

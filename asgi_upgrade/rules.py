@@ -1,4 +1,4 @@
-"""The catalogue: one frozen record for every rule this project can decide.
+"""The catalogue: one frozen record for every rule this project can decide or check.
 
 An id never changes its meaning. The judge takes its reactions from here, and every table and report is generated from
 here, so that no fact about a rule stands in two places. Pure data; what a request does is judged in ``handshake``.
@@ -11,11 +11,14 @@ from asgi_upgrade.rule import Enforcer, Level, Reaction, Rule
 from asgi_upgrade.rules_request import FRAMING, UPGRADE
 from asgi_upgrade.rules_response import RESPONSE
 from asgi_upgrade.rules_websocket import WEBSOCKET
+from asgi_upgrade.rules_wire import WIRE_RULES
 
 __all__ = ["RULES", "Enforcer", "Level", "Reaction", "Rule", "status_of", "urn"]
 
-RULES: Mapping[str, Rule] = MappingProxyType({rule.id: rule for rule in (*FRAMING, *UPGRADE, *WEBSOCKET, *RESPONSE)})
-"""Every rule by its id, in the order in which a request meets them."""
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {rule.id: rule for rule in (*FRAMING, *UPGRADE, *WEBSOCKET, *RESPONSE, *WIRE_RULES)}
+)
+"""Every rule by its id, in the order in which a request meets them; then those that only the checker judges."""
 
 
 def status_of(rule: Rule) -> int:

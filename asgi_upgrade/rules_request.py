@@ -36,7 +36,7 @@ FRAMING = (
         "Send chunked as the last, or only, transfer coding.",
     ),
     rule(
-        "list-dos-cap", 400, "must", ON_REQUEST, "RFC 9110 section 5.6.1.2",
+        "list-dos-cap", 400, "info", ON_REQUEST, "RFC 9110 section 5.6.1.2",
         "More than 32 empty list members",
         "Empty members cost time and mean nothing.",
         "Do not send empty list members.",
@@ -57,7 +57,7 @@ UPGRADE = (
         "Send HTTP/1.1.",
     ),
     rule(
-        "http-minor-higher", "accept", "should", WIRE_ONLY, "RFC 9110 section 6.2",
+        "http-minor-higher", "accept", "info", WIRE_ONLY, "RFC 9110 section 6.2",
         "HTTP/1.2 and above are handled as HTTP/1.1",
         "A higher minor version is compatible by definition.",
         "Nothing.",
@@ -69,25 +69,25 @@ UPGRADE = (
         "Send HTTP/1.1.",
     ),
     rule(
-        "upgrade-empty", "ignore", "info", ON_REQUEST, "RFC 9110 section 7.8",
+        "upgrade-empty", "ignore", "must", ON_REQUEST, "RFC 9110 section 7.8",
         "Upgrade without a member",
         "It asks for nothing.",
         "Name a protocol or leave the field out.",
     ),
     rule(
-        "upgrade-malformed", (400, "accept"), "must", ON_REQUEST, "RFC 9110 section 7.8",
+        "upgrade-malformed", (400, "accept"), "info", ON_REQUEST, "RFC 9110 section 7.8",
         "Malformed member in Upgrade",
         "Servers guess differently what a broken protocol name means.",
         "Send name or name/version, both tokens, without white space around the slash.",
     ),
     rule(
-        "connection-grammar", (400, "accept"), "must", ON_REQUEST, "RFC 9110 section 7.6.1",
+        "connection-grammar", (400, "accept"), "info", ON_REQUEST, "RFC 9110 section 7.6.1",
         "Malformed member in Connection",
         "Hops that read the field differently remove different fields.",
         "Send a comma-separated list of tokens.",
     ),
     rule(
-        "connection-no-e2e", (400, "accept"), "must", ON_REQUEST, "RFC 9110 section 7.6.1",
+        "connection-no-e2e", (400, "accept"), "info", ON_REQUEST, "RFC 9110 section 7.6.1",
         "Connection names an end-to-end field",
         "A conforming hop deletes the named fields, so that the two ends see different handshakes.",
         "Name only hop-by-hop fields in Connection.",
@@ -111,7 +111,7 @@ UPGRADE = (
         "Use HTTP/2 by prior knowledge or ALPN; set h2c to ignore to serve such clients over HTTP/1.1.",
     ),
     rule(
-        "upgrade-unknown-token", "ignore", "policy", ON_REQUEST, "RFC 9110 section 7.8",
+        "upgrade-unknown-token", "ignore", "must", ON_REQUEST, "RFC 9110 section 7.8",
         "Upgrade to a protocol that is not spoken here",
         "A server may ignore what it does not support, and must not switch to it.",
         "Offer websocket.",

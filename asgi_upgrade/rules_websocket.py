@@ -18,7 +18,7 @@ WEBSOCKET = (
         "Send GET.",
     ),
     rule(
-        "ws-body", (400, "accept"), "should", ON_REQUEST, "RFC 9931 section 7.1",
+        "ws-body", (400, "accept"), "must", ON_REQUEST, "RFC 9931 section 7.1",
         "WebSocket handshake with content",
         "Content that one side takes for frames is a way to smuggle; a handshake has none.",
         "Send no content with the handshake.",
@@ -30,7 +30,7 @@ WEBSOCKET = (
         "Send the path and query of the WebSocket URI as the target.",
     ),
     rule(
-        "ws-target", (400, "accept"), "must", WIRE_ONLY, "RFC 6455 section 4.1",
+        "ws-target", (400, "accept"), "should", WIRE_ONLY, "RFC 6455 section 4.1",
         "Request target with a scheme other than http or https",
         "In absolute form the target is an http or https URI; hops route others differently.",
         "Send the path and query, or the http or https form of the URI.",
@@ -72,7 +72,7 @@ WEBSOCKET = (
         "Send Sec-WebSocket-Version: 13.",
     ),
     rule(
-        "ws-version-single", 400, "must", ON_REQUEST, "RFC 6455 section 11.3.5",
+        "ws-version-single", 400, "should", ON_REQUEST, "RFC 6455 section 11.3.5",
         "More than one Sec-WebSocket-Version",
         "A request names exactly one version.",
         "Send Sec-WebSocket-Version: 13 once.",
@@ -96,19 +96,19 @@ WEBSOCKET = (
         "Send Sec-WebSocket-Key: 16 random octets in base64.",
     ),
     rule(
-        "ws-key-single", 400, "must", ON_REQUEST, "RFC 6455 section 11.3.1",
+        "ws-key-single", 400, "should", ON_REQUEST, "RFC 6455 section 11.3.1",
         "More than one Sec-WebSocket-Key",
         "The answer can only belong to one key.",
         "Send Sec-WebSocket-Key once.",
     ),
     rule(
-        "ws-key-alphabet", 400, "must", ON_REQUEST, "RFC 4648 section 3.3",
+        "ws-key-alphabet", 400, "should", ON_REQUEST, "RFC 4648 section 3.3",
         "Sec-WebSocket-Key with characters outside base64",
         "A decoder that skips them accepts what another rejects.",
         "Send 16 random octets in standard base64 with its padding.",
     ),
     rule(
-        "ws-key-16-bytes", 400, "must", ON_REQUEST, "RFC 6455 section 4.2.1",
+        "ws-key-16-bytes", 400, "should", ON_REQUEST, "RFC 6455 section 4.2.1",
         "Sec-WebSocket-Key is not 16 octets",
         "A constant or short key lets a cache or a script stand in for a WebSocket client.",
         "Send 16 random octets in base64: 22 characters and ==.",
@@ -126,19 +126,19 @@ WEBSOCKET = (
         "Leave the field out.",
     ),
     rule(
-        "ws-protocol-grammar", (400, "accept"), "must", ON_REQUEST, "RFC 6455 section 4.1",
+        "ws-protocol-grammar", (400, "accept"), "should", ON_REQUEST, "RFC 6455 section 4.1",
         "Malformed name in Sec-WebSocket-Protocol",
         "A name that is not a token cannot be answered.",
         "Send a comma-separated list of tokens.",
     ),
     rule(
-        "ws-protocol-nonempty", (400, "accept"), "must", ON_REQUEST, "RFC 6455 section 4.1",
+        "ws-protocol-nonempty", (400, "accept"), "should", ON_REQUEST, "RFC 6455 section 4.1",
         "Sec-WebSocket-Protocol without a member",
         "The grammar asks for one at least.",
         "Leave the field out.",
     ),
     rule(
-        "ws-protocol-unique", (400, "accept"), "must", ON_REQUEST, "RFC 6455 section 4.1",
+        "ws-protocol-unique", (400, "accept"), "info", ON_REQUEST, "RFC 6455 section 4.1",
         "Subprotocol offered twice",
         "The values of one offer are all different.",
         "Send each name once.",
@@ -156,7 +156,7 @@ WEBSOCKET = (
         "Use a name that the service lists in allowed_hosts.",
     ),
     rule(
-        "ws-origin-single", (400, "accept"), "must", ON_REQUEST, "RFC 6454 section 7.3",
+        "ws-origin-single", (400, "accept"), "should", ON_REQUEST, "RFC 6454 section 7.3",
         "More than one Origin field line",
         "Two lines let a checker see one and a reader the other.",
         "Send Origin once.",

@@ -19,7 +19,7 @@ ROOT = "asgi_upgrade"
 FLOORS: tuple[Set[str], ...] = (
     {"types", "errors", "throttle", "signals", "parts"},
     {"rule", "headers", "stream", "options"},
-    {"rules_request", "rules_response", "rules_websocket", "extension"},
+    {"rules_request", "rules_response", "rules_websocket", "rules_wire", "extension"},
     {"exchange"},
     {"rules", "deflate"},
     {"paths", "origin", "guard", "limits"},
@@ -51,12 +51,12 @@ SERVER_STANDS_ON = {"stream", "extension", "exchange", "types", "errors"}
 MAY_SERVE = {"check", "cli", "pytest_plugin", "__main__"}
 """Rooms that may start a server."""
 
-SPLIT_ROOMS = {"frames_": "frames"}
+SPLIT_ROOMS = {"frames_": "frames", "cli_": "cli"}
 """Rooms of several modules, by the prefix of their names; within a room imports run freely."""
 
 PURE = {
     *("types", "errors", "limits", "options", "parts", "headers", "deflate"),
-    *("rule", "rules", "rules_request", "rules_response", "rules_websocket"),
+    *("rule", "rules", "rules_request", "rules_response", "rules_websocket", "rules_wire"),
     *("origin", "forwarded", "paths", "guard", "policy", "verdict"),
     *("routes", "decision", "throttle", "view", "admission", "opening", "handshake", "rejection"),
 }
@@ -130,7 +130,13 @@ def is_wrong(source: str, target: str) -> bool:
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [("check.probes", "check"), ("uvicorn.base", "uvicorn"), ("frames_wsproto", "frames"), ("rules_request",) * 2],
+    [
+        ("check.probes", "check"),
+        ("uvicorn.base", "uvicorn"),
+        ("frames_wsproto", "frames"),
+        ("cli_check", "cli"),
+        ("rules_request",) * 2,
+    ],
 )
 def test_a_module_belongs_to_one_room(module: str, name: str) -> None:
     assert room(module) == name

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from asgi_upgrade.rules_wire import WIRE_RULES
 from asgi_upgrade.types import Field
 from asgi_upgrade.verdict import Facts
 from tests.facts import KEY, Changes, handshake, native
@@ -23,6 +24,7 @@ ELSEWHERE: Mapping[str, str] = {
     "handler-fields": "test_request.py",
     "ws-503": "test_websocket.py",
     "ws-5xx-app": "integration/test_wire.py",
+    **{rule.id: "check/test_faults.py" for rule in WIRE_RULES},
 }
 """Rules about what happens over time on a connection, and who tests them."""
 

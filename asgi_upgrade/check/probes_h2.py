@@ -1,0 +1,75 @@
+"""Probes over HTTP/2, which has no Upgrade: neither asked for, nor answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from asgi_upgrade.check.exchange import SILENT
+from asgi_upgrade.check.http2 import H2Answer, H2Response, ask
+from asgi_upgrade.check.judge import failed, passed, skipped
+from asgi_upgrade.check.probe import Outcome, Probe, Run, probe
+from asgi_upgrade.check.wire import Wire
+
+UPGRADE = ((b"connection", b"upgrade"), (b"upgrade", b"websocket"))
+HOP_BY_HOP = (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade")
+
+
+def over_h2(judge: Callable[[H2Answer], Outcome], *fields: tuple[bytes, bytes]) -> Run:
+    """Return how to send a GET over HTTP/2, where it is spoken, and judge the answer."""
+
+    async def run(wire: Wire) -> Outcome:
+        answer = await ask(wire, *fields)
+        if answer == "no HTTP/2":
+            return skipped("the server does not speak HTTP/2 here")
+        if answer == "no library":
+            return skipped("HTTP/2 is checked with the h2 library; run pip install h2")
+        return failed("did not answer in time") if answer is SILENT else judge(answer)
+
+    return run
+
+
+def _said(answer: H2Answer) -> str:
+    return f"answered {answer.status}" if isinstance(answer, H2Response) else "reset the stream"
+
+
+def _no_101(answer: H2Answer) -> Outcome:
+    wrong = isinstance(answer, H2Response) and answer.status == 101
+    return failed(_said(answer)) if wrong else passed(_said(answer))
+
+
+def _malformed(answer: H2Answer) -> Outcome:
+    wrong = isinstance(answer, H2Response) and 200 <= answer.status < 400
+    return failed(_said(answer)) if wrong else passed(_said(answer))
+
+
+def _no_hop_by_hop(answer: H2Answer) -> Outcome:
+    there = [name for name, _ in answer.fields if name in HOP_BY_HOP] if isinstance(answer, H2Response) else []
+    return failed(f"the response has {there[0].decode()}") if there else passed(_said(answer))
+
+
+H2: tuple[Probe, ...] = (
+    probe(
+        "h2-malformed",
+        "",
+        "Upgrade and Connection over HTTP/2",
+        "an error, or the stream reset",
+        over_h2(_malformed, *UPGRADE),
+        where="http",
+    ),
+    probe(
+        "101-not-h2-h3",
+        "",
+        "Upgrade and Connection over HTTP/2",
+        "any status but 101",
+        over_h2(_no_101, *UPGRADE),
+        where="http",
+    ),
+    probe(
+        "h2-no-connection-fields",
+        "",
+        "a GET over HTTP/2",
+        "no Connection, Upgrade or other hop-by-hop field",
+        over_h2(_no_hop_by_hop),
+        where="http",
+    ),
+)

@@ -1,0 +1,1 @@
+"""The checker against servers that are broken on purpose."""

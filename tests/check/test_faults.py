@@ -1,0 +1,87 @@
+"""A server that does one thing wrong gets that finding and no other; one that does everything right gets none."""
+
+from __future__ import annotations
+
+import pytest
+
+from asgi_upgrade.check.catalogue import PROBES
+from asgi_upgrade.check.options import CheckOptions
+from asgi_upgrade.check.result import Report
+from asgi_upgrade.check.runner import check
+from asgi_upgrade.policy import UpgradePolicy
+from tests.check.server import little_server
+
+POLICY = UpgradePolicy(
+    allow_origins=["https://shop.example"],
+    allow_missing_origin=False,
+    allowed_hosts=["shop.example", "127.0.0.1"],
+    subprotocols=["chat"],
+    require_subprotocol=True,
+    websocket_only=["/ws"],
+)
+POLICED = frozenset(
+    {
+        *("ws-origin-check", "ws-origin-value", "ws-origin-browser", "misdirected"),
+        *("ws-subprotocol-required", "ws-plain-get", "upgrade-head-size"),
+    }
+)
+"""Rules that only a policy gives something to judge."""
+
+CARELESS = ("endswith", "startswith", "dot", "scheme", "port", "listed")
+"""Ways to compare origins wrongly."""
+
+
+SILENT = frozenset(
+    {
+        *("http-minor-higher", "ws-header-cost", "conn-close-with-upgrade", "http10-no-host"),
+        *("expect-final-instead", "conn-pipeline"),
+    }
+)
+"""Faults that show as silence, which has to be waited for."""
+
+
+def checked(fault: str, *, policed: bool) -> Report:
+    options = CheckOptions(
+        ws_paths=("/ws",),
+        http_paths=("/",),
+        subprotocols=("chat",),
+        policy=POLICY if policed else None,
+        timeout=4.0 if fault in SILENT else 10.0,
+    )
+    with little_server(fault, policed=policed) as address:
+        return check([f"http://{address}/"], options)
+
+
+def found(report: Report) -> dict[str, list[str]]:
+    """Return the messages of the findings by rule."""
+    findings: dict[str, list[str]] = {}
+    for _, result in report.results():
+        if result.verdict in ("fail", "error"):
+            findings.setdefault(result.rule.id, []).append(result.message)
+    return findings
+
+
+@pytest.mark.parametrize("policed", [False, True])
+def test_a_server_without_a_fault_gets_no_finding(policed: bool) -> None:
+    report = checked("", policed=policed)
+    assert found(report) == {}
+    assert report.targets[0].problem is None
+    assert report.exit_code == 0
+
+
+@pytest.mark.parametrize("rule_id", list(dict.fromkeys(probe.rule.id for probe in PROBES)))
+def test_a_server_with_one_fault_gets_that_finding_and_no_other(rule_id: str) -> None:
+    findings = found(checked(rule_id, policed=rule_id in POLICED))
+    assert list(findings) == [rule_id], findings
+
+
+@pytest.mark.parametrize("way", CARELESS)
+def test_a_careless_comparison_of_origins_is_found(way: str) -> None:
+    findings = found(checked(f"ws-origin-check:{way}", policed=True))
+    assert list(findings) == ["ws-origin-check"], findings
+
+
+def test_every_probe_is_exercised_by_the_little_server() -> None:
+    results = [result for policed in (False, True) for _, result in checked("", policed=policed).results()]
+    passed = {result.probe for result in results if result.verdict == "pass"}
+    assert {probe.name for probe in PROBES} - passed == set()

@@ -1,0 +1,22 @@
+"""The public names: there, listed, and imported when they are first used."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+import asgi_upgrade
+
+
+@pytest.mark.parametrize("name", asgi_upgrade.__all__)
+def test_every_public_name_is_there_and_listed(name: str) -> None:
+    fresh = importlib.reload(asgi_upgrade)
+    assert name in dir(fresh)
+    found = getattr(fresh, name)
+    assert vars(fresh)[name] is found, "from then on it is an attribute like any other"
+
+
+def test_a_name_that_is_none_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'asgi_upgrade' has no attribute 'UpgradeMiddlware'"):
+        _ = asgi_upgrade.UpgradeMiddlware

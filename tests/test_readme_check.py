@@ -1,0 +1,33 @@
+"""What the README shows of a check is what a check shows."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+
+from asgi_upgrade.check.report import RENDERERS
+from asgi_upgrade.cli import main
+from tests.readme import README
+
+
+def steady(text: str) -> str:
+    """Return a text without what changes from run to run and from one version to the next."""
+    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
+    text = re.sub(r"date: [^|]+ \|", "date: DATE |", text)
+    return re.sub(r"^uvicorn [\d.]+ \([\w, -]+\)(.*) in [\d.]+ s$", r"uvicorn\1", text, flags=re.MULTILINE)
+
+
+@pytest.mark.newest
+def test_the_run_shown_is_a_true_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(README.parent)
+    shown = re.search(r"```console\n\$ asgi-upgrade (.*)\n((?:.*\n)*?)```", README.read_text())
+    assert shown is not None
+    assert main([*shlex.split(shown[1]), "--timeout", "10"]) == 1
+    assert steady(capsys.readouterr().out) == steady(shown[2])
+
+
+@pytest.mark.parametrize("name", RENDERERS)
+def test_every_format_is_named(name: str) -> None:
+    assert f"`{name}`" in README.read_text()
