@@ -872,7 +872,7 @@ def test_peer_that_reads_again_while_the_queue_is_full_is_not_given_up() -> None
     async def app(_: Scope, receive: Receive, send: Send) -> None:
         await accept(receive, send)
         await receive()
-        await send({"type": "websocket.send", "text": "read late"})
+        await send({"type": "websocket.send", "bytes": bytes(70_000)})  # too long to be put off
         assert [(await receive())["text"] for _ in range(4)] == ["a"] * 4
 
     async def scenario() -> None:

@@ -110,9 +110,7 @@ class UpgradingProtocol(_UvicornProtocol):
             "peer": _peer(self.transport, self.client),
             "target": target,
             "settings": self._shared("asgi_upgrade_settings", lambda: _settings(self.config)),
-            "adapter": self._shared(
-                "asgi_upgrade_adapter", lambda: f"uvicorn {uvicorn.__version__} {type(self).__name__}"
-            ),
+            "adapter": self._shared("asgi_upgrade_adapter", self._name),
         }
 
     def _name(self) -> str:
