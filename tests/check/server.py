@@ -205,8 +205,9 @@ class Connection:
         omitted = "expect-100-then-101" if has_content(head) else "expect-without-content"
         if head.values(b"expect") and self.fault != omitted:
             self.send(b"HTTP/1.1 100 Continue")
+        early = self.fault == "ws-wait" and self.buffered()
         self.send(b"HTTP/1.1 101 Switching Protocols", *self.agreement(head))
-        if self.fault == "ws-wait" and self.buffered():
+        if early:
             raise Rejected(400)
         while self.frame():
             pass
