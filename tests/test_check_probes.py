@@ -32,6 +32,7 @@ SILENCE = 2.0
 """Seconds after which a server counts as silent."""
 
 ENDLESS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"
+SHORT = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 9\r\n\r\nok"
 NO_END = "the content of the response does not end here"
 SILENT = (NO_END, "did not answer in time", "is silent", "stayed open", "stays open", "neither answered nor closed")
 BY_NAME = {probe.name: probe for probe in PROBES}
@@ -115,6 +116,7 @@ def test_a_handshake_without_an_answer_is_told_so() -> None:
         ("request-grammar[no-version]", silent, "fail", "did not answer in time"),
         ("request-grammar[no-version]", saying(OK), "fail", "answered 200"),
         ("ws-version-mismatch[99]", saying(), "fail", "closed the connection without an answer"),
+        ("ws-version-mismatch[99]", saying(BAD), "fail", "answered 400 without Sec-WebSocket-Version: 13"),
         ("ws-version-426", saying(switched()), "pass", "the version is spoken here"),
         # What is accepted
         ("ws-101-upgrade", saying(BAD), "pass", "answered 400"),
@@ -205,6 +207,11 @@ def test_a_handshake_without_an_answer_is_told_so() -> None:
         ("opt-connect-proxy-close", holding(ENDLESS.replace(b"200", b"400")), "not-exercised", NO_END),
         ("conn-pipeline", holding(ENDLESS), "not-exercised", NO_END),
         ("http10-no-host", holding(ENDLESS), "pass", "answered 200"),
+        ("expect-desync", saying(SHORT), "not-exercised", NO_END),
+        ("switch-after-reject", saying(SHORT), "not-exercised", NO_END),
+        ("connection-close-request", saying(SHORT), "not-exercised", NO_END),
+        ("opt-connect-proxy-close", saying(SHORT), "not-exercised", NO_END),
+        ("conn-pipeline", saying(SHORT), "not-exercised", NO_END),
         # HTTP/2
         ("h2-malformed", saying(BAD), "not-exercised", "the server does not speak HTTP/2 here"),
         ("h2-malformed", saying(), "not-exercised", "the server does not speak HTTP/2 here"),

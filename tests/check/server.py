@@ -184,9 +184,9 @@ class Connection:
             content = b"5\r\nhello\r\n0\r\n\r\n"
         else:
             lines.append(b"Content-Length: 5")
+        lost = len(self.buffered()) if self.fault == "conn-pipeline" and not has_content(head) else 0
         self.send(*lines, content=b"" if head.method == b"HEAD" else content)
-        if self.fault == "conn-pipeline" and not has_content(head):
-            self.stream.read(len(self.buffered()))
+        self.stream.read(lost)
         if head.is_10:
             stays = "http10-te" if head.values(b"transfer-encoding") else "http10-default-close"
             return self.fault == stays
@@ -205,8 +205,9 @@ class Connection:
         omitted = "expect-100-then-101" if has_content(head) else "expect-without-content"
         if head.values(b"expect") and self.fault != omitted:
             self.send(b"HTTP/1.1 100 Continue")
+        early = self.fault == "ws-wait" and self.buffered()
         self.send(b"HTTP/1.1 101 Switching Protocols", *self.agreement(head))
-        if self.fault == "ws-wait" and self.buffered():
+        if early:
             raise Rejected(400)
         while self.frame():
             pass
