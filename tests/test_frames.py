@@ -208,12 +208,12 @@ def test_octets_behind_the_end_are_not_kept(last: bytes) -> None:
 def test_message_in_many_tiny_fragments_stays_proportional() -> None:
     engine = WsprotoEngine(1 << 20)
     engine.feed(frame(TEXT, b"ab", fin=False))
-    for _ in range(99_998):
+    for _ in range(19_998):
         engine.feed(frame(CONTINUATION, b"ab", fin=False))
         assert engine.next_event() is None
-    assert engine._text.size == 199_998
+    assert engine._text.size == 39_998
     assert len(engine._frames._frame_decoder.buffer) == 0
-    assert events(engine, frame(CONTINUATION, b"ab")) == ["ab" * 100_000]
+    assert events(engine, frame(CONTINUATION, b"ab")) == ["ab" * 20_000]
     assert (engine._text.size, engine._size) == (0, 0)
 
 

@@ -116,15 +116,19 @@ class Report:
 
     def fails(self, result: Result) -> bool:
         """Tell whether a result fails the run."""
-        if result.verdict != "fail" or self.fail_on == "never":
-            return False
-        return SEVERITY[result.rule.level] <= SEVERITY[self.fail_on]
+        return result.verdict == "fail" and self._weighs(result)
+
+    def _weighs(self, result: Result) -> bool:
+        return self.fail_on != "never" and SEVERITY[result.rule.level] <= SEVERITY[self.fail_on]
 
     @property
     def exit_code(self) -> int:
-        """0 clean, 1 failed, 3 a target could not be checked (which outranks 1), 130 interrupted."""
+        """0 clean, 1 failed, 3 something could not be checked (which outranks 1), 130 interrupted."""
         if self.interrupted:
             return 130
         if any(target.problem is not None for target in self.targets):
+            return 3
+        # What could not be probed has not passed.
+        if any(result.verdict == "error" and self._weighs(result) for _, result in self.results()):
             return 3
         return int(any(self.fails(result) for _, result in self.results()))
