@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from asgi_upgrade.check.catalogue import PROBES
 from asgi_upgrade.check.options import CheckOptions
@@ -10,6 +11,21 @@ from asgi_upgrade.check.result import Report
 from asgi_upgrade.check.runner import check
 from asgi_upgrade.policy import UpgradePolicy
 from tests.check.server import little_server
+
+QUICK = frozenset(
+    {
+        *("ws-accept-raw-key", "ws-subprotocol-offered", "ws-protocol-multi"),
+        *("expect-100-then-101", "upgrade-list-grammar", "ws-wait"),
+    }
+)
+"""What is tried in every run; a hundred complete checks take a minute, and are asked for with the slow ones."""
+
+
+def rules() -> list[ParameterSet]:
+    """Return the id of every rule that has a probe."""
+    names = dict.fromkeys(probe.rule.id for probe in PROBES)
+    return [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in names]
+
 
 POLICY = UpgradePolicy(
     allow_origins=["https://shop.example"],
@@ -69,12 +85,13 @@ def test_a_server_without_a_fault_gets_no_finding(policed: bool) -> None:
     assert report.exit_code == 0
 
 
-@pytest.mark.parametrize("rule_id", list(dict.fromkeys(probe.rule.id for probe in PROBES)))
+@pytest.mark.parametrize("rule_id", rules())
 def test_a_server_with_one_fault_gets_that_finding_and_no_other(rule_id: str) -> None:
     findings = found(checked(rule_id, policed=rule_id in POLICED))
     assert list(findings) == [rule_id], findings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", CARELESS)
 def test_a_careless_comparison_of_origins_is_found(way: str) -> None:
     findings = found(checked(f"ws-origin-check:{way}", policed=True))
