@@ -14,6 +14,8 @@ Reaction: TypeAlias = int | Literal["ignore", "accept", "raise", "repair", "obse
 WIRE_ONLY: tuple[Enforcer, ...] = ("adapter", "server")
 ON_REQUEST: tuple[Enforcer, ...] = ("middleware", "adapter", "server")
 ON_RESPONSE: tuple[Enforcer, ...] = ("app", "middleware")
+SERVER: tuple[Enforcer, ...] = ("server",)
+ANYONE: tuple[Enforcer, ...] = ("app", "middleware", "adapter", "server")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,23 @@ HANDSHAKE = [
     (b"sec-websocket-version", b"13"),
 ]
 FOREIGN = (b"origin", b"https://evil.example")
+UPGRADING: Scope = {
+    "type": "http",
+    "asgi": {"version": "3.0", "spec_version": "2.3"},
+    "http_version": "1.1",
+    "method": "GET",
+    "scheme": "http",
+    "path": "/app/ws",
+    "raw_path": b"/app/ws",
+    "query_string": b"a=1",
+    "root_path": "/app",
+    "headers": [(b"host", b"shop.example"), (b"upgrade", b"websocket")],
+    "client": ("192.0.2.1", 5000),
+    "server": ("192.0.2.2", 80),
+    "state": {"pool": 1},
+    "extensions": {"tls": {}},
+}
+"""An http scope that asks for a WebSocket below a root path, complete."""
 
 
 class Recorder:

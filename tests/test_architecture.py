@@ -19,7 +19,8 @@ ROOT = "asgi_upgrade"
 FLOORS: tuple[Set[str], ...] = (
     {"types", "errors", "throttle", "signals", "parts"},
     {"rule", "headers", "stream", "options"},
-    {"rules_request", "rules_response", "rules_websocket", "rules_wire", "extension"},
+    {"rules_request", "rules_response", "rules_websocket", "rules_connection", "extension"},
+    {"rules_wire"},
     {"exchange"},
     {"rules", "deflate"},
     {"paths", "origin", "guard", "limits"},
@@ -56,7 +57,7 @@ SPLIT_ROOMS = {"frames_": "frames", "cli_": "cli"}
 
 PURE = {
     *("types", "errors", "limits", "options", "parts", "headers", "deflate"),
-    *("rule", "rules", "rules_request", "rules_response", "rules_websocket", "rules_wire"),
+    *("rule", "rules", "rules_request", "rules_response", "rules_websocket", "rules_connection", "rules_wire"),
     *("origin", "forwarded", "paths", "guard", "policy", "verdict"),
     *("routes", "decision", "throttle", "view", "admission", "opening", "handshake", "rejection"),
 }

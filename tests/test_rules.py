@@ -10,12 +10,12 @@ from typing import get_args
 import pytest
 
 import asgi_upgrade
-from asgi_upgrade.rule import ON_REQUEST, ON_RESPONSE, WIRE_ONLY, Enforcer, Level, rule
+from asgi_upgrade.rule import ANYONE, ON_REQUEST, ON_RESPONSE, SERVER, WIRE_ONLY, Enforcer, Level, rule
 from asgi_upgrade.rules import RULES, Rule, urn
 from asgi_upgrade.rules_request import FRAMING, UPGRADE
 from asgi_upgrade.rules_response import RESPONSE
 from asgi_upgrade.rules_websocket import WEBSOCKET
-from asgi_upgrade.rules_wire import ANYONE, SERVER, WIRE_RULES
+from asgi_upgrade.rules_wire import WIRE_RULES
 
 PACKAGE = Path(asgi_upgrade.__file__).parent
 CATALOGUE = PACKAGE.parent.parent / "shared" / "reference" / "requirements.md"

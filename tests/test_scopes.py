@@ -23,6 +23,7 @@ from asgi_upgrade.scopes import (
     websocket_scope,
 )
 from asgi_upgrade.types import Peer, Scope
+from tests.asgi import UPGRADING
 
 FIELDS = [(b"host", b"shop.example"), (b"upgrade", b"websocket"), (b"connection", b"Upgrade")]
 
@@ -215,22 +216,7 @@ def test_judged_scopes_are_known_again() -> None:
 
 # The scope of a connection that the bridge serves
 
-SWITCHED: Scope = {
-    "type": "http",
-    "asgi": {"version": "3.0", "spec_version": "2.3"},
-    "http_version": "1.1",
-    "method": "GET",
-    "scheme": "http",
-    "path": "/app/ws",
-    "raw_path": b"/app/ws",
-    "query_string": b"a=1",
-    "root_path": "/app",
-    "headers": [(b"host", b"shop.example"), (b"upgrade", b"websocket")],
-    "client": ("192.0.2.1", 5000),
-    "server": ("192.0.2.2", 80),
-    "state": {"pool": 1},
-    "extensions": {"tls": {}, "http.upgrade": {}},
-}
+SWITCHED: Scope = {**UPGRADING, "extensions": {"tls": {}, "http.upgrade": {}}}
 
 
 def test_websocket_scope_is_what_a_server_of_its_own_gives() -> None:

@@ -22,6 +22,7 @@ from asgi_upgrade.limits import Limits
 from asgi_upgrade.scopes import websocket_scope
 from asgi_upgrade.types import ASGIApp, Field, Message, Receive, Scope, Send
 from asgi_upgrade.websocket import serve
+from tests.asgi import UPGRADING as SCOPE
 from tests.peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Sent, Transport, close_frame, frame, passes, run
 
 FIELDS: list[Field] = [
@@ -29,22 +30,6 @@ FIELDS: list[Field] = [
     (b"connection", b"Upgrade"),
     (b"sec-websocket-accept", b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
 ]
-SCOPE: Scope = {
-    "type": "http",
-    "asgi": {"version": "3.0", "spec_version": "2.3"},
-    "http_version": "1.1",
-    "method": "GET",
-    "scheme": "http",
-    "path": "/app/ws",
-    "raw_path": b"/app/ws",
-    "query_string": b"a=1",
-    "root_path": "/app",
-    "headers": [(b"host", b"shop.example"), (b"upgrade", b"websocket")],
-    "client": ("192.0.2.1", 5000),
-    "server": ("192.0.2.2", 80),
-    "state": {"pool": 1},
-    "extensions": {"tls": {}},
-}
 QUIET = Limits(ping_interval=None)
 either_engine = pytest.mark.parametrize("engine", ["wsproto", "websockets"])
 

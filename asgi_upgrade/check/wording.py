@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from asgi_upgrade.check.own_rules import ALL_RULES
 from asgi_upgrade.check.result import SEVERITY, Exchange, Report, Result, TargetReport
 from asgi_upgrade.rules import Level, Rule
+from asgi_upgrade.rules_connection import CONNECTION, SEEN
 from asgi_upgrade.rules_request import FRAMING, UPGRADE
 from asgi_upgrade.rules_response import RESPONSE
 from asgi_upgrade.rules_websocket import WEBSOCKET
-from asgi_upgrade.rules_wire import ACCEPTANCE, AGREEMENT, CONNECTION, GRAMMAR, SEEN
+from asgi_upgrade.rules_wire import ACCEPTANCE, AGREEMENT, GRAMMAR
 
 PROBLEM: Mapping[Level, str] = {"must": "error", "policy": "error", "should": "warning", "info": "note"}
 """What a failure is called: a breach of the user's policy is an error, as that of a MUST is."""
