@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.readme import README, replaced
 from tests.world.table import Collector
 
 HERE = Path(__file__).parent
@@ -27,14 +26,18 @@ def main(arguments: list[str]) -> int:
     if write and (code or collector.skipped):
         print("the README stays as it is: not everything ran and passed")
     elif write:
-        README.write_text(_written(README.read_text(), collector))
+        _write(collector)
     return int(code)
 
 
-def _written(text: str, collector: Collector) -> str:
+def _write(collector: Collector) -> None:
+    # Not before pytest has begun: the package is one of its plugins, and it rewrites the assertions of those.
+    from tests.readme import README, replaced
+
     system = platform.freedesktop_os_release()["PRETTY_NAME"]
     made = f"Made on {datetime.datetime.now(datetime.UTC):%Y-%m-%d}, Python {platform.python_version()}, {system}.\n\n"
-    return replaced(replaced(text, "world", made + collector.programs()), "servers", collector.servers())
+    text = replaced(README.read_text(), "world", made + collector.programs())
+    README.write_text(replaced(text, "servers", collector.servers()))
 
 
 if __name__ == "__main__":
