@@ -31,9 +31,9 @@ logger = logging.getLogger("asgi_upgrade")
 _LATE = frozenset({"websocket.send", "websocket.close", "websocket.http.response.body"})
 """What may come when the connection has closed meanwhile, through no fault of the application."""
 
-_QUEUE_SIZE = 131_072
-"""How much may wait for the application, in octets (of text, characters), before reading stops: as much as stays in
-the processor's cache until it is answered."""
+_QUEUE_SIZE = 262_144
+"""How much may wait for the application, in octets (of text, characters), before reading stops: about one segment,
+which stays in the processor's cache until it is answered, and leaves little behind in an engine's buffer."""
 
 _SHORT = 4096
 """The longest frame, in octets, that is copied so as to be written together with others."""

@@ -1335,16 +1335,16 @@ def test_large_messages_stop_the_reading_before_the_queue_is_full() -> None:
             await accept(receive, send)
             await gate.wait()
             for _count in range(3):
-                assert len((await receive())["bytes"]) == 50_000
+                assert len((await receive())["bytes"]) == 100_000
                 paused.append(server.transport.paused())
 
         gate = asyncio.Event()
         paused: list[bool] = []
         server = Server(app, limits=Limits(ping_interval=None))
         await server.open()
-        server.feed(frame(BINARY, bytes(50_000)) * 2)
+        server.feed(frame(BINARY, bytes(100_000)) * 2)
         assert not server.transport.paused()
-        server.feed(frame(BINARY, bytes(50_000)))
+        server.feed(frame(BINARY, bytes(100_000)))
         assert server.transport.paused()
         gate.set()
         await server.end_closed()
