@@ -259,11 +259,11 @@ def refusing(sock: socket.socket) -> None:
 
 
 def test_no_part_of_a_value_is_in_a_message_however_it_is_quoted_or_cut() -> None:
-    options = CheckOptions(headers=(("X-Key", 'se"cret\\\xe9-0123456789'),), timeout=10)
+    options = CheckOptions(headers=(("X-Key", 'se"cret\\\xe9-hunter2-hunter3'),), timeout=10)
     with scripted(refusing) as address:
         report = check([f"ws://{address}/ws"], options)
     assert "X-" in problem_of(report)
-    for part in ('se"cret', "se\\x22", "cret\\", "0123"):
+    for part in ('se"cret', "se\\x22", "cret\\", "hunt"):
         assert part not in repr(report)
 
 
