@@ -239,10 +239,11 @@ class Bridge:
         return True
 
     def release(self) -> None:
-        """Leave no timer behind."""
-        self._keepalive.stop()
+        """Leave no timer behind, and nothing that refers back here: a cycle would wait for the garbage collector."""
+        self._keepalive.release()
         if self._close_timer is not None:
             self._close_timer.cancel()
+        self._stream.unset_receiver()
 
     # The client's side
 

@@ -11,6 +11,10 @@ from collections.abc import Callable
 from asgi_upgrade.limits import Limits
 
 
+def _nobody(*_: bytes) -> None:
+    """Stand for an owner that is gone."""
+
+
 class Keepalive:
     """The pings of one connection.
 
@@ -41,6 +45,11 @@ class Keepalive:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def release(self) -> None:
+        """End for good, and let the owner go."""
+        self.stop()
+        self._ping = self._unresponsive = _nobody
 
     def answered(self, payload: bytes) -> None:
         """A pong came; one that nobody asked for means nothing (RFC 6455 section 5.5.3)."""

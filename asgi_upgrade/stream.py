@@ -121,6 +121,10 @@ class UpgradedStream:
             on_shutdown()
         self._hand_over()
 
+    def unset_receiver(self) -> None:
+        """Hand nothing over any more; whoever received is done, and is let go at once."""
+        self._receiver = self._on_shutdown = self._on_writable = None
+
     def pause(self) -> None:
         """Stop reading from the connection until ``resume``."""
         if self._reading and not self._lost:

@@ -76,7 +76,7 @@ from h11._connection import DEFAULT_MAX_INCOMPLETE_EVENT_SIZE
 from h11._state import MIGHT_SWITCH_PROTOCOL
 from uvicorn.protocols.http import h11_impl
 
-from asgi_upgrade.types import Fields
+from asgi_upgrade.types import Field, Fields
 from asgi_upgrade.uvicorn.base import UpgradingProtocol, is_later_http1
 
 __all__ = ["AutoProtocol", "H11Protocol", "HttpToolsProtocol"]
@@ -92,6 +92,11 @@ class _Connection(h11.Connection):
         if type(event) is h11.Request:
             self.target = event.target
         return event
+
+
+_SPENT = _Connection(h11.SERVER)
+"""Stands where a parser was that is no longer needed; uvicorn asks it for its state when the connection is lost."""
+_SPENT.send_failed()
 
 
 class H11Protocol(UpgradingProtocol, h11_impl.H11Protocol):
@@ -138,6 +143,11 @@ class H11Protocol(UpgradingProtocol, h11_impl.H11Protocol):
 
     def _early(self) -> bytes:
         return self.conn.trailing_data[0] + super()._early()
+
+    def switch_protocols(self, fields: list[Field]) -> None:
+        """Switch, and let the parser go: there is nothing left for it."""
+        super().switch_protocols(fields)
+        self.conn = _SPENT
 
     def _answered(self) -> None:
         if self._raw is None:

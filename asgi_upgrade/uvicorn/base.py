@@ -263,8 +263,11 @@ class UpgradingProtocol(_UvicornProtocol):
         return self.transport.can_write_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell everybody, and leave no timer behind."""
+        """Tell everybody, and leave no timer and no cycle of references behind."""
         super().connection_lost(exc)
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None and exchange.cycle is not None:
+            self.cycle.transport = self.transport
         self._unset_keepalive_if_required()
         if self._timer is not None:
             self._timer.cancel()
