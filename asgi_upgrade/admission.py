@@ -7,6 +7,7 @@ A part of the judge, and as pure. It knows policies and origins, not the rest of
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from asgi_upgrade import forwarded, headers, origin
@@ -41,6 +42,16 @@ def admit(view: View, target: AbsoluteTarget | None) -> Reject | Admission:
         The admission, or what stands against it.
     """
     scheme, host, notes = _identity(view, target)
+    outcome = _admit(view, scheme, host)
+    if not notes:
+        return outcome
+    if isinstance(outcome, Reject):
+        return replace(outcome, notes=notes)
+    pending = outcome.pending and replace(outcome.pending, notes=notes)
+    return outcome._replace(pending=pending, notes=notes + outcome.notes)
+
+
+def _admit(view: View, scheme: str, host: Host | None) -> Reject | Admission:
     hosts = view.policy.hosts
     if hosts is not None and (host is None or not hosts.admits(host, scheme)):
         received = ("host", str(host).encode() if host else b"")
@@ -50,8 +61,8 @@ def admit(view: View, target: AbsoluteTarget | None) -> Reject | Admission:
         return verdict
     origins = view.lines(b"origin")
     if not view.policy.checks_origin or not origins:
-        return Admission(notes=notes)
-    return _judge(view, origins[0], scheme, host, notes)
+        return Admission()
+    return _judge(view, origins[0], scheme, host)
 
 
 def _identity(view: View, target: AbsoluteTarget | None) -> tuple[str, Host | None, tuple[Note, ...]]:
@@ -76,7 +87,7 @@ def _origin_lines(view: View) -> Iterator[Verdict | None]:
         yield view.reject("ws-origin-browser", "there is no Origin field")
 
 
-def _judge(view: View, value: bytes, scheme: str, host: Host | None, notes: tuple[Note, ...]) -> Reject | Admission:
+def _judge(view: View, value: bytes, scheme: str, host: Host | None) -> Reject | Admission:
     parsed = origin.parse_origin(value)
     if parsed is None:
         return view.reject("ws-origin-value", "not one origin", ("origin", value))
@@ -92,10 +103,9 @@ def _judge(view: View, value: bytes, scheme: str, host: Host | None, notes: tupl
     if admitted is None:
         rejection = view.reject("ws-origin-check", "that origin may not connect here", ("origin", value))
         if policy.check_origin:
-            return Admission(pending=rejection, origin=origin.serialise(parsed), notes=notes)
+            return Admission(pending=rejection, origin=origin.serialise(parsed))
         return rejection
     if admitted == "wildcard" and view.lines(b"cookie"):
-        notes += (
-            Note(f"accepted origin {quote(value)} with a cookie, because allow_origins has '*'", once="wildcard"),
-        )
-    return Admission(notes=notes)
+        note = Note(f"accepted origin {quote(value)} with a cookie, because allow_origins has '*'", once="wildcard")
+        return Admission(notes=(note,))
+    return Admission()

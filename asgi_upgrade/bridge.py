@@ -64,6 +64,7 @@ class Bridge:
         limits: Limits,
         guard: Callable[[Message], Message],
         close_denied: bool,
+        rejected: Callable[[Reject], None],
     ) -> None:
         self.deadline = asyncio.timeout(limits.open_timeout)
         """How long the application may take to answer; it runs inside."""
@@ -74,6 +75,7 @@ class Bridge:
         self._limits = limits
         self._guard = guard
         self._close_denied = close_denied
+        self._rejected = rejected
         self._agreement = negotiate(extensions, limits.compression) if limits.compression else None
         self._engine = new_engine(limits.engine, limits.max_size, self._agreement)
         self._keepalive = Keepalive(limits, self._ping, self._unresponsive)
@@ -226,8 +228,10 @@ class Bridge:
 
     async def _unanswered(self, rule_id: str, why: str) -> None:
         """Reject in the place of an application that did not answer."""
-        self._log(logging.ERROR, f"rejected: {why} [{rule_id}]")
-        await self._respond(render(Reject.of(rule_id, why, close=self._close_denied)))
+        self._log(logging.ERROR, why)
+        reject = Reject.of(rule_id, why, close=self._close_denied)
+        self._rejected(reject)
+        await self._respond(render(reject))
 
     def explains(self, error: Exception) -> bool:
         """Tell whether an exception of the application only says what is known: it was late, or the client is gone."""

@@ -99,6 +99,7 @@ class Exchange:
                 self._fields = self._checked(message)
                 return
             if self._connect:
+                _check_connect(message["status"])
                 message = self._closing(message)
             if self.cycle is not None and _closes(message):
                 # uvicorn before 0.53 overlooks "close" beside another option on httptools.
@@ -141,6 +142,12 @@ class Exchange:
             return
         self._switched = True
         self._connection.switch_protocols(fields)
+
+
+def _check_connect(status: int) -> None:
+    if 200 <= status <= 299:
+        # RFC 9110 section 9.3.6: it would have neither content nor framing, and the tunnel would begin behind it.
+        raise RuntimeError(f"status {status} to CONNECT opens a tunnel, which cannot be had here; answer with an error")
 
 
 def _closes(message: Message) -> bool:

@@ -17,6 +17,13 @@ from asgi_upgrade.types import Peer, Scope
 
 EXTENSION = "http.upgrade"
 
+LINGERING = "asgi_upgrade.lingering"
+"""An extension without content, of every request with Upgrade on such a server, those that cannot be switched
+included: a response arrives although it ends the connection and the content of the request has not been read."""
+
+OWN = frozenset({EXTENSION, LINGERING})
+"""What no application inside gets to see."""
+
 
 class UpgradeExtension(TypedDict, total=False):
     """The value of ``scope["extensions"]["http.upgrade"]``.
@@ -31,6 +38,11 @@ class UpgradeExtension(TypedDict, total=False):
     settings: Mapping[str, Any]
     adapter: str
     judged: bool
+
+
+def lingers(scope: Scope) -> bool:
+    """Tell whether the server sees to it that a rejection arrives over content that nobody has read."""
+    return LINGERING in (scope.get("extensions") or {})
 
 
 def extension_of(scope: Scope) -> UpgradeExtension | None:

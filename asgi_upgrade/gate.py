@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import logging
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from asgi_upgrade import guard
 from asgi_upgrade.capacity import Capacity
 from asgi_upgrade.errors import callback_name, quote
-from asgi_upgrade.handshake import evaluate, judge_plain
+from asgi_upgrade.handshake import evaluate, judge_closed, judge_plain
 from asgi_upgrade.journal import Journal
 from asgi_upgrade.policy import UpgradePolicy
-from asgi_upgrade.rules import RULES
 from asgi_upgrade.types import Message, Scope
-from asgi_upgrade.verdict import Facts, Ignore, Reject, Switch, Verdict
+from asgi_upgrade.verdict import Facts, Reject, Switch, Verdict
 
 logger = logging.getLogger("asgi_upgrade")
 
@@ -50,6 +50,7 @@ class Gate:
         self.policy = policy
         self._journal = journal
         self._relaxed = policy.relaxed() if policy.report_only else None
+        self._unfiltered = replace(self._relaxed, subprotocols=None) if self._relaxed else None
         self._capacity = Capacity(policy.max_connections, policy.max_connections_per_client)
 
     def judge(self, facts: Facts, scope: Scope) -> Verdict:
@@ -62,6 +63,15 @@ class Gate:
         Returns:
             The verdict.
         """
+        verdict = self._judge(facts, scope)
+        if self._unfiltered and isinstance(verdict, Switch) and self.policy.subprotocols is not None:
+            # The application may choose what the policy would not: that, too, is only reported where it is required.
+            offered = evaluate(facts, self._unfiltered)
+            names = offered.subprotocols if isinstance(offered, Switch) else ()
+            return replace(verdict, subprotocols=names)
+        return verdict
+
+    def _judge(self, facts: Facts, scope: Scope) -> Verdict:
         verdict = evaluate(facts, self.policy)
         rejection = self._ask(verdict, scope) if isinstance(verdict, Switch) else None
         verdict = rejection or verdict
@@ -132,11 +142,13 @@ class Gate:
         try:
             admitted: object = check(switch.origin, scope)
         except Exception:
-            logger.exception("check_origin callback %s failed for origin %s", name, quote(switch.origin))
+            if self._journal.may_say("check_origin"):
+                logger.exception("check_origin callback %s failed for origin %s", name, quote(switch.origin))
         else:
             if admitted is True or admitted is False:
                 return None if admitted else switch.pending
-            logger.error("check_origin callback %s returned %s; return True or False", name, quote(admitted))
+            if self._journal.may_say("check_origin"):
+                logger.error("check_origin callback %s returned %s; return True or False", name, quote(admitted))
         return Reject.of("ws-5xx-app", "the origin could not be checked")
 
     def _client(self, facts: Facts, scope: Scope) -> str:
@@ -149,16 +161,13 @@ class ClosedGate(Gate):
     """The gate of paths without upgrades: Upgrade is not heard there, and a native handshake is denied.
 
     Args:
+        policy: The policy elsewhere, whose mode and limits hold here, too.
         journal: The operator's.
     """
 
-    def __init__(self, journal: Journal) -> None:
-        super().__init__(UpgradePolicy(), journal)
+    def __init__(self, policy: UpgradePolicy, journal: Journal) -> None:
+        super().__init__(UpgradePolicy(mode=policy.mode, max_head_size=policy.max_head_size), journal)
 
     def judge(self, facts: Facts, scope: Scope) -> Verdict:
-        """Return what becomes of any request here; nothing about it is asked, because nothing can come of it."""
-        rule, detail = RULES["upgrade-not-here"], "no upgrade is served on this path"
-        if facts.native:
-            return Reject(rule=rule, status=403, detail=detail)
-        asked = any(name.lower() == b"upgrade" for name, _ in facts.headers)
-        return Ignore(rule=rule, detail=detail) if asked else Ignore()
+        """Return what becomes of any request here; who asks is not looked at, because nothing can come of it."""
+        return judge_closed(facts, self.policy)

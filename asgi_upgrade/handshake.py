@@ -12,7 +12,7 @@ from dataclasses import replace
 from asgi_upgrade import headers, opening
 from asgi_upgrade.headers import FieldList, Offer
 from asgi_upgrade.policy import Answer, UpgradePolicy
-from asgi_upgrade.rules import Reaction
+from asgi_upgrade.rules import RULES, Reaction
 from asgi_upgrade.types import ConnectionOption
 from asgi_upgrade.verdict import HTTP2, Facts, Ignore, Reject, Verdict
 from asgi_upgrade.view import View, first
@@ -48,6 +48,25 @@ def judge_plain(facts: Facts, policy: UpgradePolicy) -> Reject | None:
         What stands against serving it, if anything does.
     """
     return _plain(View(facts, policy))
+
+
+def judge_closed(facts: Facts, policy: UpgradePolicy) -> Verdict:
+    """Judge a request where no upgrade is served: what breaks HTTP itself is rejected there, too.
+
+    Args:
+        facts: What is known of the request.
+        policy: What the service wants of HTTP.
+
+    Returns:
+        Ignore or Reject; a server's own websocket scope, which cannot be ignored, is rejected with 403.
+    """
+    view = View(facts, policy)
+    if not facts.native and not view.lines(b"upgrade"):
+        return Ignore()
+    rule, detail = RULES["upgrade-not-here"], "no upgrade is served on this path"
+    if facts.native:
+        return Reject(rule=rule, status=403, detail=detail)
+    return first(_framing(view)) or first(_version(view)) or first(_connect(view)) or Ignore(rule=rule, detail=detail)
 
 
 def _judge(view: View) -> Verdict:
@@ -118,12 +137,16 @@ def _tokens(view: View, offers: FieldList[Offer], options: FieldList[ConnectionO
             yield view.react("connection-no-e2e", "that field is meant for the other end", ("connection", option))
     if not offers.members:
         yield view.react("upgrade-empty", "Upgrade names no protocol")
-    if view.facts.method == "CONNECT":
-        received = ("upgrade", view.joined(b"upgrade"))
-        yield view.react("connect-with-upgrade", "CONNECT and Upgrade in one request", received)
+    yield from _connect(view)
     if b"upgrade" not in options.members:
         received = ("connection", view.joined(b"connection"))
         yield view.react("upgrade-without-connection", "Connection does not name upgrade", received)
+
+
+def _connect(view: View) -> Iterator[Verdict | None]:
+    if view.facts.method == "CONNECT":
+        received = ("upgrade", view.joined(b"upgrade"))
+        yield view.react("connect-with-upgrade", "CONNECT and Upgrade in one request", received)
 
 
 def _select(view: View, offers: FieldList[Offer]) -> Verdict:

@@ -89,10 +89,15 @@ class Journal:
     def note(self, notes: tuple[Note, ...], facts: Facts) -> None:
         """Write the judge's notes; those of one kind once."""
         for note in notes:
-            if note.once not in self._told:
-                logger.warning("%s: %s", _whose(facts), note.text)
+            if note.once in self._told or not (note.once or self.may_say("note")):
+                continue
+            logger.warning("%s: %s", _whose(facts), note.text)
             if note.once:
                 self._told.add(note.once)
+
+    def may_say(self, kind: str) -> bool:
+        """Tell whether one more line of a kind may be written now: clients must not be able to fill the log."""
+        return self._throttle.turn(kind) is not None
 
     # Decisions
 
@@ -111,6 +116,8 @@ class Journal:
 
     def rejected(self, reject: Reject, facts: Facts, scope: Scope, *, report_only: bool = False) -> None:
         """Record a rejection, or one that is only reported, and write its line."""
+        if not report_only:  # the request goes on, and is judged again
+            self.note(reject.notes, facts)
         decision = self._record(reject, facts, scope, report_only=report_only)
         if logger.isEnabledFor(logging.INFO) and (turn := self._throttle.turn(reject.rule.id)):
             _write(reject, facts, decision, turn)
@@ -130,14 +137,14 @@ class Journal:
         try:
             returned: object = hook(decision, scope)  # type: ignore[func-returns-value]  # as users do what they like
         except Exception:
-            if self._throttle.turn("on_decision"):
+            if self.may_say("on_decision"):
                 logger.exception("on_decision callback %s failed", callback_name(hook))
             return
         if returned is None:
             return
         if inspect.iscoroutine(returned):
             returned.close()  # it would warn that nobody has awaited it
-        if self._throttle.turn("on_decision"):
+        if self.may_say("on_decision"):
             logger.error("on_decision callback %s returned %s; return None", callback_name(hook), quote(returned))
 
 

@@ -126,7 +126,7 @@ class UpgradeMiddleware:
 
     def _routed(self, routes: Sequence[Route]) -> tuple[tuple[PathPattern, Gate], ...]:
         """Return the gate of each route; what is one policy is one gate, which counts its connections together."""
-        closed = ClosedGate(self._journal)
+        closed = ClosedGate(self.policy, self._journal)
         gates = {id(self.policy): self._gate}
         for _, policy in routes:
             if policy is not None and id(policy) not in gates:

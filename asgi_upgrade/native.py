@@ -6,6 +6,7 @@ The server has the connection and speaks the protocol; here is only what it show
 from __future__ import annotations
 
 from asgi_upgrade import scopes
+from asgi_upgrade.denial import check_denial
 from asgi_upgrade.gate import Gate
 from asgi_upgrade.journal import Journal
 from asgi_upgrade.rejection import render
@@ -48,11 +49,12 @@ async def serve(
         if message["type"] == "websocket.accept":
             message = gate.accepted(message, switch)
         elif message["type"] == "websocket.http.response.start":
+            check_denial(message)
             message = repaired(message, h2=h2)
         await send(message)
 
     with gate.taken(facts, scope):
-        await app(scopes.judged_websocket_scope(scope, switch.subprotocols), receive, guarded)
+        await app(scopes.judged_websocket_scope(scope, switch.subprotocols, switch.target), receive, guarded)
 
 
 async def _deny(reject: Reject, facts: Facts, scope: Scope, receive: Receive, send: Send) -> None:

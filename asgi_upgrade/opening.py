@@ -55,7 +55,8 @@ def judge(view: View) -> Verdict:
     offered = _subprotocols(view)
     verdict = (
         first(_method(view))
-        or (None if view.facts.native else first(_target(view, target)))
+        # Some servers show a native scope's target, some do not.
+        or (None if view.facts.native and target is None else first(_target(view, target)))
         or first(_host(view))
         or first(_version(view))
         or first(_key(view))

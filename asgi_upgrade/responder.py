@@ -11,7 +11,7 @@ from dataclasses import replace
 from asgi_upgrade import guard, scopes, websocket
 from asgi_upgrade.content import is_announced, is_expecting, read_off, replayed
 from asgi_upgrade.errors import HandshakeViolation
-from asgi_upgrade.extension import EXTENSION, UpgradeExtension, extension_of
+from asgi_upgrade.extension import EXTENSION, UpgradeExtension, lingers
 from asgi_upgrade.gate import Gate
 from asgi_upgrade.journal import Journal
 from asgi_upgrade.opening import BODY_LIMIT
@@ -68,12 +68,27 @@ class Responder:
         """Judge the request, and return what carries out the verdict: a frame less to keep while it is awaited."""
         verdict = self._gate.judge(self._facts, self._scope)
         if isinstance(verdict, Reject):
-            return self._reject(verdict)
+            return self._reject_unread(verdict)
         if isinstance(verdict, Ignore):
             self._journal.ignored(verdict, self._facts, self._scope)
             scope = self._scope if verdict.rule is None else scopes.plain_scope(self._scope)
             return self._pass_on(scope, self._receive)
         return self._switch(verdict)
+
+    async def _reject_unread(self, reject: Reject) -> None:
+        """Reject a request whose content has not been read."""
+        facts = self._facts
+        self._journal.rejected(reject, facts, self._scope)
+        if is_announced(facts.headers):
+            # A client that expects 100 may leave its content out, and nobody knows then where the next request begins.
+            # Closing over unread content resets the connection, and the answer is lost with it.
+            expecting = is_expecting(facts.headers)
+            if expecting or not (lingers(self._scope) or await self._is_read_off()):
+                reject = replace(reject, close=True)
+        await self._answer(reject)
+
+    async def _is_read_off(self) -> bool:
+        return (await read_off(self._receive, READ_BEFORE_REJECTING)).complete
 
     async def _reject(self, reject: Reject) -> None:
         self._journal.rejected(reject, self._facts, self._scope)
@@ -81,11 +96,6 @@ class Responder:
 
     async def _answer(self, reject: Reject) -> None:
         facts = self._facts
-        if extension_of(self._scope) is None and is_announced(facts.headers):
-            # Closing with unread content resets the connection, and the answer is lost with it.
-            expecting = is_expecting(facts.headers)
-            if expecting or not (await read_off(self._receive, READ_BEFORE_REJECTING)).complete:
-                reject = replace(reject, close=True)
         answer = render(reject, method=facts.method, hop_fields=facts.http_version not in {"2", "3"})
         for message in answer.messages("http.response"):
             await self._send(message)
@@ -119,7 +129,7 @@ class Responder:
                 return await self._websocket(switch, extension)
             failure, answered = await self._handled(handler, switch, extension, content.body)
         if failure:
-            await self._answer(failure)  # its line is written, and the switch was decided
+            await self._reject(failure)
         elif not answered:
             await self._decline(content.body)
 
@@ -134,6 +144,7 @@ class Responder:
             limits=policy.websocket.limits(extension.get("settings", {})),
             guard=lambda message: self._gate.accepted(message, switch),
             close_denied=policy.strict,
+            rejected=lambda reject: self._journal.rejected(reject, self._facts, self._scope),
             extensions=switch.extensions,
         )
 

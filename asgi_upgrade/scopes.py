@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, unquote
 
-from asgi_upgrade.extension import EXTENSION, UpgradeExtension
+from asgi_upgrade.extension import OWN, UpgradeExtension
 from asgi_upgrade.headers import AbsoluteTarget, parse_absolute, without_upgrade
 from asgi_upgrade.paths import route_path
 from asgi_upgrade.types import Peer, Scope
@@ -37,15 +37,12 @@ def http_facts(scope: Scope, extension: UpgradeExtension | None, protocols: froz
     """
     extension = extension or {}
     target = extension.get("target") or _target(scope)
-    absolute = None if target.startswith(b"/") else parse_absolute(target)
-    root_path = scope.get("root_path", "")
     return Facts(
         method=scope["method"],
         http_version=scope.get("http_version", "1.1"),
         scheme=scope.get("scheme", "http"),
         target=target,
-        # What the application routes on once this has switched; servers disagree about absolute targets in scopes.
-        path=route_path(_path_of(absolute, root_path) if absolute else scope["path"], root_path),
+        path=_routed_path(scope, target),
         headers=scope["headers"],
         peer=extension["peer"] if "peer" in extension else _client(scope),
         can_switch="stream" in extension,
@@ -62,17 +59,28 @@ def websocket_facts(scope: Scope) -> Facts:
     Returns:
         The facts.
     """
+    target = _target(scope)
     return Facts(
         method="GET",
         http_version=scope.get("http_version", "1.1"),
         scheme=scope.get("scheme", "ws"),
-        target=_target(scope),
-        path=route_path(scope["path"], scope.get("root_path", "")),
+        target=target,
+        path=_routed_path(scope, target),
         headers=scope["headers"],
         peer=_client(scope),
         native=True,
         subprotocols=tuple(scope.get("subprotocols") or ()),
     )
+
+
+def _routed_path(scope: Scope, target: bytes) -> str:
+    """Return the path that the application routes on; servers disagree about absolute targets in scopes."""
+    path, root_path = scope["path"], scope.get("root_path", "")
+    if not target.startswith(b"/"):
+        absolute = parse_absolute(target)
+        if absolute is not None and not _is_split(scope, absolute):
+            path = _path_of(absolute, root_path)
+    return route_path(path, root_path)
 
 
 def _client(scope: Scope) -> Peer:
@@ -85,7 +93,9 @@ def _target(scope: Scope) -> bytes:
     raw: bytes = scope.get("raw_path") or _quoted(scope["path"])
     prefix = scope.get("root_path", "").encode("utf-8", "surrogateescape")
     rest = raw.removeprefix(prefix)
-    path = raw if rest and not rest.startswith(b"/") else rest or b"/"
+    # A prefix ends where a segment does; "/apihttp://..." is a target in absolute form behind one.
+    whole = rest and not rest.startswith(b"/") and parse_absolute(rest) is None
+    path = raw if whole else rest or b"/"
     query: bytes = scope.get("query_string", b"")
     return path + b"?" + query if query else path
 
@@ -123,26 +133,39 @@ def switch_scope(scope: Scope, target: AbsoluteTarget | None) -> Scope:
     copy = dict(scope)
     _drop_extension(copy)
     copy[JUDGED] = True
-    if target is not None:
-        root_path = scope.get("root_path", "")
+    _put_target(copy, target)
+    return copy
+
+
+def _put_target(copy: dict[str, Any], target: AbsoluteTarget | None) -> None:
+    if target is None:
+        return
+    if not _is_split(copy, target):
+        root_path = copy.get("root_path", "")
         copy["path"] = _path_of(target, root_path)
         copy["raw_path"] = root_path.encode("utf-8", "surrogateescape") + target.path
         copy["query_string"] = target.query
-        others = [field for field in scope["headers"] if field[0].lower() != b"host"]
-        copy["headers"] = [(b"host", target.authority), *others]
-    return copy
+    others = [field for field in copy["headers"] if field[0].lower() != b"host"]
+    copy["headers"] = [(b"host", target.authority), *others]
+
+
+def _is_split(scope: Scope, target: AbsoluteTarget) -> bool:
+    """Whether the server has put the target's own path into the scope; a router may have added to root_path since."""
+    path, rest = _path_of(target, ""), scope["path"].removeprefix(scope.get("root_path", ""))
+    return rest.startswith("/") and (scope["path"].endswith(path) or path.endswith(rest))
 
 
 def _path_of(target: AbsoluteTarget, root_path: str) -> str:
     return root_path + unquote(target.path.decode("latin-1"))
 
 
-def judged_websocket_scope(scope: Scope, subprotocols: Sequence[str]) -> Scope:
+def judged_websocket_scope(scope: Scope, subprotocols: Sequence[str], target: AbsoluteTarget | None = None) -> Scope:
     """Return the copy of a native websocket scope that the application gets.
 
     Args:
         scope: The scope as it came.
         subprotocols: What the application may choose from.
+        target: As for ``switch_scope``.
 
     Returns:
         The copy.
@@ -150,14 +173,16 @@ def judged_websocket_scope(scope: Scope, subprotocols: Sequence[str]) -> Scope:
     copy = dict(scope)
     copy["subprotocols"] = list(subprotocols)
     copy[JUDGED] = True
+    _put_target(copy, target)
     if scope.get("http_version") in {"2", "3"}:
-        copy["headers"] = without_upgrade(scope["headers"])  # lenient overlooks them; RFC 9113 section 8.2.2
+        copy["headers"] = without_upgrade(copy["headers"])  # lenient overlooks them; RFC 9113 section 8.2.2
     return copy
 
 
 def _drop_extension(copy: dict[str, Any]) -> None:
-    if EXTENSION in (extensions := copy.get("extensions") or {}):
-        copy["extensions"] = {name: value for name, value in extensions.items() if name != EXTENSION}
+    extensions = copy.get("extensions") or {}
+    if not OWN.isdisjoint(extensions):
+        copy["extensions"] = {name: value for name, value in extensions.items() if name not in OWN}
 
 
 def websocket_scope(scope: Scope, subprotocols: Sequence[str], target: AbsoluteTarget | None = None) -> Scope:

@@ -16,7 +16,7 @@ import httpcore
 import httpx
 
 from asgi_upgrade.exchange import Exchange
-from asgi_upgrade.extension import EXTENSION, UpgradeExtension
+from asgi_upgrade.extension import EXTENSION, LINGERING, UpgradeExtension
 from asgi_upgrade.stream import UpgradedStream
 from asgi_upgrade.types import ASGIApp, Field, Message, Scope
 
@@ -128,7 +128,7 @@ class UpgradeTransport(httpx.AsyncBaseTransport):
             "settings": self._settings,
             "adapter": "asgi_upgrade.testing",
         }
-        scope["extensions"] = {EXTENSION: extension}
+        scope["extensions"] = {LINGERING: {}, EXTENSION: extension}
         return extension
 
 

@@ -63,6 +63,7 @@ class Reject:
         received: The name and value of the field that decided, if one did.
         fields: Fields that belong to this rejection (Upgrade, Allow, Sec-WebSocket-Version).
         close: Whether the connection ends with the answer.
+        notes: For the operator.
     """
 
     rule: Rule
@@ -71,6 +72,7 @@ class Reject:
     received: tuple[str, bytes] | None = None
     fields: tuple[Field, ...] = ()
     close: bool = True
+    notes: tuple[Note, ...] = ()
 
     @classmethod
     def of(cls, rule_id: str, detail: str, *, status: int | None = None, close: bool = True) -> Reject:

@@ -13,6 +13,7 @@ from asgi_upgrade.headers import ExtensionOffer
 from asgi_upgrade.limits import Limits
 from asgi_upgrade.stream import UpgradedStream
 from asgi_upgrade.types import ASGIApp, Field, Message, Scope, Send
+from asgi_upgrade.verdict import Reject
 
 
 async def serve(
@@ -25,6 +26,7 @@ async def serve(
     limits: Limits,
     guard: Callable[[Message], Message],
     close_denied: bool,
+    rejected: Callable[[Reject], None],
     extensions: Sequence[ExtensionOffer] = (),
 ) -> None:
     """Serve one WebSocket from its handshake to the end of the connection.
@@ -38,13 +40,22 @@ async def serve(
         limits: The bounds.
         guard: Cleans a ``websocket.accept`` message, or raises HandshakeViolation.
         close_denied: Whether a denial closes the connection.
+        rejected: Called with what is answered in the place of an application that does not answer.
         extensions: What the client offers.
 
     Raises:
         Exception: Whatever the application raises, after the client has been told; but not because the client is gone.
     """
     bridge = Bridge(
-        scope, send, extensions, stream=stream, fields=fields, limits=limits, guard=guard, close_denied=close_denied
+        scope,
+        send,
+        extensions,
+        stream=stream,
+        fields=fields,
+        limits=limits,
+        guard=guard,
+        close_denied=close_denied,
+        rejected=rejected,
     )
     try:
         async with bridge.deadline:

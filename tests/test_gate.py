@@ -19,7 +19,7 @@ from asgi_upgrade.handshake import evaluate
 from asgi_upgrade.journal import Journal
 from asgi_upgrade.testing import UpgradeTransport
 from asgi_upgrade.types import Message, Receive, Scope, Send
-from asgi_upgrade.verdict import Ignore, Reject, Switch
+from asgi_upgrade.verdict import Facts, Ignore, Reject, Switch
 from tests.asgi import DENIAL, FOREIGN, HANDSHAKE, Recorder, http_scope, problem, run, websocket_scope
 from tests.facts import handshake, native
 
@@ -208,8 +208,27 @@ def test_what_report_only_lets_pass_the_relaxed_policy_admits(data: st.DataObjec
     reported = Gate(replace(policy, report_only=True), Journal()).judge(facts, http_scope([]))
     if isinstance(enforced, Reject) and enforced.rule.id in REPORTED:
         assert not (isinstance(reported, Reject) and reported.rule.id in REPORTED)
+    elif isinstance(enforced, Switch):
+        assert isinstance(reported, Switch)
+        assert set(enforced.subprotocols) <= set(reported.subprotocols)
+        assert replace(reported, subprotocols=enforced.subprotocols) == enforced
     else:
         assert reported == enforced
+
+
+def test_subprotocol_that_the_policy_does_not_speak_goes_on_where_it_is_only_reported() -> None:
+    headers = [*HANDSHAKE, (b"sec-websocket-protocol", b"other, chat")]
+    accept = {"type": "websocket.accept", "subprotocol": "other"}
+    for required in (False, True):
+        inner = Recorder(accept=accept)
+        sent = run(
+            UpgradeMiddleware(inner, report_only=True, subprotocols=["v2"], require_subprotocol=required),
+            websocket_scope(headers),
+        )
+        assert inner.scopes[0]["subprotocols"] == ["other", "chat"]
+        assert sent[0]["subprotocol"] == "other"
+    app = UpgradeMiddleware(Recorder(), report_only=True, subprotocols=["chat"])
+    assert run(app, websocket_scope(headers))[0]["subprotocol"] == "chat"
 
 
 CHANGES: Any = {
@@ -273,8 +292,8 @@ def test_path_for_websockets_only_is_told_of_a_handler_that_declines() -> None:
 
 
 def test_closed_gate_ignores_every_upgrade_and_denies_every_native_handshake() -> None:
-    gate, scope = ClosedGate(Journal()), http_scope([])
-    for facts in (handshake(), handshake({b"upgrade": b"a b", b"host": None}), handshake(http_version="2")):
+    gate, scope = ClosedGate(UpgradePolicy(), Journal()), http_scope([])
+    for facts in (handshake(), handshake({b"upgrade": b"a b", b"host": None}), handshake(method="POST")):
         verdict = gate.judge(facts, scope)
         assert isinstance(verdict, Ignore)
         assert verdict.rule is RULES["upgrade-not-here"]
@@ -282,6 +301,27 @@ def test_closed_gate_ignores_every_upgrade_and_denies_every_native_handshake() -
     denial = gate.judge(native(), scope)
     assert isinstance(denial, Reject)
     assert (denial.rule.id, denial.status) == ("upgrade-not-here", 403)
+
+
+@pytest.mark.parametrize(
+    ("facts", "rule"),
+    [
+        pytest.param(handshake(http_version="2"), "h2-malformed", id="http2"),
+        pytest.param(handshake(http_version="2.0"), "http-major-unknown", id="version"),
+        pytest.param(handshake(method="CONNECT"), "connect-with-upgrade", id="connect"),
+        pytest.param(handshake({b"content-length": b"x"}), "content-length-invalid", id="framing"),
+        pytest.param(handshake({b"cookie": b"x" * 70_000}), "upgrade-head-size", id="head"),
+    ],
+)
+def test_closed_gate_rejects_what_breaks_http(facts: Facts, rule: str) -> None:
+    verdict = ClosedGate(UpgradePolicy(), Journal()).judge(facts, http_scope([]))
+    assert isinstance(verdict, Reject)
+    assert verdict.rule.id == rule
+
+
+def test_closed_gate_follows_the_mode_elsewhere() -> None:
+    verdict = ClosedGate(UpgradePolicy(mode="lenient"), Journal()).judge(handshake(http_version="2"), http_scope([]))
+    assert isinstance(verdict, Ignore)
 
 
 # What the application accepts

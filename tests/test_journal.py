@@ -53,6 +53,31 @@ def test_malformed_forwarding_field_of_a_trusted_proxy_is_logged_every_time(capl
     assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 2
 
 
+def test_malformed_forwarding_field_is_logged_where_it_explains_a_rejection(caplog: pytest.LogCaptureFixture) -> None:
+    forwarded = (b"x-forwarded-host", b"a b")
+    several: list[dict[str, Any]] = [{}, {"allowed_hosts": ["a.example"]}, {"check_origin": lambda *_: False}]
+    for options in several:
+        caplog.clear()
+        app = UpgradeMiddleware(Recorder(), trusted_proxies=["192.0.2.1"], **options)
+        assert run(app, websocket_scope([*HANDSHAKE, FOREIGN, forwarded]))[0]["type"] == "websocket.close"
+        assert [message for message in caplog.messages if "ignored the malformed field" in message]
+
+
+def test_client_cannot_fill_the_log_through_a_proxy(caplog: pytest.LogCaptureFixture) -> None:
+    app = UpgradeMiddleware(Recorder(), trusted_proxies=["192.0.2.1"])
+    for _ in range(20):
+        run(app, websocket_scope([*HANDSHAKE, (b"x-forwarded-host", b"a b")]))
+    assert len(caplog.messages) == 10
+
+
+@pytest.mark.parametrize("answer", [lambda *_: 1 / 0, lambda *_: 1], ids=["raises", "nonsense"])
+def test_client_cannot_fill_the_log_through_check_origin(answer: Any, caplog: pytest.LogCaptureFixture) -> None:
+    app = UpgradeMiddleware(Recorder(), check_origin=answer)
+    for _ in range(20):
+        assert run(app, websocket_scope([*HANDSHAKE, FOREIGN]))[0]["type"] == "websocket.close"
+    assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 10
+
+
 def test_policy_is_announced_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "asgi_upgrade")
     app = UpgradeMiddleware(Recorder())

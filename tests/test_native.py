@@ -84,6 +84,35 @@ def test_426_that_denies_is_repaired(version: str, fields: list[tuple[bytes, byt
     assert run(UpgradeMiddleware(deny), scope)[0].get("headers") == fields
 
 
+@pytest.mark.parametrize(
+    ("status", "headers", "error"),
+    [
+        pytest.param(101, [], 'from 300 to 599, not "101"', id="101"),
+        pytest.param(200, [], 'from 300 to 599, not "200"', id="200"),
+        pytest.param(403, [(b"a b", b"c")], 'the field name "a b", which is not a token', id="name"),
+        pytest.param(403, [(b"a", b"b\r\nc: d")], r'a control octet in "a": "b\\x0d\\x0ac: d"', id="value"),
+    ],
+)
+def test_denial_that_no_server_should_send_raises_in_the_application(
+    status: int, headers: list[tuple[bytes, bytes]], error: str
+) -> None:
+    async def deny(_: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+
+    with pytest.raises(RuntimeError, match=error):
+        run(UpgradeMiddleware(deny), websocket_scope(HANDSHAKE, extensions=DENIAL))
+
+
+def test_absolute_target_of_a_native_scope_is_judged_and_put_into_it() -> None:
+    inner = Recorder()
+    for scheme, status in (("ws", 400), ("http", None)):
+        raw = f"{scheme}://shop.example/ws"
+        scope = websocket_scope(HANDSHAKE, extensions=DENIAL, path=raw, raw_path=raw.encode())
+        assert run(UpgradeMiddleware(inner), scope)[0].get("status") == status
+    assert [scope["path"] for scope in inner.scopes] == ["/ws"]
+
+
 UNJUDGED = [(b"host", b"shop.example"), (b"connection", b"Upgrade"), (b"upgrade", b"x, websocket/13")]
 
 

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from asgi_upgrade import HandshakeViolation, UpgradeMiddleware, UpgradeRequest
+from asgi_upgrade.journal import Counters
 from asgi_upgrade.request import Handler
 from asgi_upgrade.testing import UpgradeTransport
 from asgi_upgrade.types import Message, Receive, Scope, Send
@@ -214,8 +215,22 @@ def test_request_that_the_handler_declines_is_the_applications() -> None:
 
 
 def test_handler_that_fails_is_a_500() -> None:
-    response, _ = over(fail)
+    counters: Counters = {}
+    response, _ = over(fail, counters=counters)
     assert (response.status_code, response.json()["rule"]) == (500, "ws-5xx-app")
+    assert counters == {("tcp", "switch", ""): 1, ("tcp", "reject", "ws-5xx-app"): 1}
+
+
+def test_application_that_does_not_answer_is_a_refusal_like_others(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "asgi_upgrade")
+
+    async def silent(scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    app = UpgradeMiddleware(silent)
+    assert fetch(app).status_code == 500
+    assert app.counters == {("websocket", "switch", ""): 1, ("websocket", "reject", "ws-5xx-app"): 1}
+    (record,) = [record for record in caplog.records if record.getMessage().startswith("rejected GET")]
+    assert (record.upgrade_rule, record.upgrade_status) == ("ws-5xx-app", 500)  # type: ignore[attr-defined]
 
 
 def test_content_beyond_the_limit_does_not_reach_the_handler() -> None:

@@ -189,6 +189,33 @@ def test_absolute_target_replaces_path_query_and_host(root_path: str) -> None:
     assert scope["headers"] is fields
 
 
+@pytest.mark.parametrize("root_path", ["/api/sub", "/sub"], ids=["root-path", "none"])
+def test_absolute_target_below_a_mount_is_left_as_the_server_split_it(root_path: str) -> None:
+    whole = root_path + "/ws"
+    target = AbsoluteTarget(b"http", b"shop.example", b"/sub/ws", b"", b"")
+    scope = http_scope(path=whole, raw_path=whole.encode(), root_path=root_path)
+    copy = switch_scope(scope, target)
+    assert (copy["path"], copy["raw_path"]) == (whole, whole.encode())
+    assert (b"host", b"shop.example") in copy["headers"]
+    assert http_facts(scope, {"target": b"http://shop.example/sub/ws"}).path == "/ws"
+
+
+def test_absolute_target_behind_a_root_path_is_put_together_again() -> None:
+    raw = b"/apihttp://shop.example/ws"
+    scope = http_scope(path=raw.decode(), raw_path=raw, query_string=b"a", root_path="/api")
+    facts = http_facts(scope, None)
+    assert (facts.target, facts.path) == (b"http://shop.example/ws?a", "/ws")
+
+
+def test_native_scope_gets_the_parts_of_an_absolute_target() -> None:
+    whole = "http://shop.example/ws"
+    scope = native_scope(path=whole, raw_path=whole.encode())
+    facts = websocket_facts(scope)
+    assert (facts.target, facts.path) == (whole.encode(), "/ws")
+    copy = judged_websocket_scope(scope, (), parse_absolute(facts.target))
+    assert (copy["path"], copy["raw_path"]) == ("/ws", b"/ws")
+
+
 def test_absolute_target_needs_no_root_path() -> None:
     target = AbsoluteTarget(b"http", b"shop.example", b"/", b"", b"")
     assert switch_scope(http_scope(root_path=...), target)["path"] == "/"
@@ -243,7 +270,7 @@ def test_websocket_scope_is_what_a_server_of_its_own_gives() -> None:
 
 def test_websocket_scope_of_an_absolute_target_has_the_parts_of_the_target() -> None:
     target = AbsoluteTarget(b"http", b"other.example", b"/b", b"x=1", b"")
-    made = websocket_scope(SWITCHED, (), target)
+    made = websocket_scope({**SWITCHED, "path": "/apphttp://other.example/b"}, (), target)
     assert (made["path"], made["raw_path"], made["query_string"]) == ("/app/b", b"/app/b", b"x=1")
     assert made["headers"] == [(b"host", b"other.example"), (b"upgrade", b"websocket")]
 

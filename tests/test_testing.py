@@ -280,12 +280,12 @@ def test_extension_is_there_where_a_server_gives_it(method: str, headers: dict[s
                 "settings": {"max_size": 5},
                 "adapter": "asgi_upgrade.testing",
             }
-        await PlainTextResponse("ok")(scope, receive, send)
+        await PlainTextResponse("no", 404)(scope, receive, send)
 
     async def scenario() -> None:
         async with client_of(app, root_path="/api", settings={"max_size": 5}) as client:
             response = await client.request(method, "/a%20b?c", headers=headers)
-        assert response.status_code == 200
+        assert response.status_code == 404
 
     run(scenario())
 

@@ -33,8 +33,9 @@ Read: ``config`` ``loaded_app`` ``app`` ``loop`` ``logger`` ``access_logger`` ``
 ``total_requests`` ``connections`` ``transport`` ``flow`` ``write_paused`` ``client`` ``root_path`` ``scope``
 ``headers`` ``cycle`` ``on_response_complete`` ``_unset_keepalive_if_required``; of the cycle ``scope`` ``transport``
 ``on_response`` ``message_event`` ``disconnected`` ``response_started`` ``response_complete``; on h11 ``conn``; on
-httptools ``parser`` ``url`` ``pipeline`` ``on_body`` ``on_message_complete``; and ``HIGH_WATER_LIMIT``
-``get_client_addr`` ``get_path_with_query_string``.
+httptools ``parser`` ``url`` ``pipeline`` ``on_body`` ``on_message_complete`` ``timeout_keep_alive``
+``timeout_keep_alive_task`` ``timeout_keep_alive_handler`` and of the cycle ``waiting_for_100_continue``; and
+``HIGH_WATER_LIMIT`` ``get_client_addr`` ``get_path_with_query_string``.
 
 What never reaches the application, because the parser (or uvicorn behind it) answers 400 and closes; on h11 0.16 and
 httptools 0.9, with or without Upgrade unless said otherwise:

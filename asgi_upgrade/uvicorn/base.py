@@ -19,7 +19,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 
 from asgi_upgrade.exchange import Exchange
-from asgi_upgrade.extension import EXTENSION, UpgradeExtension
+from asgi_upgrade.extension import EXTENSION, LINGERING, UpgradeExtension
 from asgi_upgrade.stream import UpgradedStream
 from asgi_upgrade.types import Field, Peer
 from asgi_upgrade.uvicorn.linger import ABORT_AFTER, Lingering, LingeringTransport
@@ -90,8 +90,8 @@ class UpgradingProtocol(_UvicornProtocol):
     def _begin(self, target: bytes, *, switchable: bool, connect: bool) -> Exchange:
         """Make the exchange for the request whose scope was just built."""
         extension = self._extension(target) if switchable else None
-        if extension is not None:
-            self.scope["extensions"] = {**(self.scope.get("extensions") or {}), EXTENSION: extension}
+        own: dict[str, Any] = {LINGERING: {}} if extension is None else {LINGERING: {}, EXTENSION: extension}
+        self.scope["extensions"] = {**(self.scope.get("extensions") or {}), **own}
         websocket = any(name == b"upgrade" and value.lower() == b"websocket" for name, value in self.headers)
         app = self.config.loaded_app
         self._exchange = Exchange(self, app, extension, websocket=websocket, connect=connect)

@@ -14,7 +14,7 @@ import httptools
 from h11._connection import DEFAULT_MAX_INCOMPLETE_EVENT_SIZE
 from uvicorn.protocols.http import httptools_impl
 
-from asgi_upgrade.types import Field, Fields
+from asgi_upgrade.types import Field
 from asgi_upgrade.uvicorn.base import UpgradingProtocol, is_later_http1
 from asgi_upgrade.uvicorn.body import BodyReader, has_body
 
@@ -56,12 +56,15 @@ class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Put an exchange under a request with Upgrade and under a CONNECT."""
         # llhttp flags Upgrade beside its connection option only. Without the option nothing can be switched, but a
-        # rejection must still get past unread content, which a GET does not have.
-        parser = self.parser
-        if parser.should_upgrade() or (parser.get_method() != b"GET" and _has_upgrade(self.headers)):
-            self._upgrade_headers_complete()
-        else:
-            _plain_headers_complete(self)
+        # rejection must still get past unread content.
+        if not self.parser.should_upgrade():
+            for name, _ in self.headers:
+                if name == b"upgrade":
+                    break
+            else:
+                _plain_headers_complete(self)
+                return
+        self._upgrade_headers_complete()
 
     def _upgrade_headers_complete(self) -> None:
         target = self.url
@@ -85,6 +88,8 @@ class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
             self.scope["raw_path"] = self.root_path.encode("ascii") + target
         self._body = reader
         self._bind(exchange)
+        if self.scope["http_version"] == "1.0":
+            self.cycle.waiting_for_100_continue = False  # RFC 9110 section 10.1.1
 
     def _should_upgrade(self) -> bool:
         """Leave the end of a body to its reader; uvicorn asks in ``on_message_complete``, at the head's end."""
@@ -99,7 +104,8 @@ class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answer 400 to a request with Upgrade only where no other response is under way."""
         cycle = self.cycle
-        ours = self._exchange is not None and self._exchange.cycle is cycle
+        # A request that uvicorn could not take has an exchange, but no cycle.
+        ours = self._exchange is not None and cycle is not None and self._exchange.cycle is cycle
         if not ours or cycle.response_complete:
             super().send_400_response(msg)
         elif self.pipeline:
@@ -109,6 +115,14 @@ class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
             self._linger(self.cycle)
         else:
             self._refuse(msg)
+
+    def _prolong_keepalive(self) -> None:
+        """Begin the idle time anew: the request has been answered, but its content still comes."""
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def _invalid(self) -> None:
         self.logger.warning(_INVALID)
@@ -123,6 +137,7 @@ class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
             self._read_body(reader, rest)
 
     def _read_body(self, reader: BodyReader, data: bytes) -> None:
+        self._prolong_keepalive()
         try:
             body = reader.feed(data)
         except h11.RemoteProtocolError:
@@ -138,10 +153,6 @@ class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
             self._start_holding(reader.behind)
             if self.cycle.response_complete:
                 self._release()
-
-
-def _has_upgrade(fields: Fields) -> bool:
-    return any(name == b"upgrade" for name, _ in fields)
 
 
 def _parseable(target: bytes, *, connect: bool) -> bytes:

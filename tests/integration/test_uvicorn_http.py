@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -84,6 +85,26 @@ def test_100_continue_for_an_ignored_upgrade(client: RawClient) -> None:
     client.send(b"3\r\nabc\r\n0\r\n\r\n", PLAIN)
     assert client.read_response().body == b"/a 3 abc"
     assert client.read_response().body == b"/plain 0 "
+
+
+def test_content_that_comes_after_its_answer_keeps_the_connection(app: App) -> None:
+    with serve(app, http="httptools") as running, running.connect() as client:
+        client.send(upgrade_request("/reject_open", b"Content-Length: 3\r\n"))
+        assert client.read_response().status == 400
+        protocol: Any = next(iter(running.server.server_state.connections))
+        first = running.call(lambda: protocol.timeout_keep_alive_task)
+        client.send(b"a")
+        running.wait_until(lambda: protocol.timeout_keep_alive_task is not first)
+        assert first.cancelled()
+        assert protocol.timeout_keep_alive_task.when() >= first.when()
+        client.send(b"bc", PLAIN)
+        assert client.read_response().body == b"/plain 0 "
+
+
+def test_100_is_not_sent_to_a_client_of_http10(client: RawClient) -> None:
+    client.send(b"POST /a HTTP/1.0\r\n" + UPGRADE + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+    client.send(b"abc")
+    assert client.read_response().body == b"/a 3 abc"
 
 
 @pytest.mark.parametrize(

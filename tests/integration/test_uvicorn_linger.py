@@ -18,6 +18,10 @@ LARGE_HEADS = [
         b"POST /reject HTTP/1.1\r\nHost: a\r\nUpgrade: echo\r\nContent-Length: %d\r\n\r\n" % LARGE,
         id="no-connection-option",
     ),
+    pytest.param(
+        b"GET /reject HTTP/1.1\r\nHost: a\r\nUpgrade: echo\r\nContent-Length: %d\r\n\r\n" % LARGE,
+        id="no-connection-option-get",
+    ),
     pytest.param(b"POST /reject HTTP/1.0\r\n" + UPGRADE + b"Content-Length: %d\r\n\r\n" % LARGE, id="http10"),
     pytest.param(upgrade_request("/reject"), id="early-octets"),
     pytest.param(upgrade_request("/fail", b"Content-Length: %d\r\n" % LARGE), id="application-error"),

@@ -8,6 +8,7 @@ import socket
 import h11
 import pytest
 
+from asgi_upgrade.extension import LINGERING
 from asgi_upgrade.types import Receive, Scope, Send
 from asgi_upgrade.uvicorn.body import BodyReader
 from tests.integration.serving import TIMEOUT, RawClient, Response, serve
@@ -111,8 +112,28 @@ def test_connect_closes_and_nothing_behind_it_is_a_request(parser: str, fields: 
         assert client.read_until_closed() == b""
     scope = seen.get(timeout=TIMEOUT)
     assert (scope["method"], scope["path"], scope["raw_path"]) == ("CONNECT", "/rb.example:443", b"/rb.example:443")
-    assert "extensions" not in scope
+    assert scope["extensions"] == {LINGERING: {}}
     assert seen.empty()
+
+
+def test_tunnel_is_refused_where_there_is_none(parser: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send, 200, b"a tunnel")
+
+    with serve(application, http=parser) as running, running.connect() as client:
+        client.send(b"CONNECT b.example:443 HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.read_response().status == 500
+        assert client.read_until_closed() == b""
+    assert "status 200 to CONNECT opens a tunnel" in caplog.text
+
+
+def test_target_that_cannot_be_split_is_answered_400(parser: str) -> None:
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send, 404, b"h11 leaves it to the application")
+
+    with serve(application, http=parser) as running, running.connect() as client:
+        client.send(b"GET http://a.example:80:x/ws HTTP/1.1\r\n", UPGRADE, b"\r\n")
+        assert client.read_response().status == (400 if parser == "httptools" else 404)
 
 
 def test_connect_keeps_the_connection_field_of_the_application(parser: str) -> None:

@@ -17,6 +17,7 @@ MASKED_HELLO = b"\x81\x85\x00\x00\x00\x00hello"
 HELLO = b"\x81\x05hello"
 MASKED_CLOSE = b"\x88\x82\x00\x00\x00\x00\x03\xe8"
 CLOSE = b"\x88\x02\x03\xe8"
+LENGTH = (b"Content-Length", b"5")
 
 IGNORED = "ignored"
 SWITCHED = "switched"
@@ -252,6 +253,31 @@ def test_rejection_reaches_a_client_with_an_unread_body(parser: str) -> None:
     with serve(UpgradeMiddleware(app), http=parser) as server, server.connect() as client:
         client.send(octets, b"x" * 5_000_000)
         check_rejection(client.read_response(), "h2c-obsolete", 400, "strict", "POST")
+
+
+@pytest.mark.parametrize(
+    ("octets", "status"),
+    [
+        pytest.param(request(drop=[b"connection"], add=[LENGTH]), 400, id="get-no-option"),
+        pytest.param(request(b"POST /ws HTTP/1.1", drop=[b"connection"], add=[LENGTH]), 400, id="post-no-option"),
+        pytest.param(request(b"CONNECT shop.example:443 HTTP/1.1", add=[LENGTH]), 501, id="connect"),
+        pytest.param(request(b"GET /ws HTTP/2.0", add=[LENGTH]), 505, id="http20"),
+        pytest.param(request(add=[LENGTH]), 400, id="switchable"),
+    ],
+)
+def test_rejection_does_not_wait_for_the_content(parser: str, octets: bytes, status: int) -> None:
+    with serve(UpgradeMiddleware(app), http=parser) as server, server.connect() as client:
+        client.send(octets)
+        assert client.read_response().status == status
+
+
+def test_lenient_rejection_closes_where_the_client_may_leave_its_content_out(parser: str) -> None:
+    fields = [(b"Expect", b"100-continue"), (b"Content-Length", b"3")]
+    with serve(UpgradeMiddleware(app, mode="lenient"), http=parser) as server, server.connect() as client:
+        client.send(request(sec_websocket_version=b"8", add=fields))
+        response = client.read_response()
+        assert (response.status, response.field(b"connection")) == (426, [b"Upgrade, close"])
+        assert client.read_until_closed() == b""
 
 
 def test_100_comes_before_101(parser: str) -> None:
