@@ -82,8 +82,8 @@ class WebSocketOptions:
             check_number(name, getattr(self, name), float)
         for name in ("ping_interval", "ping_timeout"):
             value = getattr(self, name)
-            if value is not UNSET and value is not None:
-                check_number(name, value, float)
+            if value is not UNSET:
+                check_number(name, value, float, optional=True)
         check_engine("engine", self.engine)
         if self.compression is not None and not isinstance(self.compression, Deflate):
             raise ConfigurationError("compression", self.compression, "write Deflate(...) or None")
@@ -203,15 +203,13 @@ class UpgradePolicy:
     def __post_init__(self) -> None:
         check_choice("mode", self.mode, ("strict", "lenient"))
         for name in ("h2c", "unknown_protocols"):
-            if (value := getattr(self, name)) is not None:
-                check_choice(name, value, ("ignore", "reject"))
+            check_choice(name, getattr(self, name), ("ignore", "reject"), optional=True)
         for name in ("allow_missing_origin", "require_subprotocol", "guard_responses", "report_only"):
             check_flag(name, getattr(self, name))
         for name in ("max_head_size", "max_body_size"):
             check_number(name, getattr(self, name), int)
         for name in ("max_connections", "max_connections_per_client"):
-            if (most := getattr(self, name)) is not None:
-                check_number(name, most, int)
+            check_number(name, getattr(self, name), int, optional=True)
         if not isinstance(self.websocket, WebSocketOptions):
             raise ConfigurationError("websocket", self.websocket, "write WebSocketOptions(...)")
         self._compile()
@@ -225,7 +223,7 @@ class UpgradePolicy:
             keep(name, string_entries(getattr(self, name), name))
         for name in ("allowed_hosts", "subprotocols"):
             if (value := getattr(self, name)) is not None:
-                keep(name, string_entries(value, name))
+                keep(name, string_entries(value, name, optional=True))
         for name in self.subprotocols or ():
             if not headers.is_token(name.encode("ascii", "replace")):
                 raise ConfigurationError("subprotocols", name, "a subprotocol name is a token (RFC 6455 section 4.1)")

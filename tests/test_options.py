@@ -43,17 +43,29 @@ def test_no_entries_are_entries() -> None:
     ("entries", "text"),
     [
         pytest.param("a", 'x="a": write a list, such as ["a"]', id="bare-str"),
-        pytest.param(b"a", 'x="a": write a list, such as ["..."]', id="bare-bytes"),
-        pytest.param(None, 'x="None": write a list, such as ["..."]', id="none"),
-        pytest.param(3, 'x="3": write a list, such as ["..."]', id="number"),
-        pytest.param(["a", b"b"], 'x="b": entries are str, not bytes', id="bytes-inside"),
-        pytest.param([["a"]], "x=\"['a']\": entries are str, not list", id="list-inside"),
+        pytest.param(b"a", "x=b'a': write a list, such as [\"...\"]", id="bare-bytes"),
+        pytest.param(None, 'x=None: write a list, such as ["..."]', id="none"),
+        pytest.param(3, 'x=3: write a list, such as ["..."]', id="number"),
+        pytest.param(["a", b"b"], "x=b'b': entries are str, not bytes", id="bytes-inside"),
+        pytest.param([["a"]], "x=['a']: entries are str, not list", id="list-inside"),
     ],
 )
 def test_what_is_no_list_of_strings_is_refused(entries: Any, text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         string_entries(entries, "x")
     assert str(caught.value) == text
+
+
+def test_text_says_where_none_is_a_value_too() -> None:
+    for check in (
+        lambda: string_entries(False, "x", optional=True),
+        lambda: check_choice("x", False, ("a", "b"), optional=True),
+        lambda: check_number("x", False, int, optional=True),
+    ):
+        with pytest.raises(ConfigurationError, match=r"x=False: write .*, or None$"):
+            check()
+    check_choice("x", None, ("a", "b"), optional=True)
+    check_number("x", None, int, optional=True)
 
 
 def test_a_long_string_for_a_list_is_quoted_in_part() -> None:
@@ -85,8 +97,8 @@ def test_a_choice_is_accepted(value: str) -> None:
     [
         pytest.param("aple", 'x="aple": write "apple" or "pear"; did you mean \'apple\'?', id="near"),
         pytest.param("plum", 'x="plum": write "apple" or "pear"', id="far"),
-        pytest.param(None, 'x="None": write "apple" or "pear"', id="none"),
-        pytest.param(["apple"], 'x="[\'apple\']": write "apple" or "pear"', id="unhashable"),
+        pytest.param(None, 'x=None: write "apple" or "pear"', id="none"),
+        pytest.param(["apple"], 'x=[\'apple\']: write "apple" or "pear"', id="unhashable"),
     ],
 )
 def test_another_choice_is_refused(value: object, text: str) -> None:
