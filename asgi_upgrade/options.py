@@ -46,10 +46,16 @@ def string_entries(entries: object, option: str, *, optional: bool = False) -> t
     return tuple(checked)
 
 
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the nearest known spelling, or None if there is nothing near."""
+    close = get_close_matches(name, list(known), n=1)
+    return close[0] if close else None
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """Return a hint at the nearest known spelling, or nothing."""
-    close = get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    near = nearest(name, known)
+    return f"; did you mean {near!r}?" if near else ""
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...], *, optional: bool = False) -> None:

@@ -6,8 +6,8 @@ Options left at None follow the mode. Nothing is judged here; ``handshake.evalua
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack
 
@@ -15,7 +15,16 @@ from asgi_upgrade import forwarded, headers, origin, paths
 from asgi_upgrade.deflate import Deflate
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.limits import Limits
-from asgi_upgrade.options import check_choice, check_engine, check_flag, check_number, is_async, string_entries, suggest
+from asgi_upgrade.options import (
+    check_choice,
+    check_engine,
+    check_flag,
+    check_number,
+    is_async,
+    nearest,
+    string_entries,
+    suggest,
+)
 from asgi_upgrade.types import Scope
 
 T = TypeVar("T")
@@ -135,6 +144,26 @@ class PolicyFields(TypedDict, total=False):
     max_connections_per_client: int | None
     report_only: bool
     websocket: WebSocketOptions
+
+
+def check_names(names: Iterable[str], arguments: Sequence[str] = ()) -> None:
+    """Refuse what is no option of UpgradePolicy.
+
+    Args:
+        names: The names the user gave.
+        arguments: What the caller takes besides, so that it is suggested too.
+
+    Raises:
+        TypeError: There is no such option; the text suggests the nearest, or says that it is one of WebSocketOptions.
+    """
+    websocket = [option.name for option in fields(WebSocketOptions)]
+    known = [*websocket, *PolicyFields.__annotations__, *arguments]
+    for name in names:
+        if name not in PolicyFields.__annotations__:
+            spelled = name.replace("-", "_")
+            near = nearest(spelled, known)
+            hint = f"; write websocket=WebSocketOptions({near}=...)" if near in websocket else suggest(spelled, known)
+            raise TypeError(f"there is no option {name!r}{hint}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,9 +307,7 @@ class UpgradePolicy:
             TypeError: There is no such option; the text suggests the nearest.
             ConfigurationError: An option cannot mean what was written.
         """
-        for name in options:
-            if name not in PolicyFields.__annotations__:
-                raise TypeError(f"there is no policy option {name!r}{suggest(name, PolicyFields.__annotations__)}")
+        check_names(options)
         return cls(**options)
 
     def relaxed(self) -> UpgradePolicy:

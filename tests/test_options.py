@@ -16,6 +16,7 @@ from asgi_upgrade.options import (
     check_number,
     has_websockets,
     is_async,
+    nearest,
     string_entries,
     suggest,
 )
@@ -84,6 +85,7 @@ def test_a_long_string_for_a_list_is_quoted_in_part() -> None:
     ],
 )
 def test_the_nearest_spelling_is_suggested(name: str, hint: str) -> None:
+    assert (nearest(name, iter(["strict", "lenient"])) or "") in hint
     assert suggest(name, iter(["strict", "lenient"])) == hint
 
 

@@ -194,6 +194,9 @@ def test_a_mistake_is_refused_with_what_to_write(options: dict[str, Any], text: 
         pytest.param("allow_origin", "; did you mean 'allow_origins'?", id="singular"),
         pytest.param("allow-origins", "; did you mean 'allow_origins'?", id="kebab-case"),
         pytest.param("subprotocol", "; did you mean 'subprotocols'?", id="subprotocol"),
+        pytest.param("max_size", "; write websocket=WebSocketOptions(max_size=...)", id="of-the-websocket"),
+        pytest.param("ping_intervall", "; write websocket=WebSocketOptions(ping_interval=...)", id="misspelt-too"),
+        pytest.param("max-head-sise", "; did you mean 'max_head_size'?", id="near-both"),
         pytest.param("xyz", "", id="nothing-near"),
         pytest.param("origins", "; did you mean 'allow_origins'?", id="compiled-form"),
     ],
@@ -201,7 +204,7 @@ def test_a_mistake_is_refused_with_what_to_write(options: dict[str, Any], text: 
 def test_an_unknown_option_is_refused_with_the_nearest(name: str, hint: str) -> None:
     with pytest.raises(TypeError) as caught:
         UpgradePolicy.of({name: ["a"]})
-    assert str(caught.value) == f"there is no policy option {name!r}{hint}"
+    assert str(caught.value) == f"there is no option {name!r}{hint}"
 
 
 # The mode
