@@ -173,31 +173,41 @@ class UpgradePolicy:
     Args:
         mode: ``"strict"`` (default) or ``"lenient"``, which does the least the standards ask.
         allow_origins: Origins admitted besides the service's own: ``"https://shop.example"``,
-            ``"https://*.shop.example"`` (one label), ``"http://localhost:*"``, ``"null"``, ``"*"``. Every entry lets
-            pages of that origin act with the user's cookies.
-        allow_origin_regex: A pattern that an admitted origin matches as a whole; keep dots escaped.
+            ``"https://*.shop.example"`` (one label), ``"http://localhost:*"``, ``"null"``, ``"*"``; none by default.
+            Every entry lets pages of that origin act with the user's cookies.
+        allow_origin_regex: A pattern that an admitted origin matches as a whole; None (default) for none. Keep dots
+            escaped: an unescaped one admits foreign origins.
         allow_missing_origin: Whether a handshake without Origin is accepted (default), as every client but a browser
             sends it.
         check_origin: Called with the origin and the scope when nothing else admits; synchronous, and must not block.
-            ``False`` turns the origin check off: any page may then act with the user's cookies.
+            None (default) admits nothing more, and in lenient mode leaves the check off until another origin option is
+            set. ``False`` turns it off: any page may then act with the user's cookies.
         allowed_hosts: Names this service answers to; others get 421. None (default) means any, which leaves services
             on a private network open to DNS rebinding; ``LOCALHOST`` is a preset.
-        trusted_proxies: Addresses, networks, or ``"unix"``, whose Forwarded and X-Forwarded fields count.
-        subprotocols: The subprotocols spoken; the first the client offers is chosen. None: the application chooses.
-        require_subprotocol: Whether a handshake without an acceptable subprotocol is rejected; False by default.
-        h2c: ``"reject"`` or ``"ignore"`` offers of HTTP/2 over cleartext; strict rejects, lenient ignores.
-        unknown_protocols: The same for protocols not known here; both modes ignore.
-        websocket_only: Paths, in Starlette's path syntax, where a plain GET gets 426.
+        trusted_proxies: Addresses, networks, or ``"unix"``, whose Forwarded and X-Forwarded fields count; none by
+            default. A listed proxy that passes a client's own fields on lets the client choose host and scheme, and
+            with them which origin is the service's own.
+        subprotocols: The subprotocols spoken; the first the client offers is chosen. None (default): the application
+            chooses.
+        require_subprotocol: Whether a handshake without an acceptable subprotocol is rejected. False (default) leaves
+            it to the application what to speak with a client that offers none of them.
+        h2c: ``"reject"`` or ``"ignore"`` offers of HTTP/2 over cleartext; None (default): strict rejects, lenient
+            ignores. To reject them refuses stock Java, Ktor and ``curl --http2`` clients; to ignore them serves these
+            as plain HTTP, and leaves unnoticed that a proxy forwards offers it should have removed.
+        unknown_protocols: The same for protocols not known here; None (default): both modes ignore. To ignore them
+            serves the request as plain HTTP; to reject them refuses clients that could do without.
+        websocket_only: Paths, in Starlette's path syntax, where a plain GET gets 426; none by default.
         max_head_size: The largest head of a request with Upgrade, 65,536 octets by default.
         max_body_size: The most content that the handler of another protocol is given, 65,536 octets by default; a
             request with more gets 413.
-        guard_responses: Whether responses to requests without Upgrade are guarded too; False by default.
+        guard_responses: Whether responses to requests without Upgrade are guarded too. False (default) lets a 101, or
+            a 426 that lacks Upgrade, of the application's own out as it is; True costs every request a little.
         max_connections: The most upgraded connections at a time, of one middleware; None (default) for no limit.
         max_connections_per_client: The most of one client address; None (default) for no limit.
         report_only: Whether what this policy would reject (origin, hosts, subprotocols, h2c, unknown protocols,
             ``websocket_only``, capacity) is logged and counted only, and the request goes on; False by default. While
             it is True nothing of that protects the service. Faults of the protocol are rejected as always.
-        websocket: The bounds of upgraded connections.
+        websocket: The bounds of upgraded connections; ``WebSocketOptions()`` by default.
 
     Raises:
         ConfigurationError: An option cannot mean what was written; the text says what to write.
