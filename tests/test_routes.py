@@ -43,7 +43,8 @@ def test_routes_keep_their_order() -> None:
         pytest.param({"admin": None}, 'routes="admin": write "/admin"', id="no-slash"),
         pytest.param(
             {"/{path:pth}": None},
-            'routes="/{path:pth}": there is no convertor "pth", only str, path, int, float, uuid; did you mean \'path\'?',
+            'routes="/{path:pth}": there is no convertor "pth", '
+            "only str, path, int, float, uuid; did you mean 'path'?",
             id="convertor",
         ),
         pytest.param(

@@ -5,8 +5,8 @@
     uvicorn app:app --http asgi_upgrade.uvicorn:AutoProtocol
 
 Thin subclasses of uvicorn's own classes. Every request reaches the application as an ``http`` scope; one with Upgrade
-that can be switched carries the extension of ``asgi_upgrade.stream``. The adapter knows neither the field grammar nor
-the middleware. Its parts: ``base`` (the connection), ``body``, ``linger`` and ``httptools``; what one request
+that can be switched carries the extension of ``asgi_upgrade.extension``. The adapter knows neither the field grammar
+nor the middleware. Its parts: ``base`` (the connection), ``body``, ``linger`` and ``httptools``; what one request
 does under uvicorn's cycle is in ``asgi_upgrade.exchange``.
 
 What is overridden or read of uvicorn, tested on 0.36.0 (the first that takes an import string for --http) and 0.54.0:
