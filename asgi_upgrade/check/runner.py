@@ -80,16 +80,3 @@ def _run_to_end(run: _Run) -> None:
         return
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         pool.submit(asyncio.run, run.go()).result()
-
-
-async def check_async(
-    targets: Sequence[str | ASGIApp],
-    options: CheckOptions,
-    *,
-    fail_on: FailOn = "must",
-    progress: Progress | None = None,
-) -> Report:
-    """Check targets without blocking the event loop; as ``check``."""
-    run = _Run(targets, options, fail_on, progress)
-    await run.go()
-    return run.report()
