@@ -19,6 +19,8 @@ from asgi_upgrade.errors import ConfigurationError, quote
 from asgi_upgrade.options import OR_NONE, suggest
 from asgi_upgrade.policy import UpgradePolicy, WebSocketOptions
 
+__all__ = ["load_policy"]
+
 T = TypeVar("T")
 
 SECTION = "asgi-upgrade"
