@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import re
+import tomllib
 from collections.abc import Iterator
 from functools import partial
 from importlib import metadata
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -20,7 +23,7 @@ from asgi_upgrade.options import (
     string_entries,
     suggest,
 )
-from tests.oldest import constraints
+from tests.oldest import PYPROJECT, constraints
 
 
 @pytest.mark.parametrize(
@@ -178,6 +181,14 @@ def test_engine_that_is_not_installed_is_refused_with_the_way_to_install_it(monk
 
 def test_oldest_library_is_the_one_that_the_extra_installs() -> None:
     assert constraints()["websockets"] == f"{WEBSOCKETS_MINIMUM}.0"
+
+
+def test_everything_that_users_install_is_tested_in_its_oldest_version() -> None:
+    project = tomllib.loads(PYPROJECT.read_text())["project"]
+    extras = project["optional-dependencies"]
+    requirements = chain(project["dependencies"], *(extras[name] for name in ("uvicorn", "speed", "testing", "check")))
+    names = {re.split(r"[\[>]", line)[0] for line in requirements}
+    assert names - {"asgi-upgrade"} <= constraints().keys()
 
 
 async def asynchronous() -> None: ...
