@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import re
 from typing import Any, cast, get_type_hints
 
@@ -70,6 +71,15 @@ def test_defaults_are_the_documented_ones() -> None:
     assert (policy.allowed_hosts, policy.subprotocols, policy.h2c, policy.unknown_protocols) == (None,) * 4
     assert (policy.require_subprotocol, policy.guard_responses, policy.report_only) == (False, False, False)
     assert WebSocketOptions().limits({}) == Limits()
+
+
+@pytest.mark.parametrize("options", [UpgradePolicy, WebSocketOptions])
+def test_docstring_says_the_default_of_every_option(options: type[UpgradePolicy | WebSocketOptions]) -> None:
+    documented = inspect.getdoc(options) or ""
+    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", documented.partition("Args:\n")[2], re.MULTILINE)
+    names = [option.name for option in dataclasses.fields(options) if option.init]
+    assert [name for name, _ in entries if name in names] == names
+    assert [name for name, text in entries if name in names and "default" not in text] == []
 
 
 # Values
