@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from asgi_upgrade import __version__
+from asgi_upgrade.check.result import FAIL_ON
 from asgi_upgrade.options import suggest
 
 PROGRAM = "asgi-upgrade"
@@ -52,7 +53,7 @@ def cli() -> None:
 @_many("--ignore", metavar="RULES", listed=True, help="Leave these rules out.")
 @click.option(
     "--fail-on",
-    type=Choice(("must", "should", "policy", "never")),
+    type=Choice(FAIL_ON),
     help="Lowest level that fails the run; policy weighs as much as must.  [default: must]",
 )
 @_many("--ws-path", metavar="PATH", help="A path that serves WebSocket, besides those found.")

@@ -10,13 +10,16 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date, time
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from asgi_upgrade.deflate import Deflate
 from asgi_upgrade.errors import ConfigurationError, quote
-from asgi_upgrade.options import suggest
+from asgi_upgrade.options import OR_NONE, suggest
 from asgi_upgrade.policy import UpgradePolicy, WebSocketOptions
+
+__all__ = ["load_policy"]
 
 T = TypeVar("T")
 
@@ -124,8 +127,7 @@ class Table:
             The error, to be raised.
         """
         spelled = key if _BARE_KEY.fullmatch(key) else quote(key)
-        shown = str(value).lower() if isinstance(value, bool) else value
-        return ConfigurationError(f"{quote(self.path)[1:-1]}: {self.name}.{spelled}", shown, remedy)
+        return ConfigurationError(f"{quote(self.path)[1:-1]}: {self.name}.{spelled}", value, remedy, _written(value))
 
     def require_known(self, known: Iterable[str]) -> None:
         """Refuse keys that nobody reads.
@@ -182,6 +184,13 @@ class Table:
         if not isinstance(value, dict):
             raise self.error(key, value, f"write a table, [{name}]")
         return Table(path=self.path, name=name, values=value)
+
+
+def _written(value: object) -> str | None:
+    """Return a value as a file has it where Python writes it otherwise."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, date | time) else None
 
 
 def load_section(path: str | Path) -> Table:
@@ -271,4 +280,6 @@ def _translated(table: Table, make: Callable[[], T]) -> T:
         return make()
     except ConfigurationError as error:
         key = error.option.replace("_", "-")
-        raise table.error(key, error.value, error.remedy.replace(error.option, key)) from error
+        otherwise = ", or false" if WEBSOCKET_KEYS.get(key) is NUMBER_OR_FALSE else ", or leave it out"
+        remedy = error.remedy.replace(error.option, key).replace(OR_NONE, otherwise)
+        raise table.error(key, error.value, remedy) from error

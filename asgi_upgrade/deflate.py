@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.headers import ExtensionOffer
-from asgi_upgrade.options import check_flag, check_number
+from asgi_upgrade.options import OR_NONE, check_flag, check_number
 
 NAME = "permessage-deflate"
 
@@ -60,17 +60,17 @@ class Deflate:
     threshold: int = 64
 
     def __post_init__(self) -> None:
-        _check_bits("server_max_window_bits", self.server_max_window_bits)
+        _check_bits("server_max_window_bits", self.server_max_window_bits, optional=False)
         if self.client_max_window_bits is not None:
-            _check_bits("client_max_window_bits", self.client_max_window_bits)
+            _check_bits("client_max_window_bits", self.client_max_window_bits, optional=True)
         for name in ("server_no_context_takeover", "client_no_context_takeover"):
             check_flag(name, getattr(self, name))
         check_number("threshold", self.threshold, int)
 
 
-def _check_bits(name: str, value: object) -> None:
+def _check_bits(name: str, value: object, *, optional: bool) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 9 <= value <= 15:
-        raise ConfigurationError(name, value, "write a whole number from 9 to 15")
+        raise ConfigurationError(name, value, "write a whole number from 9 to 15" + OR_NONE * optional)
 
 
 class Agreement(NamedTuple):

@@ -1,4 +1,6 @@
-"""The exceptions of this package; a verdict on a request is never one of them.
+"""The exceptions of this package, and how untrusted values stand in the text of errors and log lines.
+
+A verdict on a request is never an exception.
 
 ::
 
@@ -71,16 +73,22 @@ class ConfigurationError(UpgradeError, ValueError):
         option: The name of the option, as the user wrote it.
         value: The value given.
         remedy: What to write instead.
+        shown: How the value is written where it stands, if not as in Python.
     """
 
-    def __init__(self, option: str, value: object, remedy: str) -> None:
-        super().__init__(option, value, remedy)
+    def __init__(self, option: str, value: object, remedy: str, shown: str | None = None) -> None:
+        super().__init__(option, value, remedy, shown)
         self.option = option
         self.value = value
         self.remedy = remedy
+        self.shown = shown
 
     def __str__(self) -> str:
-        return f"{self.option}={quote(self.value)}: {self.remedy}"
+        if isinstance(self.value, str) and self.shown is None:
+            written = quote(self.value)
+        else:  # without quotes, so that 0 is not "0"
+            written = quote(repr(self.value) if self.shown is None else self.shown)[1:-1]
+        return f"{self.option}={written}: {self.remedy}"
 
 
 class HandshakeViolation(UpgradeError, RuntimeError):

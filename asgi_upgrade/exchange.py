@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from asgi_upgrade.errors import quote
 from asgi_upgrade.extension import EXTENSION, UpgradeExtension
-from asgi_upgrade.types import Field, Message, Receive, Scope, Send
+from asgi_upgrade.types import Field, Fields, Message, Receive, Scope, Send
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _LINE_END = re.compile(rb"[\r\n\0]")
@@ -164,3 +164,13 @@ def _check_field(name: bytes, value: bytes) -> None:
     if name.lower() in _FRAMING:
         # RFC 9112 section 6.1 and RFC 9110 section 8.6: neither in a 1xx response.
         raise RuntimeError(f"status 101: {quote(name)} is not allowed, a 101 has no content")
+
+
+def offers_protocol(fields: Fields) -> bool:
+    """Tell whether a request offers another protocol: Upgrade names one, and Connection names Upgrade.
+
+    RFC 9110 section 7.8. Names of fields are in lower case.
+    """
+    named = any(name == b"upgrade" and value.strip(b" \t,") for name, value in fields)
+    options = b",".join(value for name, value in fields if name == b"connection").lower().split(b",")
+    return named and b"upgrade" in (option.strip(b" \t") for option in options)

@@ -28,8 +28,11 @@ OWN = frozenset({EXTENSION, LINGERING})
 class UpgradeExtension(TypedDict, total=False):
     """The value of ``scope["extensions"]["http.upgrade"]``.
 
-    ``settings`` holds the server's own WebSocket settings under the names of WebSocketOptions, ``adapter`` says which
-    server this is, and ``judged`` is set by the middleware once it has decided the request.
+    ``settings`` holds the server's own settings: ``max_size``, ``max_queue``, ``ping_interval`` and ``ping_timeout``
+    under the names of WebSocketOptions; ``graceful_timeout``, the seconds a graceful shutdown may take, or None; and
+    ``per_message_deflate``, which is there for other readers, because compression is on only when WebSocketOptions asks
+    for it. ``adapter`` says which server this is, and ``judged`` is set by the middleware once it has decided the
+    request.
     """
 
     stream: UpgradedStream

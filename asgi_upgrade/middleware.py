@@ -12,17 +12,21 @@ from typing import Unpack
 
 from asgi_upgrade import native, scopes
 from asgi_upgrade.decision import DecisionHook
+from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.extension import extension_of
 from asgi_upgrade.gate import ClosedGate, Gate
 from asgi_upgrade.journal import Counters, Journal
 from asgi_upgrade.paths import PathPattern
-from asgi_upgrade.policy import PolicyFields, UpgradePolicy
+from asgi_upgrade.policy import PolicyFields, UpgradePolicy, check_names
 from asgi_upgrade.protocols import compile_protocols
 from asgi_upgrade.request import Handler
 from asgi_upgrade.responder import Responder
 from asgi_upgrade.routes import Route, compile_routes
 from asgi_upgrade.types import ASGIApp, Receive, Scope, Send
 from asgi_upgrade.verdict import WEBSOCKET, Facts
+
+ARGUMENTS = ("policy", "protocols", "routes", "on_decision", "counters")
+"""What UpgradeMiddleware takes besides the options of a policy."""
 
 
 class UpgradeMiddleware:
@@ -56,10 +60,13 @@ class UpgradeMiddleware:
         counters: Counters | None = None,
         **fields: Unpack[PolicyFields],
     ) -> None:
+        check_names(fields, ARGUMENTS)
         if policy is not None and fields:
             raise TypeError(f"give either policy or its fields, not both (got policy and {', '.join(fields)})")
+        if policy is not None and not isinstance(policy, UpgradePolicy):
+            raise ConfigurationError("policy", policy, "write UpgradePolicy(...)")
         self.app = app
-        self.policy = policy if policy is not None else UpgradePolicy.of(fields)
+        self.policy = UpgradePolicy.of(fields) if policy is None else policy
         self._handlers = compile_protocols(protocols)
         self._spoken = WEBSOCKET.union(self._handlers)
         self._journal = Journal(on_decision, counters)

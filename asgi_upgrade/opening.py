@@ -243,7 +243,6 @@ def _switch(
         return admission
     if verdict := view.cannot_switch():
         return verdict
-    announced = view.lines(b"transfer-encoding") or headers.parse_length(view.joined(b"content-length"))
     key = view.joined(b"sec-websocket-key")
     acceptable = _acceptable(view, offered)
     return Switch(
@@ -253,7 +252,6 @@ def _switch(
         subprotocol=acceptable[0] if acceptable and view.policy.subprotocols is not None else None,
         extensions=() if isinstance(extensions, Malformed) else extensions.members,
         target=target,
-        read_body=bool(announced) and not view.facts.native,
         pending=admission.pending,
         origin=admission.origin,
         notes=admission.notes,

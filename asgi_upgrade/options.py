@@ -16,12 +16,17 @@ WEBSOCKETS_MINIMUM = 14
 """The oldest major version of the websockets library that its engine is tested with, as in the extra ``speed``."""
 
 
-def string_entries(entries: object, option: str) -> tuple[str, ...]:
+OR_NONE = ", or None"
+"""What the text says of an option that may be None as well."""
+
+
+def string_entries(entries: object, option: str, *, optional: bool = False) -> tuple[str, ...]:
     """Return the entries of an option that is a list of strings.
 
     Args:
-        entries: What the user gave.
+        entries: What the user gave, but not None where that is a value of its own.
         option: The name of the option, for errors.
+        optional: Whether None is such a value, which the text then says.
 
     Returns:
         The entries.
@@ -31,7 +36,8 @@ def string_entries(entries: object, option: str) -> tuple[str, ...]:
     """
     if isinstance(entries, str | bytes) or not isinstance(entries, Iterable):
         example = entries if isinstance(entries, str) else "..."
-        raise ConfigurationError(option, entries, f"write a list, such as [{quote(example)}]")
+        remedy = f"write a list, such as [{quote(example)}]"
+        raise ConfigurationError(option, entries, remedy + OR_NONE * optional)
     checked: list[str] = []
     for entry in entries:
         if not isinstance(entry, str):
@@ -40,17 +46,23 @@ def string_entries(entries: object, option: str) -> tuple[str, ...]:
     return tuple(checked)
 
 
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the nearest known spelling, or None if there is nothing near."""
+    close = get_close_matches(name, list(known), n=1)
+    return close[0] if close else None
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """Return a hint at the nearest known spelling, or nothing."""
-    close = get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    near = nearest(name, known)
+    return f"; did you mean {near!r}?" if near else ""
 
 
-def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Raise unless the value is one of the choices; the text suggests the nearest."""
-    if value not in choices:
+def check_choice(name: str, value: object, choices: tuple[str, ...], *, optional: bool = False) -> None:
+    """Raise unless the value is one of the choices, or None if it is optional; the text suggests the nearest."""
+    if value not in choices and not (optional and value is None):
         known = " or ".join(f'"{choice}"' for choice in choices)
-        raise ConfigurationError(name, value, f"write {known}{suggest(str(value), choices)}")
+        raise ConfigurationError(name, value, f"write {known}{OR_NONE * optional}{suggest(str(value), choices)}")
 
 
 def check_flag(name: str, value: object) -> None:
@@ -59,11 +71,14 @@ def check_flag(name: str, value: object) -> None:
         raise ConfigurationError(name, value, "write True or False")
 
 
-def check_number(name: str, value: object, kind: type[int] | type[float]) -> None:
-    """Raise unless the value is a finite number of this kind above 0."""
+def check_number(name: str, value: object, kind: type[int] | type[float], *, optional: bool = False) -> None:
+    """Raise unless the value is a finite number of this kind above 0, or None if it is optional."""
+    if optional and value is None:
+        return
     kinds = (int,) if kind is int else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < float("inf"):
-        raise ConfigurationError(name, value, f"write {'a whole' if kind is int else 'a'} number above 0")
+        remedy = f"write {'a whole' if kind is int else 'a'} number above 0"
+        raise ConfigurationError(name, value, remedy + OR_NONE * optional)
 
 
 def is_async(callback: object) -> bool:

@@ -355,7 +355,7 @@ def compile_hosts(entries: Iterable[str] | None, option: str = "allowed_hosts") 
             raise ConfigurationError(option, entry, _host_remedy(entry, option))
         (subdomains if entry.startswith("*.") else names).add(host)
     if not names and not subdomains:
-        raise ConfigurationError(option, "[]", f"leave {option} out to accept any host, or name one")
+        raise ConfigurationError(option, [], f"leave {option} out to accept any host, or name one")
     return HostRules(names=frozenset(names), subdomains=frozenset(subdomains))
 
 

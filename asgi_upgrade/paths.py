@@ -13,11 +13,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import TypeAlias
 
 from asgi_upgrade.errors import ConfigurationError, quote
-from asgi_upgrade.options import string_entries
+from asgi_upgrade.options import string_entries, suggest
 
 Step: TypeAlias = Callable[[str, set[int]], set[int]]
 """From a path and the positions where a part may start to those where it may end."""
@@ -174,6 +173,5 @@ def _literals(pattern: str, text: str, option: str) -> list[Step]:
 
 
 def _convertor_remedy(convertor: str) -> str:
-    close = get_close_matches(convertor, _CONVERTORS, n=1)
-    hint = f"; did you mean {quote(close[0])}?" if close else ""
-    return f"there is no convertor {quote(convertor)}, only {', '.join(_CONVERTORS)}{hint}"
+    known = ", ".join(_CONVERTORS)
+    return f"there is no convertor {quote(convertor)}, only {known}{suggest(convertor, _CONVERTORS)}"

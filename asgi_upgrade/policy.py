@@ -6,8 +6,8 @@ Options left at None follow the mode. Nothing is judged here; ``handshake.evalua
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack
 
@@ -15,7 +15,16 @@ from asgi_upgrade import forwarded, headers, origin, paths
 from asgi_upgrade.deflate import Deflate
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.limits import Limits
-from asgi_upgrade.options import check_choice, check_engine, check_flag, check_number, is_async, string_entries, suggest
+from asgi_upgrade.options import (
+    check_choice,
+    check_engine,
+    check_flag,
+    check_number,
+    is_async,
+    nearest,
+    string_entries,
+    suggest,
+)
 from asgi_upgrade.types import Scope
 
 T = TypeVar("T")
@@ -82,8 +91,8 @@ class WebSocketOptions:
             check_number(name, getattr(self, name), float)
         for name in ("ping_interval", "ping_timeout"):
             value = getattr(self, name)
-            if value is not UNSET and value is not None:
-                check_number(name, value, float)
+            if value is not UNSET:
+                check_number(name, value, float, optional=True)
         check_engine("engine", self.engine)
         if self.compression is not None and not isinstance(self.compression, Deflate):
             raise ConfigurationError("compression", self.compression, "write Deflate(...) or None")
@@ -137,6 +146,26 @@ class PolicyFields(TypedDict, total=False):
     websocket: WebSocketOptions
 
 
+def check_names(names: Iterable[str], arguments: Sequence[str] = ()) -> None:
+    """Refuse what is no option of UpgradePolicy.
+
+    Args:
+        names: The names the user gave.
+        arguments: What the caller takes besides, so that it is suggested too.
+
+    Raises:
+        TypeError: There is no such option; the text suggests the nearest, or says that it is one of WebSocketOptions.
+    """
+    websocket = [option.name for option in fields(WebSocketOptions)]
+    known = [*websocket, *PolicyFields.__annotations__, *arguments]
+    for name in names:
+        if name not in PolicyFields.__annotations__:
+            spelled = name.replace("-", "_")
+            near = nearest(spelled, known)
+            hint = f"; write websocket=WebSocketOptions({near}=...)" if near in websocket else suggest(spelled, known)
+            raise TypeError(f"there is no option {name!r}{hint}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpgradePolicy:
     """What a service wants of its upgrades.
@@ -144,31 +173,41 @@ class UpgradePolicy:
     Args:
         mode: ``"strict"`` (default) or ``"lenient"``, which does the least the standards ask.
         allow_origins: Origins admitted besides the service's own: ``"https://shop.example"``,
-            ``"https://*.shop.example"`` (one label), ``"http://localhost:*"``, ``"null"``, ``"*"``. Every entry lets
-            pages of that origin act with the user's cookies.
-        allow_origin_regex: A pattern that an admitted origin matches as a whole; keep dots escaped.
+            ``"https://*.shop.example"`` (one label), ``"http://localhost:*"``, ``"null"``, ``"*"``; none by default.
+            Every entry lets pages of that origin act with the user's cookies.
+        allow_origin_regex: A pattern that an admitted origin matches as a whole; None (default) for none. Keep dots
+            escaped: an unescaped one admits foreign origins.
         allow_missing_origin: Whether a handshake without Origin is accepted (default), as every client but a browser
             sends it.
         check_origin: Called with the origin and the scope when nothing else admits; synchronous, and must not block.
-            ``False`` turns the origin check off: any page may then act with the user's cookies.
+            None (default) admits nothing more, and in lenient mode leaves the check off until another origin option is
+            set. ``False`` turns it off: any page may then act with the user's cookies.
         allowed_hosts: Names this service answers to; others get 421. None (default) means any, which leaves services
             on a private network open to DNS rebinding; ``LOCALHOST`` is a preset.
-        trusted_proxies: Addresses, networks, or ``"unix"``, whose Forwarded and X-Forwarded fields count.
-        subprotocols: The subprotocols spoken; the first the client offers is chosen. None: the application chooses.
-        require_subprotocol: Whether a handshake without an acceptable subprotocol is rejected; False by default.
-        h2c: ``"reject"`` or ``"ignore"`` offers of HTTP/2 over cleartext; strict rejects, lenient ignores.
-        unknown_protocols: The same for protocols not known here; both modes ignore.
-        websocket_only: Paths, in Starlette's path syntax, where a plain GET gets 426.
+        trusted_proxies: Addresses, networks, or ``"unix"``, whose Forwarded and X-Forwarded fields count; none by
+            default. A listed proxy that passes a client's own fields on lets the client choose host and scheme, and
+            with them which origin is the service's own.
+        subprotocols: The subprotocols spoken; the first the client offers is chosen. None (default): the application
+            chooses.
+        require_subprotocol: Whether a handshake without an acceptable subprotocol is rejected. False (default) leaves
+            it to the application what to speak with a client that offers none of them.
+        h2c: ``"reject"`` or ``"ignore"`` offers of HTTP/2 over cleartext; None (default): strict rejects, lenient
+            ignores. To reject them refuses stock Java, Ktor and ``curl --http2`` clients; to ignore them serves these
+            as plain HTTP, and leaves unnoticed that a proxy forwards offers it should have removed.
+        unknown_protocols: The same for protocols not known here; None (default): both modes ignore. To ignore them
+            serves the request as plain HTTP; to reject them refuses clients that could do without.
+        websocket_only: Paths, in Starlette's path syntax, where a plain GET gets 426; none by default.
         max_head_size: The largest head of a request with Upgrade, 65,536 octets by default.
         max_body_size: The most content that the handler of another protocol is given, 65,536 octets by default; a
             request with more gets 413.
-        guard_responses: Whether responses to requests without Upgrade are guarded too; False by default.
+        guard_responses: Whether responses to requests without Upgrade are guarded too. False (default) lets a 101, or
+            a 426 that lacks Upgrade, of the application's own out as it is; True costs every request a little.
         max_connections: The most upgraded connections at a time, of one middleware; None (default) for no limit.
         max_connections_per_client: The most of one client address; None (default) for no limit.
         report_only: Whether what this policy would reject (origin, hosts, subprotocols, h2c, unknown protocols,
             ``websocket_only``, capacity) is logged and counted only, and the request goes on; False by default. While
             it is True nothing of that protects the service. Faults of the protocol are rejected as always.
-        websocket: The bounds of upgraded connections.
+        websocket: The bounds of upgraded connections; ``WebSocketOptions()`` by default.
 
     Raises:
         ConfigurationError: An option cannot mean what was written; the text says what to write.
@@ -203,15 +242,13 @@ class UpgradePolicy:
     def __post_init__(self) -> None:
         check_choice("mode", self.mode, ("strict", "lenient"))
         for name in ("h2c", "unknown_protocols"):
-            if (value := getattr(self, name)) is not None:
-                check_choice(name, value, ("ignore", "reject"))
+            check_choice(name, getattr(self, name), ("ignore", "reject"), optional=True)
         for name in ("allow_missing_origin", "require_subprotocol", "guard_responses", "report_only"):
             check_flag(name, getattr(self, name))
         for name in ("max_head_size", "max_body_size"):
             check_number(name, getattr(self, name), int)
         for name in ("max_connections", "max_connections_per_client"):
-            if (most := getattr(self, name)) is not None:
-                check_number(name, most, int)
+            check_number(name, getattr(self, name), int, optional=True)
         if not isinstance(self.websocket, WebSocketOptions):
             raise ConfigurationError("websocket", self.websocket, "write WebSocketOptions(...)")
         self._compile()
@@ -225,7 +262,7 @@ class UpgradePolicy:
             keep(name, string_entries(getattr(self, name), name))
         for name in ("allowed_hosts", "subprotocols"):
             if (value := getattr(self, name)) is not None:
-                keep(name, string_entries(value, name))
+                keep(name, string_entries(value, name, optional=True))
         for name in self.subprotocols or ():
             if not headers.is_token(name.encode("ascii", "replace")):
                 raise ConfigurationError("subprotocols", name, "a subprotocol name is a token (RFC 6455 section 4.1)")
@@ -280,9 +317,7 @@ class UpgradePolicy:
             TypeError: There is no such option; the text suggests the nearest.
             ConfigurationError: An option cannot mean what was written.
         """
-        for name in options:
-            if name not in PolicyFields.__annotations__:
-                raise TypeError(f"there is no policy option {name!r}{suggest(name, PolicyFields.__annotations__)}")
+        check_names(options)
         return cls(**options)
 
     def relaxed(self) -> UpgradePolicy:

@@ -54,6 +54,5 @@ def _offer(name: object) -> Offer:
 def _checked(handler: object, protocol: str) -> Handler:
     if callable(handler) and is_async(handler):
         return handler
-    what = callback_name(handler) if callable(handler) else handler
     remedy = f"write async def handler(request: UpgradeRequest) -> None for {quote(protocol)}"
-    raise ConfigurationError(_OPTION, what, remedy)
+    raise ConfigurationError(_OPTION, handler, remedy, callback_name(handler) if callable(handler) else None)

@@ -15,10 +15,12 @@ from typing import Any
 import httpcore
 import httpx
 
-from asgi_upgrade.exchange import Exchange
+from asgi_upgrade.exchange import Exchange, offers_protocol
 from asgi_upgrade.extension import EXTENSION, LINGERING, UpgradeExtension
 from asgi_upgrade.stream import UpgradedStream
 from asgi_upgrade.types import ASGIApp, Field, Message, Scope
+
+__all__ = ["NetworkStream", "UpgradeTransport"]
 
 logger = logging.getLogger("asgi_upgrade")
 
@@ -72,8 +74,10 @@ class UpgradeTransport(httpx.AsyncBaseTransport):
         body = await request.aread()
         connection = _Connection(body)
         scope = self._scope(request)
-        extension = self._extension(scope, connection) if _is_switchable(request) else None
-        exchange = Exchange(connection, self._app, extension, websocket=False, connect=request.method == "CONNECT")
+        connect = request.method == "CONNECT"
+        switchable = not connect and offers_protocol(scope["headers"])
+        extension = self._extension(scope, connection) if switchable else None
+        exchange = Exchange(connection, self._app, extension, websocket=False, connect=connect)
         exchange.cycle = connection
         task = asyncio.ensure_future(exchange(scope, connection.receive, connection.send))
         self._tasks.add(task)
@@ -277,13 +281,6 @@ class _Connection:
         self._ended = True
         self._for_client.set()
         self._lose()
-
-
-def _is_switchable(request: httpx.Request) -> bool:
-    """Whether Connection names Upgrade, and the connection is not already a tunnel (RFC 9110 section 7.8)."""
-    options = request.headers.get("connection", "").lower().split(",")
-    named = "upgrade" in request.headers and "upgrade" in (option.strip(" \t") for option in options)
-    return named and request.method != "CONNECT"
 
 
 class NetworkStream:

@@ -115,7 +115,6 @@ class Switch:
         subprotocol: What the policy chose; None leaves the choice to the application.
         extensions: What the client offers.
         target: The parts of a target in absolute form; they replace path, query and Host.
-        read_body: Whether content comes first, to be read off and dropped.
         pending: The rejection that stands unless ``check_origin`` admits the origin.
         origin: The origin to ask ``check_origin`` about.
         notes: For the operator.
@@ -127,7 +126,6 @@ class Switch:
     subprotocol: Subprotocol | None = None
     extensions: tuple[ExtensionOffer, ...] = ()
     target: AbsoluteTarget | None = None
-    read_body: bool = False
     pending: Reject | None = None
     origin: str = ""
     notes: tuple[Note, ...] = ()

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
-DECLARED = ("uvicorn", "starlette", "wsproto", "httpx", "fastapi", "httptools", "websockets", "click", "rich")
+DECLARED = ("uvicorn", "starlette", "wsproto", "httpx", "fastapi", "httptools", "websockets", "click", "h2", "rich")
 _REQUIREMENT = re.compile(r"([a-z0-9-]+)(?:\[[a-z,]+\])?>=([0-9.]+)")
 
 

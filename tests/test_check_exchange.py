@@ -317,8 +317,10 @@ async def connect(address: Address, timeout: float = 5.0) -> None:
     ("host", "message"), [("127.0.0.1", "connection refused"), ("no-such-host.invalid", "no-such-host.invalid")]
 )
 def test_where_nobody_listens_there_is_no_connection(host: str, message: str) -> None:
-    port = unused_port()
-    with pytest.raises(Unreachable, match=re.escape(f"cannot connect to {host}:{port}: ")) as caught:
+    with (
+        unused_port() as port,
+        pytest.raises(Unreachable, match=re.escape(f"cannot connect to {host}:{port}: ")) as caught,
+    ):
         asyncio.run(connect(Address(host=host, port=port, authority=f"{host}:{port}")))
     assert message in str(caught.value)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -191,15 +192,21 @@ def test_a_server_that_cannot_run_is_a_problem(monkeypatch: pytest.MonkeyPatch) 
         asyncio.run(ask(plain))
 
 
-async def waiting(scope: Any, receive: Any, send: Any) -> None:
-    await asyncio.sleep(2.0)
-
-
 def test_an_application_that_never_starts_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "START_TIMEOUT", 0.2)
     monkeypatch.setattr(serving, "STOP_TIMEOUT", 0.1)
-    with pytest.raises(TargetProblem, match=r"^the application did not start within 0\.2 s$"):
-        asyncio.run(ask(waiting))
+    released, before = threading.Event(), set(threading.enumerate())
+
+    async def waiting(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.to_thread(released.wait)
+
+    try:
+        with pytest.raises(TargetProblem, match=r"^the application did not start within 0\.2 s$"):
+            asyncio.run(ask(waiting))
+    finally:
+        released.set()
+        for thread in set(threading.enumerate()) - before:
+            thread.join(10)
 
 
 # Logging

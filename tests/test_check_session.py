@@ -66,13 +66,14 @@ def test_a_server_that_does_not_answer_in_http_is_a_problem(answer: Answer, prob
 
 
 def test_nobody_listening_is_a_problem() -> None:
-    found = problem_of(check([f"http://127.0.0.1:{unused_port()}/"], CheckOptions()))
+    with unused_port() as port:
+        found = problem_of(check([f"http://127.0.0.1:{port}/"], CheckOptions()))
     assert re.fullmatch(r"cannot connect to 127\.0\.0\.1:\d+: .*refused.*", found)
 
 
 def test_one_bad_target_leaves_the_results_of_the_others() -> None:
-    with little_server() as address:
-        targets = [f"http://{address}/", f"http://127.0.0.1:{unused_port()}/", f"http://{address}/again"]
+    with little_server() as address, unused_port() as port:
+        targets = [f"http://{address}/", f"http://127.0.0.1:{port}/", f"http://{address}/again"]
         report = check(targets, CheckOptions(select=("101-unasked", "host-*", "conn-pipeline"), timeout=10))
     assert [bool(target.results) for target in report.targets] == [True, False, True]
     assert [target.problem is None for target in report.targets] == [True, False, True]

@@ -46,6 +46,7 @@ from asgi_upgrade.__main__ import HINT
 from asgi_upgrade.__main__ import main as script
 from asgi_upgrade.check.report import RENDERERS
 from asgi_upgrade.cli import cli, main
+from tests.check.scripted import unused_port
 from tests.samples import FULL
 
 PROJECT = Path(__file__).parent.parent
@@ -162,10 +163,10 @@ def test_nothing_selected_is_an_error(run: Run) -> None:
 
 
 def test_an_unreachable_target_is_reported_in_every_format(run: Run, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
     files = [f"--report={name}={tmp_path / name}" for name in RENDERERS]
-    ran = run("check", url, *FAILS, *files)
+    with unused_port() as port:
+        url = f"http://127.0.0.1:{port}/"
+        ran = run("check", url, *FAILS, *files)
     assert ran.code == 3
     assert f"{url}: could not be checked: " in ran.out
     assert "error[upgrade-http10-ignore]" in ran.out, "the other target's results are kept"
@@ -257,14 +258,14 @@ def test_an_error_of_our_own_exits_with_2(run: Run, monkeypatch: pytest.MonkeyPa
 
 
 def test_2_beats_3_beats_1_beats_0(run: Run, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-    ran = run("check", url, *FAILS, f"--report=json={tmp_path}")
-    assert ran.code == 2
-    assert "cannot be written" in ran.err
-    assert "could not be checked" in ran.out, "the other reports are written"
-    assert run("check", url, *FAILS).code == 3
-    assert run("check", url, *FAILS, "--exit-zero").code == 3
+    with unused_port() as port:
+        url = f"http://127.0.0.1:{port}/"
+        ran = run("check", url, *FAILS, f"--report=json={tmp_path}")
+        assert ran.code == 2
+        assert "cannot be written" in ran.err
+        assert "could not be checked" in ran.out, "the other reports are written"
+        assert run("check", url, *FAILS).code == 3
+        assert run("check", url, *FAILS, "--exit-zero").code == 3
 
 
 @pytest.mark.parametrize("name", sorted(RENDERERS))

@@ -84,6 +84,20 @@ def test_a_quoted_value_is_bounded_printable_ascii_that_cannot_end_its_quotes(va
             id="configuration",
         ),
         pytest.param(
+            ConfigurationError("jobs", 0, "write a number"), "jobs=0: write a number", {"value": 0}, id="number"
+        ),
+        pytest.param(ConfigurationError("jobs", "0", "write"), 'jobs="0": write', {"value": "0"}, id="number-as-str"),
+        pytest.param(ConfigurationError("jobs", b"0\n", "write"), "jobs=b'0\\x5cn': write", {}, id="octets"),
+        pytest.param(
+            ConfigurationError("jobs", True, "write", "true"),
+            "jobs=true: write",
+            {"value": True},
+            id="another-notation",
+        ),
+        pytest.param(
+            ConfigurationError("jobs", [0] * 99, "write"), f"jobs=[{'0, ' * 65}0...: write", {}, id="long-list"
+        ),
+        pytest.param(
             HandshakeViolation("asgi-no-101", "status 101"),
             "status 101 [asgi-no-101]",
             {"rule": "asgi-no-101", "what": "status 101"},
@@ -112,7 +126,11 @@ def test_exception_is_caught_by_its_name_and_by_the_built_in_one(kind: type[Exce
 
 @pytest.mark.parametrize(
     "error",
-    [ConfigurationError("h2c", "yes", "write it"), HandshakeViolation("asgi-no-101", "101"), ClientDisconnected()],
+    [
+        ConfigurationError("h2c", True, "write it", "true"),
+        HandshakeViolation("asgi-no-101", "101"),
+        ClientDisconnected(),
+    ],
     ids=["configuration", "handshake", "disconnected"],
 )
 def test_exception_survives_pickling(error: UpgradeError) -> None:

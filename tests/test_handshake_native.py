@@ -177,8 +177,8 @@ def test_malformed_subprotocol_of_the_scope_is_rejected_in_strict_mode(name: str
     assert switch(facts, mode="lenient").subprotocols == ("chat",)
 
 
-def test_native_scope_has_no_content_to_read_off() -> None:
-    assert not switch(bare({b"content-length": b"5"}), mode="lenient").read_body
+def test_content_length_of_a_native_scope_is_no_content_to_lenient() -> None:
+    assert switch(bare({b"content-length": b"5"}), mode="lenient").protocol == "websocket"
 
 
 def test_websocket_only_paths_do_not_concern_a_native_scope() -> None:

@@ -250,7 +250,7 @@ class AsyncHook:
         pytest.param({"on_decision": "print"}, 'on_decision="print": write a plain function of', id="no-function"),
         pytest.param({"on_decision": coroutine}, "write a plain function of .decision, scope.; it is not", id="async"),
         pytest.param({"on_decision": AsyncHook()}, "write a plain function", id="async-object"),
-        pytest.param({"counters": []}, r'counters="\[\]": write a dict, such as collections.Counter\(\)', id="no-dict"),
+        pytest.param({"counters": []}, r"counters=\[\]: write a dict, such as collections.Counter\(\)", id="no-dict"),
     ],
 )
 def test_impossible_hook_raises_when_the_app_is_built(options: Any, error: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import Any, Unpack
 
 import anyio
@@ -18,6 +19,7 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from asgi_upgrade import ConfigurationError, UpgradeMiddleware, UpgradePolicy, UpgradeRequest
+from asgi_upgrade.middleware import ARGUMENTS
 from asgi_upgrade.policy import PolicyFields
 from asgi_upgrade.types import Message, Receive, Scope, Send
 from tests.asgi import DENIAL, FOREIGN, HANDSHAKE, Recorder, http_scope, problem, run, websocket_scope
@@ -30,10 +32,55 @@ def test_policy_and_fields_together_are_a_type_error() -> None:
         UpgradeMiddleware(Recorder(), policy=UpgradePolicy(), h2c="ignore")
 
 
-def test_misspelt_field_suggests_the_right_one() -> None:
-    wrong: Any = {"allow_origin": ["https://shop.example"]}
-    with pytest.raises(TypeError, match="did you mean 'allow_origins'"):
+@pytest.mark.parametrize("policy", [None, UpgradePolicy()], ids=["fields", "policy"])
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("allow_origin", "did you mean 'allow_origins'?"),
+        ("polices", "did you mean 'policy'?"),
+        ("protocol", "did you mean 'protocols'?"),
+        ("route", "did you mean 'routes'?"),
+        ("on_decisions", "did you mean 'on_decision'?"),
+        ("counter", "did you mean 'counters'?"),
+        ("max_size", "write websocket=WebSocketOptions(max_size=...)"),
+        ("engine", "write websocket=WebSocketOptions(engine=...)"),
+        ("compression", "write websocket=WebSocketOptions(compression=...)"),
+    ],
+)
+def test_misspelt_argument_suggests_the_right_one(name: str, hint: str, policy: UpgradePolicy | None) -> None:
+    wrong: Any = {name: None}
+    with pytest.raises(TypeError) as caught:
+        UpgradeMiddleware(Recorder(), policy=policy, **wrong)
+    assert str(caught.value) == f"there is no option {name!r}; {hint}"
+
+
+def test_arguments_that_are_suggested_are_all_there_are() -> None:
+    own = inspect.signature(UpgradeMiddleware).parameters.values()
+    assert tuple(each.name for each in own if each.kind is each.KEYWORD_ONLY) == ARGUMENTS
+
+
+@pytest.mark.parametrize("policy", [{}, "strict", UpgradePolicy], ids=["dict", "str", "class"])
+def test_policy_that_is_none_is_refused_with_what_to_write(policy: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^policy=.*: write UpgradePolicy\(\.\.\.\)$"):
+        UpgradeMiddleware(Recorder(), policy=policy)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("protocols", ["tcp"], "protocols=['tcp']: write {\"name\": handler}"),
+        ("protocols", {"tcp": print}, "protocols=print: write async def handler(request: UpgradeRequest)"),
+        ("routes", "/admin", 'routes="/admin": write {"/path/{name}": UpgradePolicy(...)}'),
+        ("routes", {"/admin": {}}, "routes={}: write UpgradePolicy(...), or None"),
+        ("on_decision", 1, "on_decision=1: write a plain function of (decision, scope)"),
+        ("counters", [], "counters=[]: write a dict"),
+    ],
+)
+def test_argument_of_another_kind_is_refused_with_what_to_write(name: str, value: object, text: str) -> None:
+    wrong: Any = {name: value}
+    with pytest.raises(ConfigurationError) as caught:
         UpgradeMiddleware(Recorder(), **wrong)
+    assert str(caught.value).startswith(text)
 
 
 def test_impossible_value_raises_when_the_app_is_built() -> None:

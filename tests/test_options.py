@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import re
+import tomllib
 from collections.abc import Iterator
 from functools import partial
 from importlib import metadata
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -16,10 +19,11 @@ from asgi_upgrade.options import (
     check_number,
     has_websockets,
     is_async,
+    nearest,
     string_entries,
     suggest,
 )
-from tests.oldest import constraints
+from tests.oldest import PYPROJECT, constraints
 
 
 @pytest.mark.parametrize(
@@ -43,17 +47,29 @@ def test_no_entries_are_entries() -> None:
     ("entries", "text"),
     [
         pytest.param("a", 'x="a": write a list, such as ["a"]', id="bare-str"),
-        pytest.param(b"a", 'x="a": write a list, such as ["..."]', id="bare-bytes"),
-        pytest.param(None, 'x="None": write a list, such as ["..."]', id="none"),
-        pytest.param(3, 'x="3": write a list, such as ["..."]', id="number"),
-        pytest.param(["a", b"b"], 'x="b": entries are str, not bytes', id="bytes-inside"),
-        pytest.param([["a"]], "x=\"['a']\": entries are str, not list", id="list-inside"),
+        pytest.param(b"a", "x=b'a': write a list, such as [\"...\"]", id="bare-bytes"),
+        pytest.param(None, 'x=None: write a list, such as ["..."]', id="none"),
+        pytest.param(3, 'x=3: write a list, such as ["..."]', id="number"),
+        pytest.param(["a", b"b"], "x=b'b': entries are str, not bytes", id="bytes-inside"),
+        pytest.param([["a"]], "x=['a']: entries are str, not list", id="list-inside"),
     ],
 )
 def test_what_is_no_list_of_strings_is_refused(entries: Any, text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         string_entries(entries, "x")
     assert str(caught.value) == text
+
+
+def test_text_says_where_none_is_a_value_too() -> None:
+    for check in (
+        lambda: string_entries(False, "x", optional=True),
+        lambda: check_choice("x", False, ("a", "b"), optional=True),
+        lambda: check_number("x", False, int, optional=True),
+    ):
+        with pytest.raises(ConfigurationError, match=r"x=False: write .*, or None$"):
+            check()
+    check_choice("x", None, ("a", "b"), optional=True)
+    check_number("x", None, int, optional=True)
 
 
 def test_a_long_string_for_a_list_is_quoted_in_part() -> None:
@@ -72,6 +88,7 @@ def test_a_long_string_for_a_list_is_quoted_in_part() -> None:
     ],
 )
 def test_the_nearest_spelling_is_suggested(name: str, hint: str) -> None:
+    assert (nearest(name, iter(["strict", "lenient"])) or "") in hint
     assert suggest(name, iter(["strict", "lenient"])) == hint
 
 
@@ -85,8 +102,8 @@ def test_a_choice_is_accepted(value: str) -> None:
     [
         pytest.param("aple", 'x="aple": write "apple" or "pear"; did you mean \'apple\'?', id="near"),
         pytest.param("plum", 'x="plum": write "apple" or "pear"', id="far"),
-        pytest.param(None, 'x="None": write "apple" or "pear"', id="none"),
-        pytest.param(["apple"], 'x="[\'apple\']": write "apple" or "pear"', id="unhashable"),
+        pytest.param(None, 'x=None: write "apple" or "pear"', id="none"),
+        pytest.param(["apple"], 'x=[\'apple\']: write "apple" or "pear"', id="unhashable"),
     ],
 )
 def test_another_choice_is_refused(value: object, text: str) -> None:
@@ -164,6 +181,14 @@ def test_engine_that_is_not_installed_is_refused_with_the_way_to_install_it(monk
 
 def test_oldest_library_is_the_one_that_the_extra_installs() -> None:
     assert constraints()["websockets"] == f"{WEBSOCKETS_MINIMUM}.0"
+
+
+def test_everything_that_users_install_is_tested_in_its_oldest_version() -> None:
+    project = tomllib.loads(PYPROJECT.read_text())["project"]
+    extras = project["optional-dependencies"]
+    requirements = chain(project["dependencies"], *(extras[name] for name in ("uvicorn", "speed", "testing", "check")))
+    names = {re.split(r"[\[>]", line)[0] for line in requirements}
+    assert names - {"asgi-upgrade"} <= constraints().keys()
 
 
 async def asynchronous() -> None: ...

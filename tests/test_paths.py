@@ -131,7 +131,7 @@ def test_long_path_is_judged_where_going_back_would_take_hours(pattern: str, pat
         pytest.param("", 'write "/"', id="empty"),
         pytest.param(
             "/{a:uid}",
-            'there is no convertor "uid", only str, path, int, float, uuid; did you mean "uuid"?',
+            "there is no convertor \"uid\", only str, path, int, float, uuid; did you mean 'uuid'?",
             id="convertor-nearly-right",
         ),
         pytest.param(

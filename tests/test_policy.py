@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import re
 from typing import Any, cast, get_type_hints
 
@@ -72,6 +73,15 @@ def test_defaults_are_the_documented_ones() -> None:
     assert WebSocketOptions().limits({}) == Limits()
 
 
+@pytest.mark.parametrize("options", [UpgradePolicy, WebSocketOptions])
+def test_docstring_says_the_default_of_every_option(options: type[UpgradePolicy | WebSocketOptions]) -> None:
+    documented = inspect.getdoc(options) or ""
+    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", documented.partition("Args:\n")[2], re.MULTILINE)
+    names = [option.name for option in dataclasses.fields(options) if option.init]
+    assert [name for name, _ in entries if name in names] == names
+    assert [name for name, text in entries if name in names and "default" not in text] == []
+
+
 # Values
 
 
@@ -121,38 +131,41 @@ def test_check_origin_is_a_plain_callable_or_false(check: Any) -> None:
     ("options", "text"),
     [
         pytest.param({"mode": "strickt"}, 'mode="strickt": write "strict" or "lenient"; did you mean', id="mode"),
-        pytest.param({"mode": None}, 'mode="None": write "strict" or "lenient"', id="mode-none"),
+        pytest.param({"mode": None}, 'mode=None: write "strict" or "lenient"', id="mode-none"),
         pytest.param({"mode": ["strict"]}, 'write "strict" or "lenient"', id="mode-list"),
         pytest.param({"h2c": "accept"}, 'h2c="accept": write "ignore" or "reject"', id="h2c"),
-        pytest.param({"h2c": False}, 'h2c="False": write "ignore" or "reject"', id="h2c-false"),
+        pytest.param({"h2c": False}, 'h2c=False: write "ignore" or "reject", or None', id="h2c-false"),
         pytest.param({"unknown_protocols": "Reject"}, "did you mean 'reject'?", id="unknown-protocols"),
-        pytest.param({"allow_missing_origin": 0}, 'allow_missing_origin="0": write True or False', id="flag-number"),
+        pytest.param({"allow_missing_origin": 0}, "allow_missing_origin=0: write True or False", id="flag-number"),
         pytest.param({"allow_missing_origin": None}, "write True or False", id="flag-none"),
         pytest.param({"require_subprotocol": "yes"}, 'require_subprotocol="yes": write True or False', id="flag-str"),
         pytest.param({"guard_responses": "no"}, 'guard_responses="no": write True or False', id="guard-responses"),
-        pytest.param({"max_head_size": 0}, 'max_head_size="0": write a whole number above 0', id="size-zero"),
-        pytest.param({"report_only": 1}, 'report_only="1": write True or False', id="report-only"),
-        pytest.param({"max_body_size": 0}, 'max_body_size="0": write a whole number above 0', id="body-zero"),
+        pytest.param({"max_head_size": 0}, "max_head_size=0: write a whole number above 0", id="size-zero"),
+        pytest.param({"report_only": 1}, "report_only=1: write True or False", id="report-only"),
+        pytest.param({"max_body_size": 0}, "max_body_size=0: write a whole number above 0", id="body-zero"),
         pytest.param({"max_head_size": -1}, "write a whole number above 0", id="size-negative"),
         pytest.param({"max_head_size": 65536.0}, "write a whole number above 0", id="size-float"),
         pytest.param({"max_head_size": "64k"}, "write a whole number above 0", id="size-str"),
         pytest.param({"max_head_size": True}, "write a whole number above 0", id="size-true"),
         pytest.param({"max_head_size": None}, "write a whole number above 0", id="size-none"),
-        pytest.param({"max_connections": 0}, 'max_connections="0": write a whole number above 0', id="no-connections"),
+        pytest.param(
+            {"max_connections": 0}, "max_connections=0: write a whole number above 0, or None", id="no-connections"
+        ),
+        pytest.param({"max_connections": "100"}, 'max_connections="100": write a whole number', id="number-as-str"),
         pytest.param({"max_connections_per_client": 1.5}, "write a whole number above 0", id="half-a-connection"),
         pytest.param({"websocket": {"max_size": 1}}, "write WebSocketOptions(...)", id="websocket-dict"),
-        pytest.param({"websocket": None}, 'websocket="None": write WebSocketOptions(...)', id="websocket-none"),
+        pytest.param({"websocket": None}, "websocket=None: write WebSocketOptions(...)", id="websocket-none"),
         pytest.param(
             {"allow_origins": "https://shop.example"}, 'write a list, such as ["https://shop.example"]', id="bare-str"
         ),
-        pytest.param({"allow_origins": None}, 'allow_origins="None": write a list', id="list-none"),
+        pytest.param({"allow_origins": None}, "allow_origins=None: write a list", id="list-none"),
         pytest.param({"allow_origins": [b"https://a"]}, "entries are str, not bytes", id="list-of-bytes"),
         pytest.param({"allow_origins": ["shop.example"]}, 'write "https://shop.example"', id="origin-without-scheme"),
         pytest.param({"allow_origin_regex": "("}, "allow_origin_regex=", id="regex"),
         pytest.param({"allow_origin_regex": re.compile(b"a")}, "write the pattern as str", id="regex-of-bytes"),
         pytest.param({"allowed_hosts": ["*"]}, "leave allowed_hosts out to accept any host", id="hosts-star"),
         pytest.param({"allowed_hosts": []}, "leave allowed_hosts out to accept any host, or name one", id="no-hosts"),
-        pytest.param({"allowed_hosts": "localhost"}, 'write a list, such as ["localhost"]', id="hosts-str"),
+        pytest.param({"allowed_hosts": "localhost"}, 'write a list, such as ["localhost"], or None', id="hosts-str"),
         pytest.param({"trusted_proxies": "unix"}, 'trusted_proxies="unix": write a list', id="proxies-str"),
         pytest.param({"trusted_proxies": ["proxy.local"]}, 'trusted_proxies="proxy.local": ', id="proxy-name"),
         pytest.param({"websocket_only": "/ws"}, 'write a list, such as ["/ws"]', id="paths-str"),
@@ -170,7 +183,7 @@ def test_check_origin_is_a_plain_callable_or_false(check: Any) -> None:
         pytest.param({"check_origin": AsyncCheck()}, "it is not awaited", id="check-async-object"),
         pytest.param(
             {"check_origin": False, "allow_origins": ["https://a"]},
-            'check_origin="False": it turns the origin check off; remove it or the other origin options',
+            "check_origin=False: it turns the origin check off; remove it or the other origin options",
             id="check-off-with-origins",
         ),
         pytest.param({"check_origin": False, "allow_origin_regex": "a"}, "it turns", id="check-off-with-regex"),
@@ -191,6 +204,9 @@ def test_a_mistake_is_refused_with_what_to_write(options: dict[str, Any], text: 
         pytest.param("allow_origin", "; did you mean 'allow_origins'?", id="singular"),
         pytest.param("allow-origins", "; did you mean 'allow_origins'?", id="kebab-case"),
         pytest.param("subprotocol", "; did you mean 'subprotocols'?", id="subprotocol"),
+        pytest.param("max_size", "; write websocket=WebSocketOptions(max_size=...)", id="of-the-websocket"),
+        pytest.param("ping_intervall", "; write websocket=WebSocketOptions(ping_interval=...)", id="misspelt-too"),
+        pytest.param("max-head-sise", "; did you mean 'max_head_size'?", id="near-both"),
         pytest.param("xyz", "", id="nothing-near"),
         pytest.param("origins", "; did you mean 'allow_origins'?", id="compiled-form"),
     ],
@@ -198,7 +214,7 @@ def test_a_mistake_is_refused_with_what_to_write(options: dict[str, Any], text: 
 def test_an_unknown_option_is_refused_with_the_nearest(name: str, hint: str) -> None:
     with pytest.raises(TypeError) as caught:
         UpgradePolicy.of({name: ["a"]})
-    assert str(caught.value) == f"there is no policy option {name!r}{hint}"
+    assert str(caught.value) == f"there is no option {name!r}{hint}"
 
 
 # The mode
@@ -269,20 +285,22 @@ def test_the_compiled_forms_are_not_shown() -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        pytest.param({"max_size": 0}, 'max_size="0": write a whole number above 0', id="size-zero"),
+        pytest.param({"max_size": 0}, "max_size=0: write a whole number above 0", id="size-zero"),
         pytest.param({"max_size": None}, "write a whole number above 0", id="size-none"),
         pytest.param({"max_size": 1.5}, "write a whole number above 0", id="size-float"),
-        pytest.param({"max_queue": True}, 'max_queue="True": write a whole number above 0', id="queue-true"),
-        pytest.param({"open_timeout": 0}, 'open_timeout="0": write a number above 0', id="open-zero"),
+        pytest.param({"max_queue": True}, "max_queue=True: write a whole number above 0", id="queue-true"),
+        pytest.param({"open_timeout": 0}, "open_timeout=0: write a number above 0", id="open-zero"),
         pytest.param({"open_timeout": None}, "write a number above 0", id="open-none"),
-        pytest.param({"close_timeout": float("inf")}, 'close_timeout="inf": write a number above 0', id="close-inf"),
-        pytest.param({"close_timeout": float("nan")}, 'close_timeout="nan": write a number above 0', id="close-nan"),
-        pytest.param({"ping_interval": -1}, 'ping_interval="-1": write a number above 0', id="interval-negative"),
-        pytest.param({"ping_interval": False}, 'ping_interval="False": write a number above 0', id="interval-false"),
-        pytest.param({"ping_timeout": "20"}, 'ping_timeout="20": write a number above 0', id="timeout-str"),
+        pytest.param({"close_timeout": float("inf")}, "close_timeout=inf: write a number above 0", id="close-inf"),
+        pytest.param({"close_timeout": float("nan")}, "close_timeout=nan: write a number above 0", id="close-nan"),
+        pytest.param({"ping_interval": -1}, "ping_interval=-1: write a number above 0", id="interval-negative"),
+        pytest.param(
+            {"ping_interval": False}, "ping_interval=False: write a number above 0, or None", id="interval-false"
+        ),
+        pytest.param({"ping_timeout": "20"}, 'ping_timeout="20": write a number above 0, or None', id="timeout-str"),
         pytest.param({"engine": "wsprot"}, "did you mean 'wsproto'?", id="engine"),
         pytest.param({"engine": "websocket"}, "did you mean 'websockets'?", id="engine-for-speed"),
-        pytest.param({"compression": True}, 'compression="True": write Deflate(...) or None', id="compression-true"),
+        pytest.param({"compression": True}, "compression=True: write Deflate(...) or None", id="compression-true"),
     ],
 )
 def test_a_bound_that_bounds_nothing_is_refused(options: dict[str, Any], text: str) -> None:

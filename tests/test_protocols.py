@@ -56,8 +56,8 @@ ASYNC = 'write async def handler(request: UpgradeRequest) -> None for "tcp"'
 @pytest.mark.parametrize(
     ("protocols", "error"),
     [
-        pytest.param(["tcp"], f"protocols=\"['tcp']\": {WRITE}", id="no-mapping"),
-        pytest.param({b"tcp": handler}, f'protocols="tcp": names are str, not bytes; {WRITE}', id="bytes"),
+        pytest.param(["tcp"], f"protocols=['tcp']: {WRITE}", id="no-mapping"),
+        pytest.param({b"tcp": handler}, f"protocols=b'tcp': names are str, not bytes; {WRITE}", id="bytes"),
         pytest.param({"": handler}, f'protocols="": {WRITE}', id="empty"),
         pytest.param({"a b": handler}, f'protocols="a b": {WRITE}', id="no-token"),
         pytest.param({"a/": handler}, f'protocols="a/": {WRITE}', id="empty-version"),
@@ -74,9 +74,9 @@ ASYNC = 'write async def handler(request: UpgradeRequest) -> None for "tcp"'
             'protocols="TCP": name each protocol once; upper and lower case are the same',
             id="twice",
         ),
-        pytest.param({"tcp": plain}, f'protocols="plain": {ASYNC}', id="not-async"),
-        pytest.param({"tcp": Handler}, f'protocols="Handler": {ASYNC}', id="class"),
-        pytest.param({"tcp": None}, f'protocols="None": {ASYNC}', id="none"),
+        pytest.param({"tcp": plain}, f"protocols=plain: {ASYNC}", id="not-async"),
+        pytest.param({"tcp": Handler}, f"protocols=Handler: {ASYNC}", id="class"),
+        pytest.param({"tcp": None}, f"protocols=None: {ASYNC}", id="none"),
     ],
 )
 def test_mistake_says_what_to_write(protocols: Any, error: str) -> None:

@@ -20,3 +20,17 @@ def test_every_public_name_is_there_and_listed(name: str) -> None:
 def test_a_name_that_is_none_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'asgi_upgrade' has no attribute 'UpgradeMiddlware'"):
         _ = asgi_upgrade.UpgradeMiddlware
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("asgi_upgrade.config", {"load_policy"}),
+        ("asgi_upgrade.testing", {"NetworkStream", "UpgradeTransport"}),
+        ("asgi_upgrade.uvicorn", {"AutoProtocol", "H11Protocol", "HttpToolsProtocol"}),
+    ],
+)
+def test_what_a_public_module_promises_is_listed_there(module: str, names: set[str]) -> None:
+    promising = importlib.import_module(module)
+    assert set(promising.__all__) == names
+    assert names <= set(vars(promising))

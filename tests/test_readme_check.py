@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 
+from asgi_upgrade.check.options import CheckOptions
 from asgi_upgrade.check.report import RENDERERS
+from asgi_upgrade.check.settings import load_settings
 from asgi_upgrade.cli import main
 from tests.readme import README
 
@@ -26,6 +29,25 @@ def test_the_run_shown_is_a_true_one(monkeypatch: pytest.MonkeyPatch, capsys: py
     assert shown is not None
     assert main([*shlex.split(shown[1]), "--timeout", "10"]) == 1
     assert steady(capsys.readouterr().out) == steady(shown[2])
+
+
+def test_the_tables_shown_can_be_pasted(tmp_path: Path) -> None:
+    shown = re.search(r"```toml\n(\[tool\.asgi-upgrade\.check\]\n.*?)```", README.read_text(), re.DOTALL)
+    assert shown is not None
+    project = tmp_path / "pyproject.toml"
+    project.write_text(shown[1])
+    settings = load_settings(project)
+    assert settings.app == "shop.main:app"
+    assert settings.ignores == (), "one that matches nothing is a finding"
+    project.write_text(shown[1].replace("# ws-key", "ws-key"))
+    assert [ignore.probe for ignore in load_settings(project).ignores] == ["ws-key-16-bytes"]
+
+
+def test_the_options_shown_for_pytest_are_some() -> None:
+    shown = re.search(r"upgrade_check\(app, (.*)\)\.assert_clean", README.read_text())
+    assert shown is not None
+    options = eval(f"dict({shown[1]})", {"dict": dict})  # noqa: S307 - the README is ours
+    assert CheckOptions(**options).subprotocols == ("chat",)
 
 
 @pytest.mark.parametrize("name", RENDERERS)

@@ -38,20 +38,21 @@ def test_routes_keep_their_order() -> None:
 @pytest.mark.parametrize(
     ("routes", "error"),
     [
-        pytest.param(["/admin"], 'routes="[\'/admin\']": write {"/path/{name}": UpgradePolicy(...)}', id="no-mapping"),
-        pytest.param({1: None}, 'routes="1": patterns are str, not int', id="no-str"),
+        pytest.param(["/admin"], "routes=['/admin']: write {\"/path/{name}\": UpgradePolicy(...)}", id="no-mapping"),
+        pytest.param({1: None}, "routes=1: patterns are str, not int", id="no-str"),
         pytest.param({"admin": None}, 'routes="admin": write "/admin"', id="no-slash"),
         pytest.param(
             {"/{path:pth}": None},
-            'routes="/{path:pth}": there is no convertor "pth", only str, path, int, float, uuid; did you mean "path"?',
+            'routes="/{path:pth}": there is no convertor "pth", '
+            "only str, path, int, float, uuid; did you mean 'path'?",
             id="convertor",
         ),
         pytest.param(
-            {"/a": False}, 'routes="False": write UpgradePolicy(...), or None for no upgrade at all', id="no-policy"
+            {"/a": False}, "routes=False: write UpgradePolicy(...), or None for no upgrade at all", id="no-policy"
         ),
         pytest.param(
             {"/a": {"mode": "lenient"}},
-            "routes=\"{'mode': 'lenient'}\": write UpgradePolicy(...), or None for no upgrade at all",
+            "routes={'mode': 'lenient'}: write UpgradePolicy(...), or None for no upgrade at all",
             id="fields",
         ),
     ],

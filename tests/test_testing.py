@@ -265,6 +265,8 @@ def test_aclose_ends_running_applications_and_requests() -> None:
         pytest.param("POST", OFFER, True, id="POST"),
         pytest.param("GET", {"connection": "Upgrade"}, False, id="no Upgrade"),
         pytest.param("GET", {"upgrade": "echo"}, False, id="no option"),
+        pytest.param("GET", {"connection": "Upgrade", "upgrade": ""}, False, id="empty"),
+        pytest.param("GET", {"connection": "Upgrade", "upgrade": " , \t,"}, False, id="empty members"),
         pytest.param("CONNECT", OFFER, False, id="CONNECT"),
     ],
 )

@@ -8,9 +8,8 @@ from typing import Any
 
 from asgi_upgrade.check.options import CheckOptions
 from asgi_upgrade.check.report_text import describe, render
-from asgi_upgrade.check.result import FailOn, Report, Result
+from asgi_upgrade.check.result import FAIL_ON, FailOn, Report, Result
 from asgi_upgrade.check.runner import check
-from asgi_upgrade.check.settings import FAIL_ON
 from asgi_upgrade.check.view import View
 from asgi_upgrade.check.wording import findings
 from asgi_upgrade.options import check_choice

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from textwrap import wrap
 from typing import Any
 
+from asgi_upgrade.check.options import OTHER_SERVERS
 from asgi_upgrade.check.serving import importable, load_app
 from asgi_upgrade.check.target import TargetProblem
 from asgi_upgrade.middleware import UpgradeMiddleware
@@ -18,8 +19,8 @@ from asgi_upgrade.rules import RULES, Rule
 
 ADAPTER = "asgi_upgrade.uvicorn:AutoProtocol"
 
-_PARSERS, _LIBRARIES, _OTHERS = ("httptools", "h11"), ("websockets", "wsproto"), ("hypercorn", "daphne", "granian")
-"""Distributions in the order in which uvicorn prefers them, and other servers."""
+_PARSERS, _LIBRARIES = ("httptools", "h11"), ("websockets", "wsproto")
+"""Distributions in the order in which uvicorn prefers them."""
 
 _UNREACHABLE = 3
 
@@ -79,7 +80,7 @@ def _installed() -> Iterator[str]:
         yield f"adapter            available: uvicorn --http {ADAPTER}"
     else:
         yield "adapter            not available; it needs uvicorn"
-    for other in _found(_OTHERS):
+    for other in _found(OTHER_SERVERS):
         yield f"other server       {other}, which cannot take the adapter"
 
 

@@ -19,7 +19,10 @@ from asgi_upgrade.options import check_choice, check_flag, check_number, string_
 from asgi_upgrade.policy import UpgradePolicy
 from asgi_upgrade.rules import RULES
 
-SERVERS = ("uvicorn", "hypercorn", "daphne", "granian")
+OTHER_SERVERS = ("hypercorn", "daphne", "granian")
+"""Servers that cannot take the adapter."""
+
+SERVERS = ("uvicorn", *OTHER_SERVERS)
 """The servers that an import string can be served by."""
 
 FIXED_FIELDS = frozenset(

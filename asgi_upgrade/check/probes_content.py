@@ -170,7 +170,6 @@ def fields(*lines: tuple[bytes, bytes], body: bytes = b"") -> Change:
     return lambda request: replace(request, fields=(*request.fields, *lines), body=body)
 
 
-GZIP = (b"Transfer-Encoding", b"gzip")
 CODED = (b"Transfer-Encoding", b"chunked")
 
 CONTENTS: tuple[Probe, ...] = (

@@ -152,8 +152,6 @@ async def _unexpected(wire: Wire) -> Outcome:
     return not_switched(await wire.ask(wire.handshake()))
 
 
-HTTP10_COPY = b"HTTP/1.0"
-
 HTTP: tuple[Probe, ...] = (
     # Other protocols
     probe(

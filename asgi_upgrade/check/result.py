@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from asgi_upgrade.rules import Level, Rule
 
 Verdict: TypeAlias = Literal["pass", "fail", "not-exercised", "error", "ignored"]
 FailOn: TypeAlias = Literal["must", "should", "policy", "never"]
+
+FAIL_ON: tuple[FailOn, ...] = get_args(FailOn)
+"""The levels that may fail a run."""
 
 SEVERITY: dict[Level, int] = {"must": 0, "policy": 0, "should": 1, "info": 2}
 """Levels in order: a breach of the user's policy weighs as much as one of a MUST."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from collections.abc import Sequence
-from typing import get_args
 
 from asgi_upgrade.check.options import CheckOptions
-from asgi_upgrade.check.result import FailOn, Report
+from asgi_upgrade.check.result import FAIL_ON, FailOn, Report
 from asgi_upgrade.check.session import Progress, Session
 from asgi_upgrade.check.target import parse_target
 from asgi_upgrade.errors import ConfigurationError
@@ -22,7 +21,7 @@ class _Run:
     def __init__(
         self, targets: Sequence[str | ASGIApp], options: CheckOptions, fail_on: FailOn, progress: Progress | None
     ) -> None:
-        check_choice("fail_on", fail_on, get_args(FailOn))
+        check_choice("fail_on", fail_on, FAIL_ON)
         if not targets:
             raise ConfigurationError("target", "", "name a URL or module:attribute")
         self._fail_on = fail_on
@@ -80,16 +79,3 @@ def _run_to_end(run: _Run) -> None:
         return
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         pool.submit(asyncio.run, run.go()).result()
-
-
-async def check_async(
-    targets: Sequence[str | ASGIApp],
-    options: CheckOptions,
-    *,
-    fail_on: FailOn = "must",
-    progress: Progress | None = None,
-) -> Report:
-    """Check targets without blocking the event loop; as ``check``."""
-    run = _Run(targets, options, fail_on, progress)
-    await run.go()
-    return run.report()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from asgi_upgrade.check.exchange import Address
-from asgi_upgrade.check.options import CheckOptions
+from asgi_upgrade.check.options import OTHER_SERVERS, CheckOptions
 from asgi_upgrade.check.serving import START_TIMEOUT, STOP_TIMEOUT
 from asgi_upgrade.check.target import AppTarget, TargetProblem
 from asgi_upgrade.errors import ConfigurationError, quote
@@ -41,7 +41,7 @@ def _granian(name: str, port: int, factory: bool) -> Sequence[str]:
     return ("granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", str(port), *made, name)
 
 
-COMMANDS: Mapping[str, Command] = {"hypercorn": _hypercorn, "daphne": _daphne, "granian": _granian}
+COMMANDS: Mapping[str, Command] = dict(zip(OTHER_SERVERS, (_hypercorn, _daphne, _granian), strict=True))
 """How each server is started, as a module of this interpreter."""
 
 

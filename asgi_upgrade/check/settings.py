@@ -13,7 +13,7 @@ from typing import Any
 
 from asgi_upgrade.check.ignores import Ignore, read_ignores
 from asgi_upgrade.check.options import CheckOptions
-from asgi_upgrade.check.result import FailOn
+from asgi_upgrade.check.result import FAIL_ON, FailOn
 from asgi_upgrade.config import (
     BOOLEAN,
     INTEGER,
@@ -32,8 +32,6 @@ from asgi_upgrade.options import check_choice
 from asgi_upgrade.policy import UpgradePolicy
 
 FILE = "pyproject.toml"
-
-FAIL_ON = ("must", "should", "policy", "never")
 
 OPTION_KEYS: Mapping[str, Kind] = {
     "server": STRING,

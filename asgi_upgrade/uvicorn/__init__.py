@@ -5,8 +5,8 @@
     uvicorn app:app --http asgi_upgrade.uvicorn:AutoProtocol
 
 Thin subclasses of uvicorn's own classes. Every request reaches the application as an ``http`` scope; one with Upgrade
-that can be switched carries the extension of ``asgi_upgrade.stream``. The adapter knows neither the field grammar nor
-the middleware. Its parts: ``base`` (the connection), ``body``, ``linger`` and ``httptools``; what one request
+that can be switched carries the extension of ``asgi_upgrade.extension``. The adapter knows neither the field grammar
+nor the middleware. Its parts: ``base`` (the connection), ``body``, ``linger`` and ``httptools``; what one request
 does under uvicorn's cycle is in ``asgi_upgrade.exchange``.
 
 What is overridden or read of uvicorn, tested on 0.36.0 (the first that takes an import string for --http) and 0.54.0:
@@ -77,7 +77,8 @@ from h11._connection import DEFAULT_MAX_INCOMPLETE_EVENT_SIZE
 from h11._state import MIGHT_SWITCH_PROTOCOL
 from uvicorn.protocols.http import h11_impl
 
-from asgi_upgrade.types import Field, Fields
+from asgi_upgrade.exchange import offers_protocol
+from asgi_upgrade.types import Field
 from asgi_upgrade.uvicorn.base import UpgradingProtocol, is_later_http1
 
 __all__ = ["AutoProtocol", "H11Protocol", "HttpToolsProtocol"]
@@ -123,7 +124,8 @@ class H11Protocol(UpgradingProtocol, h11_impl.H11Protocol):
         connect = self.scope["method"] == "CONNECT"
         for name, _ in self.headers:
             if connect or name == b"upgrade":
-                switchable = not connect and _is_switchable(self.scope["http_version"], self.headers)
+                later = is_later_http1(self.scope["http_version"])
+                switchable = later and not connect and offers_protocol(self.headers)
                 self.app = self._begin(self.conn.target, switchable=switchable, connect=connect)
                 break
         return False
@@ -168,13 +170,6 @@ class H11Protocol(UpgradingProtocol, h11_impl.H11Protocol):
             self._refuse(msg)
         else:
             self._linger(self.cycle)
-
-
-def _is_switchable(version: str, fields: Fields) -> bool:
-    """Whether Upgrade names something, and Connection names Upgrade (RFC 9110 section 7.8)."""
-    named = any(name == b"upgrade" and value.strip(b" \t,") for name, value in fields)
-    options = b",".join(value for name, value in fields if name == b"connection").lower().split(b",")
-    return named and is_later_http1(version) and b"upgrade" in (option.strip(b" \t") for option in options)
 
 
 AutoProtocol: type[asyncio.Protocol]

@@ -124,8 +124,9 @@ def scripted(*answers: Answer) -> Iterator[str]:
     thread.join(PATIENCE)
 
 
-def unused_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+@contextlib.contextmanager
+def unused_port() -> Iterator[int]:
+    """Yield a port that nobody listens on, nor can: it is bound all the while."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]

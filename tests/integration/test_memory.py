@@ -87,8 +87,8 @@ def test_client_that_does_not_read_makes_send_wait(engine: str) -> None:
         with server.connect(b"/asleep"):
             server.begin()
         with server.connect(b"/flooding"):
-            sent, deadline = -1, time.monotonic() + 10
-            while (now := server.sent()) != sent:
+            sent, deadline = 0, time.monotonic() + 10
+            while (now := server.sent()) != sent or sent == 0:
                 assert time.monotonic() < deadline
                 sent = now
                 time.sleep(0.3)

@@ -248,8 +248,8 @@ def test_every_overridden_name_is_in_uvicorn_and_in_the_table(ours: type, theirs
     assert len(names) > 8
     assert [name for name in names if name not in vars(theirs)] == []
     overridden = {name for cls in ours.__mro__[:2] for name in vars(cls) if name in vars(theirs)}
-    generic = {"__module__", "__doc__", "__annotations__", "__dict__", "__weakref__"}
-    assert overridden - generic == set(names)
+    # Every class has other dunders, and each Python more of them.
+    assert {name for name in overridden if name == "__init__" or not name.startswith("__")} == set(names)
 
 
 @pytest.mark.parametrize("module", [h11_impl, httptools_impl], ids=["h11", "httptools"])
