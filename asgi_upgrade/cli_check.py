@@ -192,7 +192,7 @@ def _has_color(choice: str) -> bool:
 def _checked(run: Run, *, quiet: bool) -> Report:
     # What an application prints when it is imported must not end up in a report.
     with _progress(quiet=quiet) as progress, contextlib.redirect_stdout(sys.stderr):
-        return check(run.targets, run.options, fail_on=run.fail_on, progress=progress)
+        return check(run.targets, run.options, fail_on=run.fail_on, progress=progress, keep_interrupted=True)
 
 
 @contextlib.contextmanager

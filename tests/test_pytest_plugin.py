@@ -156,6 +156,28 @@ def test_the_key_needs_a_file(pytester: pytest.Pytester) -> None:
     assert "asgi_upgrade_app is set by no file" in "\n".join(done.errlines)
 
 
+INTERRUPTED = """
+import os, signal
+import shop
+
+async def app(scope, receive, send):
+    if scope["type"] == "websocket":
+        os.kill(os.getpid(), signal.SIGINT)
+    await shop.app(scope, receive, send)
+
+app.app = shop.app
+"""
+
+
+def test_an_interrupt_stops_the_run(project: pytest.Pytester) -> None:
+    project.makefile(".py", interrupted=INTERRUPTED)
+    project.makefile(".toml", pyproject=INI.replace("shop:app", "interrupted:app"))
+    done = ran_alone(project)
+    assert done.ret == pytest.ExitCode.INTERRUPTED
+    done.stdout.fnmatch_lines(["*KeyboardInterrupt*"])
+    done.stdout.no_fnmatch_line("SKIPPED*")
+
+
 # The fixture
 
 
@@ -249,6 +271,7 @@ print(sorted(name for name in set(sys.modules) - before if not name.startswith("
         pytest.param(report(target(BROKEN)), "ws-body", "fail", "could not probe ws-body: the connection", id="error"),
         pytest.param(report(target()), "ws-body", "skip", "not exercised", id="nothing"),
         pytest.param(FULL, "ws-key-present", "fail", "http://127.0.0.1:9/: connection refused", id="problem"),
+        pytest.param(report(target(), interrupted=True), "ws-body", "fail", "was interrupted", id="interrupted"),
         pytest.param(
             report(target(result("ws-body", "pass"), result("ws-body", "ignored"))), "ws-body", "pass", "", id="mixed"
         ),
