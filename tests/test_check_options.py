@@ -26,6 +26,7 @@ from asgi_upgrade.errors import ConfigurationError
         ({"http_paths": ("/a b",)}, "percent-encoded"),
         ({"ws_paths": ("/\u00e9",)}, "percent-encoded"),
         ({"ws_paths": ("/#top",)}, "percent-encoded"),
+        ({"ws_paths": ("/a", "/b"), "http_paths": ("/b",)}, "name it as one of the two"),
         ({"subprotocols": ("a b",)}, "a subprotocol name is a token"),
         ({"headers": (("A b", "c"),)}, "where the name is a token"),
         ({"headers": (("SEC-WebSocket-Key", "c"),)}, "the probes write this field themselves"),

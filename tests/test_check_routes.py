@@ -57,6 +57,11 @@ def test_a_path_that_is_named_as_a_websocket_is_no_http_path() -> None:
     assert find_routes(app(Route("/ws", page)), ["/ws"]) == Routes(websocket=("/ws",))
 
 
+def test_a_websocket_where_the_user_wants_none_is_not_taken_for_one() -> None:
+    found = find_routes(app(WebSocketRoute("/ws", socket), WebSocketRoute("/health", socket)), (), ["/health"])
+    assert found == Routes(websocket=("/ws",), http=("/health",))
+
+
 def test_routes_without_get_or_by_host_or_of_an_unknown_kind_are_left_out() -> None:
     class Other(BaseRoute):
         path = "/other"

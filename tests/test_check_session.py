@@ -194,6 +194,13 @@ def test_a_service_that_should_never_switch_is_found_out() -> None:
     assert report.exit_code == 1
 
 
+def test_a_websocket_where_the_user_wants_none_is_found_out() -> None:
+    app = Starlette(routes=[Route("/", page), WebSocketRoute("/health", echo)])
+    options = CheckOptions(http_paths=("/health",), select=("policy-unexpected-switch",), timeout=10)
+    report = check([app], options)
+    assert {(result.path, result.verdict) for _, result in report.results()} == {("/", "pass"), ("/health", "fail")}
+
+
 def test_where_no_path_is_listed_as_http_only_none_is_accused() -> None:
     with little_server("policy-unexpected-switch") as address:
         options = CheckOptions(ws_paths=("/ws",), select=("policy-unexpected-switch",), timeout=10)

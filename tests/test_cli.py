@@ -287,6 +287,7 @@ def test_the_exit_code_does_not_depend_on_the_format(run: Run, name: str) -> Non
         pytest.param(("check", "a:b", "--color", "alway"), "did you mean 'always'?", id="color"),
         pytest.param(("check", "a:b", "--report", "sarf"), '--report="sarf"', id="format"),
         pytest.param(("check", "a:b", "--ws-path", "ws"), '--ws-path="ws": write "/ws"', id="path"),
+        pytest.param(("check", "a:b", "--ws-path", "/a", "--http-path", "/a"), '--http-path="/a": it is', id="both"),
         pytest.param(("check", "a:b", "--jobs", "0"), '--jobs="0": write a whole number above 0', id="jobs"),
         pytest.param(("check", "a:b", "--timeout", "soon"), "Invalid value for '--timeout'", id="timeout"),
         pytest.param(("check", "a:b", "--server", "uvicon"), "did you mean 'uvicorn'?", id="server"),

@@ -71,6 +71,9 @@ def test_what_is_left_out_has_its_default(file: Path, text: str) -> None:
         pytest.param("chek.app = 1", "did you mean 'check'?", id="misspelt-table"),
         pytest.param('check.ws-paths = "/ws"', "write an array of strings", id="string-for-list"),
         pytest.param('check.ws-paths = ["ws"]', 'check.ws-paths="ws": write "/ws"', id="path"),
+        pytest.param(
+            'check.ws-paths = ["/a"]\ncheck.http-paths = ["/a"]', 'check.http-paths="/a": it is named', id="both"
+        ),
         pytest.param("check.timeout = 0", 'check.timeout="0": write a number above 0', id="number"),
         pytest.param('check.fail-on = "mus"', 'check.fail-on="mus": write "must" or', id="choice"),
         pytest.param('check.fail-on = "mus"', "did you mean 'must'?", id="nearest-choice"),

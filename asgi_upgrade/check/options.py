@@ -30,6 +30,8 @@ FIXED_FIELDS = frozenset(
 )
 """Fields that the probes write themselves."""
 
+BOTH = "it is named as a path that serves WebSocket too; name it as one of the two"
+
 _GLOB = re.compile(r"[*?\[]")
 _BAD_VALUE = re.compile(r"[^\t -~\x80-\xff]")
 
@@ -84,6 +86,9 @@ class CheckOptions:
         for name in ("ws_paths", "http_paths"):
             for path in getattr(self, name):
                 _check_path(name, path)
+        for path in self.http_paths:
+            if path in self.ws_paths:
+                raise ConfigurationError("http_paths", path, BOTH)
         for name in ("select", "ignore"):
             for pattern in getattr(self, name):
                 _check_pattern(name, pattern)

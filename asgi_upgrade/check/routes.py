@@ -47,14 +47,17 @@ def find_routes(app: object, ws_paths: Iterable[str] = (), http_paths: Iterable[
     Args:
         app: The application, perhaps inside of middleware that has it as ``app``.
         ws_paths: WebSocket paths that the user names; they stand for the routes that they match.
-        http_paths: HTTP paths likewise.
+        http_paths: HTTP paths likewise; a WebSocket that is found at one of them is not listed.
 
     Returns:
         The paths named, then those found, each once, with an example for every path parameter.
     """
     found = list(_walk(app, "", 0))
+    only_http = tuple(dict.fromkeys(http_paths))
     sockets = _paths(ws_paths, (pattern for kind, pattern in found if kind == "websocket"))
-    pages = _paths(http_paths, (pattern for kind, pattern in found if kind == "http"))
+    # What the user says of a path goes before what is found there: it is how an unwanted WebSocket shows.
+    sockets = tuple(path for path in sockets if path not in only_http)
+    pages = _paths(only_http, (pattern for kind, pattern in found if kind == "http"))
     return Routes(websocket=sockets, http=tuple(path for path in pages if path not in sockets))
 
 

@@ -9,10 +9,10 @@ import ipaddress
 import re
 import ssl
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from asgi_upgrade.check.exchange import Address
-from asgi_upgrade.check.options import CheckOptions
+from asgi_upgrade.check.options import BOTH, CheckOptions
 from asgi_upgrade.check.routes import Routes
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.headers import Host, parse_host
@@ -115,8 +115,9 @@ def _paths(url: SplitResult, options: CheckOptions) -> Routes:
     # The root is where a URL without path points to, and need not be meant where other paths are named.
     if url.scheme in ("http", "https") and (path != "/" or not (pages or sockets)):
         pages = (path, *pages)
-    sockets = tuple(dict.fromkeys(sockets))
-    return Routes(websocket=sockets, http=tuple(each for each in dict.fromkeys(pages) if each not in sockets))
+    if path in sockets and path in pages:
+        raise ConfigurationError("target", urlunsplit(url), BOTH)
+    return Routes(websocket=tuple(dict.fromkeys(sockets)), http=tuple(dict.fromkeys(pages)))
 
 
 def is_loopback(host: str) -> bool:
