@@ -90,12 +90,12 @@ def test_what_cannot_be_imported_is_a_problem(here: Path, name: str, factory: bo
 
 async def ask(app: ASGIApp, **server_options: Any) -> tuple[int, str]:
     """Serve an application and ask for its page."""
-    async with serve_app(app, CheckOptions(server_options=server_options)) as (address, served_by):
-        async with Connection(address, 10.0, (), []) as connection:
+    async with serve_app(app, CheckOptions(server_options=server_options)) as served:
+        async with Connection(served.address, 10.0, (), []) as connection:
             await connection.send(GET)
             response = await connection.response()
         assert isinstance(response, Response)
-        return response.status, served_by
+        return response.status, served.served_by
 
 
 @pytest.mark.parametrize(

@@ -356,5 +356,15 @@ def test_lenient_mode_meets_every_must() -> None:
     assert {result.rule.level for _, result in report.results() if result.verdict == "fail"} == {"should", "info"}
 
 
+def make() -> Starlette:
+    return Starlette(routes=[Route("/", page), WebSocketRoute("/ws", echo)])
+
+
+@pytest.mark.parametrize("factory", [False, True])
+def test_the_routes_of_a_factory_are_those_of_what_it_makes(factory: bool) -> None:
+    report = check([f"{__name__}:make"], CheckOptions(factory=factory, select=("ws-101-status",), timeout=10))
+    assert [(result.path, result.verdict) for _, result in report.results()] == [("/ws", "pass")]
+
+
 def test_an_application_that_cannot_be_imported_is_a_problem() -> None:
     assert problem_of(check(["tests.nowhere:app"], CheckOptions())).startswith("tests.nowhere:app cannot be imported")

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,8 +125,23 @@ def quiet() -> Iterator[_Collector]:
             each.setLevel(level)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """An application that is being served.
+
+    Args:
+        address: Where it listens.
+        served_by: What serves it.
+        app: What is served: not the object that was named, if the server took that for a factory and called it.
+    """
+
+    address: Address
+    served_by: str
+    app: object
+
+
 @contextlib.asynccontextmanager
-async def serve_app(app: ASGIApp, options: CheckOptions) -> AsyncIterator[tuple[Address, str]]:
+async def serve_app(app: ASGIApp, options: CheckOptions) -> AsyncIterator[Served]:
     """Serve an application.
 
     Args:
@@ -133,7 +149,7 @@ async def serve_app(app: ASGIApp, options: CheckOptions) -> AsyncIterator[tuple[
         options: What the server is told.
 
     Yields:
-        Where it listens, and what serves it.
+        What is served, and where.
 
     Raises:
         TargetProblem: uvicorn is missing, or the application does not start.
@@ -147,7 +163,8 @@ async def serve_app(app: ASGIApp, options: CheckOptions) -> AsyncIterator[tuple[
             running = _Running(config, listener)
             try:
                 await running.start(collector)
-                yield Address(host="127.0.0.1", port=port, authority=f"127.0.0.1:{port}"), served_by
+                address = Address(host="127.0.0.1", port=port, authority=f"127.0.0.1:{port}")
+                yield Served(address=address, served_by=served_by, app=config.loaded_app)
             finally:
                 await running.stop()
 

@@ -97,11 +97,11 @@ class Session:
             return
         with serving.importable():
             app = serving.app_of(target, options)
-            paths = find_routes(app, options.ws_paths, options.http_paths)
             own = options.server == "uvicorn"
-            serve = serving.serve_app(app, options) if own else serving_process.serve_name(target, options)
-            async with serve as (address, self._served_by):
-                await self._check(address, paths)
+            serve = serving.serve_app(app, options) if own else serving_process.serve_name(target, app, options)
+            async with serve as served:
+                self._served_by = served.served_by
+                await self._check(served.address, find_routes(served.app, options.ws_paths, options.http_paths))
 
     async def _check(self, address: Address, paths: Routes) -> None:
         self._address = address.authority
