@@ -30,6 +30,7 @@ from asgi_upgrade.errors import ConfigurationError
         ({"subprotocols": ("a b",)}, "a subprotocol name is a token"),
         ({"headers": (("A b", "c"),)}, "where the name is a token"),
         ({"headers": (("SEC-WebSocket-Key", "c"),)}, "the probes write this field themselves"),
+        ({"headers": (("Host", "c"),)}, "a host of allowed-hosts in [tool.asgi-upgrade.policy]"),
         ({"headers": (("Cookie", "a\r\nb"),)}, "control or wide character"),
         ({"headers": (("Cookie", "\u20ac"),)}, "control or wide character"),
         ({"origin": ""}, "write an origin"),

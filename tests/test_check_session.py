@@ -150,6 +150,30 @@ def test_the_origin_and_subprotocols_given_are_sent_with_the_handshake() -> None
     assert b"Origin: https://a.example\r\nSec-WebSocket-Protocol: b, c\r\n" in result.exchanges[0].sent
 
 
+@pytest.mark.parametrize(
+    ("hosts", "sent"),
+    [
+        (["shop.example", "www.shop.example"], "shop.example"),
+        (["*.shop.example:8000"], "checked.shop.example:8000"),
+        (["shop.example", "127.0.0.1"], r"127\.0\.0\.1:\d+"),
+        (None, r"127\.0\.0\.1:\d+"),
+    ],
+)
+def test_a_service_is_asked_by_a_host_that_it_answers_to(hosts: list[str] | None, sent: str) -> None:
+    policy = UpgradePolicy(allowed_hosts=hosts, allow_missing_origin=False, websocket_only=["/ws"])
+    app = Starlette(routes=[Route("/", page), WebSocketRoute("/ws", echo)])
+    app.add_middleware(UpgradeMiddleware, policy=policy)
+    options = CheckOptions(server_options={"http": "asgi_upgrade.uvicorn:AutoProtocol"}, policy=policy, timeout=10)
+    report = check([app], options)
+    assert report.exit_code == 0
+    assert not {"fail", "error"} & {result.verdict for _, result in report.results()}
+    control = report.targets[0].results[0]
+    sent_first = control.exchanges[0].sent.decode("latin-1")
+    assert re.search(rf"Host: {sent}\r\n.*Origin: http://{sent}\r\n", sent_first, re.DOTALL)
+    assert control.verdict == "pass"
+    assert re.fullmatch(r"127\.0\.0\.1:\d+", report.targets[0].address)
+
+
 def opened(sock: socket.socket) -> None:
     """Accept a handshake, and answer a ping."""
     key = head(sock).partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]

@@ -104,7 +104,7 @@ class CheckOptions:
             if not is_token(name.encode("ascii", "replace")):
                 raise ConfigurationError("headers", name, 'write "Name: value", where the name is a token')
             if name.lower() in FIXED_FIELDS:
-                raise ConfigurationError("headers", name, "the probes write this field themselves")
+                raise ConfigurationError("headers", name, _written(name.lower()))
             if _BAD_VALUE.search(value):
                 raise ConfigurationError("headers", name, "its value has a control or wide character; remove it")
         if self.origin is not None and (not self.origin or _BAD_VALUE.search(self.origin)):
@@ -118,6 +118,11 @@ class CheckOptions:
         """Tell whether a rule is to be checked."""
         chosen = not self.select or any(fnmatchcase(rule_id, pattern) for pattern in self.select)
         return chosen and not any(fnmatchcase(rule_id, pattern) for pattern in self.ignore)
+
+
+def _written(name: str) -> str:
+    hint = "; they send a host of allowed-hosts in [tool.asgi-upgrade.policy]" if name == "host" else ""
+    return f"the probes write this field themselves{hint}"
 
 
 def _check_path(name: str, path: str) -> None:

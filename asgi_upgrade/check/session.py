@@ -22,6 +22,8 @@ from asgi_upgrade.check.routes import Routes, find_routes
 from asgi_upgrade.check.target import AppTarget, TargetProblem, UrlTarget
 from asgi_upgrade.check.wire import Base, Wire
 from asgi_upgrade.errors import quote
+from asgi_upgrade.headers import parse_host
+from asgi_upgrade.policy import UpgradePolicy
 
 T = TypeVar("T")
 
@@ -135,6 +137,7 @@ class Session:
         return Base(
             address=address,
             path="/",
+            host=_allowed_host(address, options.policy),
             timeout=options.timeout,
             secret=tuple((name.encode("ascii"), value.encode("latin-1")) for name, value in options.headers),
             origin=options.origin,
@@ -164,9 +167,8 @@ class Session:
 
     async def _open(self, base: Base) -> _Socket:
         """Find the handshake that is accepted: without Origin, or else with the service's own."""
-        own = f"{base.scheme}://{base.address.authority}"
         sockets = []
-        for origin in (base.origin,) if base.origin is not None else (None, own):
+        for origin in (base.origin,) if base.origin is not None else (None, base.own_origin):
             socket = await self._control(replace(await self._plain(base), origin=origin))
             if socket.result.verdict == "pass":
                 return replace(socket, base=await self._with_compression(socket.base))
@@ -265,6 +267,16 @@ def _most_open(options: CheckOptions) -> int:
     policy = options.policy
     limits = (policy.max_connections, policy.max_connections_per_client) if policy is not None else ()
     return min([options.jobs, *(limit for limit in limits if limit is not None)])
+
+
+def _allowed_host(address: Address, policy: UpgradePolicy | None) -> str:
+    """Return a host that the policy allows, if it does not allow the address: nothing else would get an answer."""
+    if policy is None or policy.hosts is None or policy.allowed_hosts is None:
+        return ""
+    host = parse_host(address.authority.encode("ascii"))
+    if host is not None and policy.hosts.admits(host, "http" if address.tls is None else "https"):
+        return ""
+    return policy.allowed_hosts[0].replace("*.", "checked.")
 
 
 def _on(probe: Probe, base: Base) -> _Job:

@@ -22,6 +22,7 @@ class Base:
     Args:
         address: Where the server listens.
         path: The path.
+        host: What the Host field says, if it is not the address.
         http_path: A path for plain requests on the same server.
         timeout: How long to wait for any answer, in seconds.
         secret: Fields sent with every request whose values are in no report.
@@ -35,6 +36,7 @@ class Base:
 
     address: Address
     path: str
+    host: str = ""
     http_path: str = "/"
     timeout: float = 2.0
     secret: tuple[tuple[bytes, bytes], ...] = ()
@@ -48,7 +50,12 @@ class Base:
     @property
     def authority(self) -> bytes:
         """What the Host field says."""
-        return self.address.authority.encode("ascii")
+        return (self.host or self.address.authority).encode("ascii")
+
+    @property
+    def own_origin(self) -> str:
+        """The origin of the service's own pages."""
+        return f"{self.scheme}://{self.authority.decode('ascii')}"
 
     @property
     def scheme(self) -> str:
