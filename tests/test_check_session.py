@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import socket
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -99,7 +100,7 @@ def test_a_path_whose_plain_page_is_no_http_has_nothing_to_compare_with() -> Non
     ((_, result),) = report.results()
     assert (result.verdict, result.message) == (
         "not-exercised",
-        "a plain GET of this path has no answer to compare with",
+        "a plain GET of / got no answer",
     )
 
 
@@ -172,6 +173,63 @@ def test_a_service_is_asked_by_a_host_that_it_answers_to(hosts: list[str] | None
     assert re.search(rf"Host: {sent}\r\n.*Origin: http://{sent}\r\n", sent_first, re.DOTALL)
     assert control.verdict == "pass"
     assert re.fullmatch(r"127\.0\.0\.1:\d+", report.targets[0].address)
+
+
+# The control of plain requests
+
+
+def broken(status: int) -> Answer:
+    return saying(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
+
+
+def test_a_service_that_answers_everything_with_an_error_of_its_own_cannot_be_checked() -> None:
+    with scripted(broken(500)) as address:
+        report = check([f"http://{address}/a"], CheckOptions(timeout=10))
+    assert problem_of(report).startswith("a plain GET of /a was answered 500; name a path that is served")
+    assert {result.verdict for _, result in report.results()} == {"not-exercised"}
+
+
+@pytest.mark.parametrize("status", [401, 404, 405, 426])
+def test_a_refusal_is_a_control(status: int) -> None:
+    with scripted(broken(status)) as address:
+        report = check([f"http://{address}/a"], CheckOptions(select=("conn-*", "http10-*"), timeout=10))
+    assert report.targets[0].problem is None
+    assert "pass" in {result.verdict for _, result in report.results()}
+
+
+async def sockets_only(scope: Any, receive: Any, send: Any) -> None:
+    """Serve nothing but WebSockets, and one page."""
+    if scope["type"] == "http" and scope["path"] != "/page":
+        raise RuntimeError("no page")
+    app = Starlette(routes=[Route("/page", page), WebSocketRoute("/ws", echo), WebSocketRoute("/odd", echo)])
+    await app(scope, receive, send)
+
+
+def test_where_websockets_are_served_pages_may_be_broken_and_nothing_is_passed_on_them() -> None:
+    select = ("ws-key-present", "h2c-obsolete", "conn-pipeline", "101-offered-only")
+    with_page: dict[str, Any] = {"http_paths": ("/broken", "/page")}
+    for more, exercised in (({}, False), (with_page, True)):
+        report = check([sockets_only], CheckOptions(ws_paths=("/ws",), select=select, timeout=10, **more))
+        assert report.exit_code == 0
+        verdicts = {(result.probe, result.path): result.verdict for _, result in report.results()}
+        assert verdicts["ws-key-present[missing]", "/ws"] == "pass"
+        assert verdicts["101-offered-only", ""] == "pass"
+        assert verdicts["h2c-obsolete", "/ws"] == "not-exercised"
+        assert verdicts["conn-pipeline", "/page" if exercised else "/"] == ("pass" if exercised else "not-exercised")
+    assert verdicts["h2c-obsolete", "/page"] == "pass"
+    assert verdicts["h2c-obsolete", "/broken"] == "not-exercised"
+
+
+def test_a_broken_page_that_switches_is_found_out() -> None:
+    options = CheckOptions(
+        ws_paths=("/ws",), http_paths=("/odd", "/broken", "/page"), select=("policy-unexpected-switch",), timeout=10
+    )
+    report = check([sockets_only], options)
+    assert {result.path: result.verdict for _, result in report.results()} == {
+        "/odd": "fail",
+        "/broken": "not-exercised",
+        "/page": "pass",
+    }
 
 
 def opened(sock: socket.socket) -> None:

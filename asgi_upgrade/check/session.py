@@ -32,12 +32,16 @@ Progress: TypeAlias = Callable[[TargetReport | Result, int, int], None]
 
 NO_WEBSOCKET = "no WebSocket path is known; name one with --ws-path"
 NO_HTTP = "no path is known to be HTTP only; name one with --http-path"
+SERVED = "name a path that is served with --http-path or --ws-path"
 ADVICE = "name a path that can be opened with --ws-path, and what it needs with --subprotocol, --origin or -H"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
-    """One probe on one path; without a base there is nothing to probe, and the reason says why."""
+    """One probe on one path.
+
+    Without a base there is nothing to probe, and the reason says why; with one, why a pass would show nothing.
+    """
 
     probe: Probe
     path: str = ""
@@ -115,6 +119,8 @@ class Session:
         base = replace(base, http_path=best.path, usual=best.plain.status if best.plain is not None else None)
         sockets = await self._each(self._open, base, paths.websocket)
         pages = [replace(page, http_path=base.http_path, usual=base.usual) for page in pages]
+        if (lacking := _lacking(best)) and not any(socket.result.verdict == "pass" for socket in sockets):
+            self._problem = self._problem or f"{lacking}; {SERVED}"
         jobs = list(self._jobs(sockets, pages, listed=bool(paths.http) or not paths.websocket))
         self._total = len(jobs)
         # Content first: where a server keeps silent, the others are asked meanwhile.
@@ -193,6 +199,7 @@ class Session:
     def _jobs(self, sockets: Sequence[_Socket], pages: Sequence[Base], *, listed: bool) -> Iterator[_Job]:
         """Yield every probe on every path that it concerns, in the order of the report."""
         best = next(page for page in pages if page.path == page.http_path)
+        nothing = _lacking(best) if not any(socket.result.verdict == "pass" for socket in sockets) else ""
         for probe in self._probes:
             match probe.where:
                 case "websocket":
@@ -201,13 +208,16 @@ class Session:
                     if not sockets:
                         yield _Job(probe=probe, reason=NO_WEBSOCKET)
                 case "every-http":
-                    yield from (_on(probe, page) for page in pages if listed)
+                    # A path that answers nothing else, and switches, is found out all the same.
+                    yield from (replace(_on(probe, page), reason=_lacking(page)) for page in pages if listed)
                     if not listed:
                         yield _Job(probe=probe, reason=NO_HTTP)
                 case "every":
-                    yield from (_on(probe, base) for base in (*(socket.base for socket in sockets), *pages))
-                case _:
-                    yield _on(probe, best)
+                    yield from (_beside(probe, base) for base in (*(socket.base for socket in sockets), *pages))
+                case "seen":
+                    yield _Job(probe=probe, reason=nothing) if nothing else _on(probe, best)
+                case "http":
+                    yield _beside(probe, best)
 
     async def _work(self, jobs: Sequence[tuple[int, _Job]]) -> None:
         async def one(index: int, job: _Job) -> None:
@@ -228,6 +238,8 @@ class Session:
         begun = time.monotonic()
         wire = Wire(job.base, self._seen)
         verdict, message = await self._outcome(job.probe, wire)
+        if verdict == "pass" and job.reason:
+            verdict, message = "not-exercised", job.reason
         told = wire.redacted(message)
         return replace(
             _result(job, verdict, told if verdict == "not-exercised" else f"{job.probe.title}: {told}"),
@@ -283,6 +295,19 @@ def _on(probe: Probe, base: Base) -> _Job:
     return _Job(probe=probe, path=base.path if probe.where != "seen" else "", base=base)
 
 
+def _beside(probe: Probe, base: Base) -> _Job:
+    """Return a probe that differs from a plain GET: without a control there is nothing to differ from."""
+    lacking = _lacking(base)
+    return _Job(probe=probe, path=base.path, reason=lacking) if lacking else _on(probe, base)
+
+
+def _lacking(page: Base) -> str:
+    """Say why a plain GET of a path is no control, if it is none: nothing can be told from a service that is broken."""
+    if page.plain is None:
+        return f"a plain GET of {page.path} got no answer"
+    return f"a plain GET of {page.path} was answered {page.plain.status}" if page.plain.status >= 500 else ""
+
+
 def _result(job: _Job, verdict: Verdict, message: str) -> Result:
     probe = job.probe
     return Result(
@@ -296,6 +321,7 @@ def _result(job: _Job, verdict: Verdict, message: str) -> Result:
 
 
 def _best(pages: Sequence[Base]) -> Base:
-    """Return the page for what is asked of one only: the first that is there, or else the first."""
+    """Return the page for what is asked of one only: the first that is there, else that is a control, else any."""
     there = (page for page in pages if page.plain is not None and page.plain.status < 300)
-    return next(there, pages[0])
+    controls = (page for page in pages if not _lacking(page))
+    return next(there, next(controls, pages[0]))
