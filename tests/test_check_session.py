@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from starlette.applications import Starlette
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Host, Route, Router, WebSocketRoute
 
 from asgi_upgrade import Deflate, UpgradeMiddleware, WebSocketOptions
 from asgi_upgrade.check.options import CheckOptions
@@ -281,6 +281,17 @@ def test_a_websocket_where_the_user_wants_none_is_found_out() -> None:
     options = CheckOptions(http_paths=("/health",), select=("policy-unexpected-switch",), timeout=10)
     report = check([app], options)
     assert {(result.path, result.verdict) for _, result in report.results()} == {("/", "pass"), ("/health", "fail")}
+
+
+def test_routes_that_cannot_be_asked_for_are_in_the_report() -> None:
+    by_host = Host("api.example", Router([Route("/x", page), WebSocketRoute("/ws", echo)]))
+    app = Starlette(routes=[Route("/", page), by_host])
+    report = check([app], CheckOptions(select=("ws-101-status", "policy-unexpected-switch"), timeout=10))
+    assert {(result.path, result.verdict, result.message) for _, result in report.results()} == {
+        ("/", "pass", "a valid handshake: answered 403"),
+        ("/x", "not-exercised", "the route /x is for the host api.example only; check a URL of that host"),
+        ("/ws", "not-exercised", "the route /ws is for the host api.example only; check a URL of that host"),
+    }
 
 
 def test_where_no_path_is_listed_as_http_only_none_is_accused() -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TypeAlias, TypeVar
 
 from asgi_upgrade.check import serving, serving_process
 from asgi_upgrade.check.catalogue import CONTROL
 from asgi_upgrade.check.exchange import Address, ExchangeError, Seen, Unreachable
 from asgi_upgrade.check.options import CheckOptions
+from asgi_upgrade.check.plan import Job, Socket, best, lacking, plan
 from asgi_upgrade.check.probe import Probe
 from asgi_upgrade.check.probes_agreement import EXTENSIONS
 from asgi_upgrade.check.probes_content import CONTENTS
@@ -30,24 +31,8 @@ T = TypeVar("T")
 Progress: TypeAlias = Callable[[TargetReport | Result, int, int], None]
 """Called with each result, and each target when it is done, and how many results of how many there are."""
 
-NO_WEBSOCKET = "no WebSocket path is known; name one with --ws-path"
-NO_HTTP = "no path is known to be HTTP only; name one with --http-path"
 SERVED = "name a path that is served with --http-path or --ws-path"
 ADVICE = "name a path that can be opened with --ws-path, and what it needs with --subprotocol, --origin or -H"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    """One probe on one path.
-
-    Without a base there is nothing to probe, and the reason says why; with one, why a pass would show nothing.
-    """
-
-    probe: Probe
-    path: str = ""
-    base: Base | None = None
-    reason: str = ""
-    known: Result | None = None
 
 
 class Session:
@@ -115,13 +100,13 @@ class Session:
         first = (paths.http or paths.websocket or ("/",))[0]
         await self._reach(replace(base, path=first))
         pages = await self._each(self._plain, base, paths.http or ("/",))
-        best = _best(pages)
-        base = replace(base, http_path=best.path, usual=best.plain.status if best.plain is not None else None)
+        page = best(pages)
+        base = replace(base, http_path=page.path, usual=page.plain.status if page.plain is not None else None)
         sockets = await self._each(self._open, base, paths.websocket)
         pages = [replace(page, http_path=base.http_path, usual=base.usual) for page in pages]
-        if (lacking := _lacking(best)) and not any(socket.result.verdict == "pass" for socket in sockets):
-            self._problem = self._problem or f"{lacking}; {SERVED}"
-        jobs = list(self._jobs(sockets, pages, listed=bool(paths.http) or not paths.websocket))
+        if (reason := lacking(page)) and not any(socket.is_open for socket in sockets):
+            self._problem = self._problem or f"{reason}; {SERVED}"
+        jobs = list(plan(self._probes, paths, sockets, pages))
         self._total = len(jobs)
         # Content first: where a server keeps silent, the others are asked meanwhile.
         work = [(index, job) for index, job in enumerate(jobs) if job.probe.where != "seen"]
@@ -171,7 +156,7 @@ class Session:
             return replace(base, plain=answer if isinstance(answer, Response) else None)
         return base
 
-    async def _open(self, base: Base) -> _Socket:
+    async def _open(self, base: Base) -> Socket:
         """Find the handshake that is accepted: without Origin, or else with the service's own."""
         sockets = []
         for origin in (base.origin,) if base.origin is not None else (None, base.own_origin):
@@ -183,10 +168,10 @@ class Session:
         self._problem = self._problem or f"{base.path}: {failed.result.message}; {ADVICE}"
         return failed
 
-    async def _control(self, base: Base) -> _Socket:
-        job = _Job(probe=CONTROL, path=base.path, base=base)
+    async def _control(self, base: Base) -> Socket:
+        job = Job(probe=CONTROL, path=base.path, base=base)
         result = await self._run(job)
-        return _Socket(base=base, result=result if result.verdict == "pass" else replace(result, verdict="error"))
+        return Socket(base=base, result=result if result.verdict == "pass" else replace(result, verdict="error"))
 
     async def _with_compression(self, base: Base) -> Base:
         wire = Wire(base, self._seen)
@@ -196,31 +181,8 @@ class Session:
             return replace(base, compresses=there)
         return base
 
-    def _jobs(self, sockets: Sequence[_Socket], pages: Sequence[Base], *, listed: bool) -> Iterator[_Job]:
-        """Yield every probe on every path that it concerns, in the order of the report."""
-        best = next(page for page in pages if page.path == page.http_path)
-        nothing = _lacking(best) if not any(socket.result.verdict == "pass" for socket in sockets) else ""
-        for probe in self._probes:
-            match probe.where:
-                case "websocket":
-                    for socket in sockets:
-                        yield socket.job(probe)
-                    if not sockets:
-                        yield _Job(probe=probe, reason=NO_WEBSOCKET)
-                case "every-http":
-                    # A path that answers nothing else, and switches, is found out all the same.
-                    yield from (replace(_on(probe, page), reason=_lacking(page)) for page in pages if listed)
-                    if not listed:
-                        yield _Job(probe=probe, reason=NO_HTTP)
-                case "every":
-                    yield from (_beside(probe, base) for base in (*(socket.base for socket in sockets), *pages))
-                case "seen":
-                    yield _Job(probe=probe, reason=nothing) if nothing else _on(probe, best)
-                case "http":
-                    yield _beside(probe, best)
-
-    async def _work(self, jobs: Sequence[tuple[int, _Job]]) -> None:
-        async def one(index: int, job: _Job) -> None:
+    async def _work(self, jobs: Sequence[tuple[int, Job]]) -> None:
+        async def one(index: int, job: Job) -> None:
             async with self._slots:
                 self._results[index] = result = await self._run(job)
             if self._progress is not None:
@@ -230,7 +192,7 @@ class Session:
             for index, job in jobs:
                 group.create_task(one(index, job))
 
-    async def _run(self, job: _Job) -> Result:
+    async def _run(self, job: Job) -> Result:
         if job.known is not None:
             return job.known
         if job.base is None:
@@ -258,22 +220,6 @@ class Session:
         return outcome.verdict, outcome.message
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Socket:
-    """A WebSocket path, and what its control came to."""
-
-    base: Base
-    result: Result
-
-    def job(self, probe: Probe) -> _Job:
-        """Return a probe of this path: without a control that passed there is nothing to differ from."""
-        if probe is CONTROL:
-            return _Job(probe=probe, path=self.base.path, base=self.base, known=self.result)
-        if self.result.verdict != "pass":
-            return _Job(probe=probe, path=self.base.path, reason="the valid handshake was not accepted")
-        return _on(probe, self.base)
-
-
 def _most_open(options: CheckOptions) -> int:
     """Return how many connections may be open at a time: the policy of the service may allow fewer."""
     policy = options.policy
@@ -291,24 +237,7 @@ def _allowed_host(address: Address, policy: UpgradePolicy | None) -> str:
     return policy.allowed_hosts[0].replace("*.", "checked.")
 
 
-def _on(probe: Probe, base: Base) -> _Job:
-    return _Job(probe=probe, path=base.path if probe.where != "seen" else "", base=base)
-
-
-def _beside(probe: Probe, base: Base) -> _Job:
-    """Return a probe that differs from a plain GET: without a control there is nothing to differ from."""
-    lacking = _lacking(base)
-    return _Job(probe=probe, path=base.path, reason=lacking) if lacking else _on(probe, base)
-
-
-def _lacking(page: Base) -> str:
-    """Say why a plain GET of a path is no control, if it is none: nothing can be told from a service that is broken."""
-    if page.plain is None:
-        return f"a plain GET of {page.path} got no answer"
-    return f"a plain GET of {page.path} was answered {page.plain.status}" if page.plain.status >= 500 else ""
-
-
-def _result(job: _Job, verdict: Verdict, message: str) -> Result:
+def _result(job: Job, verdict: Verdict, message: str) -> Result:
     probe = job.probe
     return Result(
         rule=probe.rule,
@@ -318,10 +247,3 @@ def _result(job: _Job, verdict: Verdict, message: str) -> Result:
         message=message,
         expected=probe.expected,
     )
-
-
-def _best(pages: Sequence[Base]) -> Base:
-    """Return the page for what is asked of one only: the first that is there, else that is a control, else any."""
-    there = (page for page in pages if page.plain is not None and page.plain.status < 300)
-    controls = (page for page in pages if not _lacking(page))
-    return next(there, next(controls, pages[0]))
