@@ -48,7 +48,7 @@ def cli() -> None:
 
 @cli.command(short_help="Check servers and apps.")
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
-@_many("--select", metavar="RULES", listed=True, help="Check these rules only: ids or globs, in a comma list.")
+@_many("--select", metavar="RULES", listed=True, help="Check these only, in a comma list: rules, globs, probes.")
 @_many("--ignore", metavar="RULES", listed=True, help="Leave these rules out.")
 @click.option(
     "--fail-on",

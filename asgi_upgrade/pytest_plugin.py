@@ -7,6 +7,7 @@ project measures of its own code is not disturbed. It writes no report of its ow
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,6 +24,8 @@ INI = "asgi_upgrade_app"
 """The key that asks for collection: a URL or ``module:attr``."""
 
 _GROUP = "asgi-upgrade"
+_OWN = ("unused-ignore", "expired-ignore")
+"""Rules on the ignores of the project; a finding on them is a warning where it does not fail, for nobody asked."""
 
 
 class UpgradeCheck(Protocol):
@@ -74,7 +77,8 @@ class RuleFile(pytest.File):
     def collect(self) -> Iterable[pytest.Item]:
         """Yield a test for each rule that has a probe."""
         rules = dict.fromkeys(probe.rule.id for probe in self._options().probes())
-        return [RuleItem.from_parent(self, name=rule_id) for rule_id in rules]
+        own = _OWN if self._settings().ignores else ()
+        return [RuleItem.from_parent(self, name=rule_id) for rule_id in (*rules, *own)]
 
     def report(self) -> Report:
         """Return what came of the check; the first test that asks makes it, for all that are to run."""
@@ -83,8 +87,9 @@ class RuleFile(pytest.File):
 
         if self._report is None:
             settings = self._settings()
-            wanted = [item.name for item in self.session.items if isinstance(item, RuleItem) and item.parent is self]
-            options = self._options(select=tuple(wanted))
+            wanted = {item.name for item in self.session.items if isinstance(item, RuleItem) and item.parent is self}
+            probes = [probe.name for probe in self._options().probes() if probe.rule.id in wanted]
+            options = self._options(select=tuple(probes)) if probes else self._options()
             report = check([self.config.getini(INI)], options, fail_on=settings.fail_on or "must")
             self._report = apply_ignores(
                 report, settings.ignores, today=_today(), pinned=pinned_to(str(settings.path), None)
@@ -133,9 +138,12 @@ class RuleItem(pytest.Item):
         verdict, text = verdict_on(self._file.report(), self.name)
         if verdict == "fail":
             raise RuleFailed(text)
-        if verdict == "skip":
+        if verdict == "skip" and self.name not in _OWN:
             pytest.skip(text)
-        if text:
+        if self.name in _OWN:
+            if verdict == "pass":
+                warnings.warn(pytest.PytestWarning(text), stacklevel=1)
+        elif text:
             self.add_report_section("call", "asgi-upgrade", text)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:

@@ -20,6 +20,7 @@ from asgi_upgrade.errors import ConfigurationError
         ({"select": ("ws-key-presnt",)}, "there is no such rule; did you mean 'ws-key-present'?"),
         ({"select": ("ws-key-presnt*",)}, "no rule matches; did you mean 'ws-key-present'?"),
         ({"ignore": ("zzzzzzzz",)}, "there is no such rule"),
+        ({"ignore": ("ws-version-mismatch[9]",)}, "there is no such probe; did you mean 'ws-version-mismatch[99]'?"),
         ({"ignore": ("*",)}, "nothing is left to check"),
         ({"select": ("asgi-no-101",)}, "nothing is left to check"),
         ({"ws_paths": ("ws",)}, 'write "/ws"'),
@@ -58,6 +59,14 @@ def test_rules_are_selected_and_left_out_by_globs() -> None:
     assert {probe.rule.id for probe in options.probes()} == {
         *("ws-key-present", "ws-key-16-bytes", "ws-key-alphabet", "host-missing")
     }
+
+
+def test_single_probes_are_selected_and_left_out_by_their_names() -> None:
+    options = CheckOptions(select=("ws-version-mismatch[99]", "ws-version-single"))
+    assert {probe.name for probe in options.probes()} == {"ws-version-mismatch[99]", "ws-version-single"}
+    left = CheckOptions(select=("ws-version-mismatch",), ignore=("ws-version-mismatch[99]",)).probes()
+    assert {probe.rule.id for probe in left} == {"ws-version-mismatch"}
+    assert "ws-version-mismatch[99]" not in {probe.name for probe in left}
 
 
 def test_lists_are_kept_as_tuples() -> None:

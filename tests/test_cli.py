@@ -476,6 +476,12 @@ def test_verbose_quiet_and_list(run: Run) -> None:
     assert "\nws-key-16-bytes[15]  " in listed.out
 
 
+def test_a_probe_is_selected_by_the_name_that_a_report_gives_it(run: Run) -> None:
+    ran = run("check", "--list", "--isolated", "--select", "ws-version-single,ws-key-16-bytes[15]")
+    listed = {line.partition("  ")[0] for line in ran.out.splitlines()}
+    assert listed == {"ws-key-16-bytes[15]", "ws-version-single"}
+
+
 def test_colours_are_for_terminals_or_on_demand(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b" not in run("check", *FAILS).out
     assert "\x1b[1;31merror[upgrade-http10-ignore]\x1b[0m" in run("check", *FAILS, "--color", "always").out

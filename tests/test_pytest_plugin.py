@@ -123,8 +123,40 @@ def test_ignores_of_the_project_hold(project: pytest.Pytester) -> None:
     ignore = '\n[tool.asgi-upgrade.ignore]\nupgrade-http10-ignore = { reason = "the proxy sees to it" }\n'
     project.makefile(".toml", pyproject=INI + ignore)
     done = ran(project, "-k", "http10")
-    done.assert_outcomes(skipped=1, deselected=3)
+    done.assert_outcomes(skipped=1, deselected=5)
     done.stdout.fnmatch_lines(["*ignored: the proxy sees to it*"])
+
+
+UNUSED = """
+[tool.asgi-upgrade.ignore]
+ws-key-present = { reason = "gone" }
+upgrade-http10-ignore = { reason = "the proxy sees to it", until = 2026-01-01 }
+"""
+
+
+def test_ignores_that_are_not_needed_or_past_are_warned_of(project: pytest.Pytester) -> None:
+    project.makefile(".toml", pyproject=INI + UNUSED)
+    done = ran(project, "-W", "default")
+    done.assert_outcomes(passed=4, failed=1, skipped=1, warnings=2)
+    done.stdout.fnmatch_lines_random(
+        [
+            "*PytestWarning: warning[[]unused-ignore[[]ws-key-present[]][]]: * matches no failure*",
+            "*PytestWarning: warning[[]expired-ignore[[]upgrade-http10-ignore[]][]]: * held until 2026-01-01*",
+        ]
+    )
+    project.makefile(".toml", pyproject=INI.replace("timeout", 'fail-on = "should"\ntimeout') + UNUSED)
+    ran(project, "-k", "unused-ignore or expired-ignore").assert_outcomes(failed=2, deselected=4)
+
+
+def test_ignores_that_are_needed_pass(project: pytest.Pytester) -> None:
+    project.makefile(".toml", pyproject=INI + UNUSED.replace("ws-key-present =", "#").partition(", until")[0] + " }")
+    ran(project, "-k", "http10 or unused").assert_outcomes(passed=1, skipped=1, deselected=4)
+
+
+def test_a_single_probe_is_selected_by_the_settings(project: pytest.Pytester) -> None:
+    project.makefile(".toml", pyproject=INI.replace('"ws-key-present"', '"ws-key-present[missing]"'))
+    done = ran(project, "-k", "ws-key-present", "--junitxml=out.xml")
+    done.assert_outcomes(passed=1, deselected=3)
 
 
 def test_a_target_that_cannot_be_checked_fails_every_item_with_the_reason(project: pytest.Pytester) -> None:

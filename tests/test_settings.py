@@ -85,6 +85,11 @@ def test_what_is_left_out_has_its_default(file: Path, text: str) -> None:
         pytest.param(
             "ignore.ws-key-presnt = {}", "there is no such rule; did you mean 'ws-key-present'?", id="ignored"
         ),
+        pytest.param(
+            'ignore."ws-version-mismatch[77]" = { reason = "x" }',
+            "there is no such probe; did you mean 'ws-version-mismatch",
+            id="ignored-probe",
+        ),
         pytest.param('ignore.ws-body = "x"', 'write { reason = "..." }', id="ignore-string"),
         pytest.param("ignore.ws-body = {}", "say why it is ignored", id="no-reason"),
         pytest.param('ignore.ws-body = { reason = " " }', "say why it is ignored", id="empty-reason"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from asgi_upgrade.check.catalogue import PROBES
+from asgi_upgrade.check.catalogue import NAMES, PROBES
 from asgi_upgrade.check.probe import Probe
 from asgi_upgrade.errors import ConfigurationError, quote
 from asgi_upgrade.headers import is_token
@@ -51,8 +51,8 @@ class CheckOptions:
         subprotocols: The subprotocols offered with every handshake.
         timeout: How long to wait for any answer, in seconds.
         jobs: How many connections are open at a time.
-        select: Rules to check, or globs of them; empty means all.
-        ignore: Rules, or globs of them, to leave out of what is selected.
+        select: Rules to check, or globs of them, or single probes, ``rule-id[variant]``; empty means all.
+        ignore: The same, to leave out of what is selected.
         policy: What the service wants of its upgrades; its own lines become probes.
         allow_hosts: Hosts that may be probed although they are not loopback.
 
@@ -112,12 +112,16 @@ class CheckOptions:
 
     def probes(self) -> tuple[Probe, ...]:
         """Return the probes selected, in the order of the catalogue."""
-        return tuple(probe for probe in PROBES if self.selects(probe.rule.id))
+        return tuple(probe for probe in PROBES if self._selects(probe))
 
-    def selects(self, rule_id: str) -> bool:
-        """Tell whether a rule is to be checked."""
-        chosen = not self.select or any(fnmatchcase(rule_id, pattern) for pattern in self.select)
-        return chosen and not any(fnmatchcase(rule_id, pattern) for pattern in self.ignore)
+    def _selects(self, probe: Probe) -> bool:
+        chosen = not self.select or any(_names(pattern, probe) for pattern in self.select)
+        return chosen and not any(_names(pattern, probe) for pattern in self.ignore)
+
+
+def _names(pattern: str, probe: Probe) -> bool:
+    # A name is taken before a glob: its brackets would be a set of characters.
+    return pattern == probe.name or fnmatchcase(probe.rule.id, pattern)
 
 
 def _written(name: str) -> str:
@@ -133,8 +137,9 @@ def _check_path(name: str, path: str) -> None:
 
 
 def _check_pattern(name: str, pattern: str) -> None:
-    known = tuple(RULES)
-    if any(fnmatchcase(rule_id, pattern) for rule_id in known):
+    if pattern in NAMES or any(fnmatchcase(rule_id, pattern) for rule_id in RULES):
         return
     what = "no rule matches" if _GLOB.search(pattern) else "there is no such rule"
-    raise ConfigurationError(name, pattern, f"{what}{suggest(pattern, known)}")
+    if pattern.partition("[")[0] in RULES:
+        what = "there is no such probe"
+    raise ConfigurationError(name, pattern, f"{what}{suggest(pattern, NAMES)}")
