@@ -20,6 +20,7 @@ from asgi_upgrade.check.location import locate_app, locate_table, parse_source
 from asgi_upgrade.check.options import CheckOptions
 from asgi_upgrade.check.outlet import Outlet, parse_outlets, write_reports
 from asgi_upgrade.check.report import LINES
+from asgi_upgrade.check.report_concise import unchecked
 from asgi_upgrade.check.result import FailOn, Location, Report, TargetReport
 from asgi_upgrade.check.runner import check
 from asgi_upgrade.check.session import Progress
@@ -96,6 +97,7 @@ def run_check(given: Mapping[str, Any]) -> int:
             report = _ignored(report, run)
         if given["write_ignores"]:
             click.echo(write_ignores(report, run.settings.ignores, today=run.view.now.date()), nl=False)
+            click.echo(unchecked(report), err=True, nl=False)
         else:
             write_reports(report, run.outlets, run.view, echo=_echo(run.outlets))
     except ConfigurationError as error:

@@ -392,6 +392,15 @@ def test_the_table_for_adoption_is_one_paste(run: Run, config: Callable[[str], s
     assert run("check", "--config", config(SETTINGS + written.out)).code == 0
 
 
+def test_the_table_says_what_could_not_be_checked_beside_it(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    ran = run("check", url, "--isolated", "--write-ignores")
+    assert ran.code == 3
+    assert ran.out == "[tool.asgi-upgrade.ignore]\n"
+    assert f"{url}: could not be checked: cannot connect to" in ran.err
+
+
 # Reports
 
 
