@@ -62,7 +62,7 @@ def cli() -> None:
 @click.option("--factory", is_flag=True, help="The attribute is called to make the app.")
 @_many("-H", "--header", metavar="NAME:VALUE", help="Send a field with every probe; its value is in no report.")
 @click.option("--origin", metavar="ORIGIN", help="Origin sent with every handshake.")
-@_many("--subprotocol", metavar="NAME", help="Subprotocol offered with every handshake.")
+@_many("--subprotocol", metavar="NAME", help="Subprotocol offered with every handshake; a long one is in no report.")
 @click.option("--timeout", type=float, metavar="SECONDS", help="How long to wait for an answer.  [default: 2.0]")
 @click.option("--jobs", type=int, metavar="N", help="Connections open at a time.  [default: 16]")
 @_many("--allow-host", metavar="HOST", help="Allow probing of a host that is not loopback.")

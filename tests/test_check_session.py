@@ -351,6 +351,39 @@ def test_the_values_of_the_users_fields_are_in_no_report() -> None:
     assert "[redacted]" in everything
 
 
+def naming(sock: socket.socket) -> None:
+    """Answer with the fields of the request in those of the response, and in chunks."""
+    content = head(sock)
+    values = {name.lower(): value for name, _, value in (line.partition(b": ") for line in content.split(b"\r\n"))}
+    token, offered = values.get(b"x-token", b""), values.get(b"sec-websocket-protocol", b"")
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(each), each) for each in (token[:8], token[8:], b"sid is ckvalue99"))
+    sock.sendall(
+        b"HTTP/1.1 400 No\r\nServer: %b\r\nX-Offered: %b\r\nTransfer-Encoding: chunked\r\n\r\n%b0\r\n\r\n"
+        % (token, offered, chunks)
+    )
+
+
+def test_a_value_is_not_in_the_name_of_a_server_nor_parted_by_chunks() -> None:
+    sent = "s3cr3t-0123456789"
+    options = CheckOptions(headers=(("X-Token", sent), ("Cookie", "sid=ckvalue99; a=b")), timeout=10)
+    with scripted(naming) as address:
+        report = check([f"ws://{address}/ws"], options)
+    assert report.targets[0].served_by == "[redacted]"
+    for part in (sent[:8], sent[8:], "ckvalue99"):
+        assert part not in repr(report)
+
+
+def test_a_subprotocol_that_is_a_credential_is_in_no_report() -> None:
+    token = "h1dden" * 6
+    options = CheckOptions(subprotocols=("chat", f"bearer.{token}"), select=("ws-101-status", "ws-proto*"), timeout=10)
+    with scripted(naming) as address:
+        report = check([f"ws://{address}/ws"], options)
+    assert token not in repr(report)
+    control = report.targets[0].results[0].exchanges[0]
+    assert b"\r\nSec-WebSocket-Protocol: chat, [redacted]\r\n" in control.sent
+    assert b"\r\nX-Offered: chat, [redacted]\r\n" in control.received
+
+
 def refusing(sock: socket.socket) -> None:
     """Refuse with what was sent, in the words that are quoted in a problem."""
     value = next((line for line in head(sock).split(b"\r\n") if line.startswith(b"X-Key: ")), b"")

@@ -48,7 +48,8 @@ class CheckOptions:
         http_paths: Paths that no protocol may be switched at, besides those that are found.
         headers: Fields sent with every probe; their values never appear in a report.
         origin: The Origin sent with every handshake; None sends none.
-        subprotocols: The subprotocols offered with every handshake.
+        subprotocols: The subprotocols offered with every handshake; a long one that the policy does not list is taken
+            for a credential, which is in no report.
         timeout: How long to wait for any answer, in seconds.
         jobs: How many connections are open at a time.
         select: Rules to check, or globs of them, or single probes, ``rule-id[variant]``; empty means all.

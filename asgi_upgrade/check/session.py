@@ -17,6 +17,7 @@ from asgi_upgrade.check.plan import Job, Socket, best, lacking, plan
 from asgi_upgrade.check.probe import Probe
 from asgi_upgrade.check.probes_agreement import EXTENSIONS
 from asgi_upgrade.check.probes_content import CONTENTS
+from asgi_upgrade.check.redaction import credentials
 from asgi_upgrade.check.response import Response
 from asgi_upgrade.check.result import Result, TargetReport, Verdict
 from asgi_upgrade.check.routes import Routes, find_routes
@@ -124,7 +125,7 @@ class Session:
 
     def _base(self, address: Address) -> Base:
         options = self._options
-        spoken = options.policy.subprotocols if options.policy is not None else None
+        spoken = tuple((options.policy.subprotocols if options.policy is not None else None) or ())
         return Base(
             address=address,
             path="/",
@@ -132,7 +133,8 @@ class Session:
             timeout=options.timeout,
             secret=tuple((name.encode("ascii"), value.encode("latin-1")) for name, value in options.headers),
             origin=options.origin,
-            subprotocols=options.subprotocols or tuple(spoken or ()),
+            subprotocols=options.subprotocols or spoken,
+            credentials=credentials(options.subprotocols, spoken),
             policy=options.policy,
         )
 
@@ -146,7 +148,7 @@ class Session:
         if not isinstance(answer, Response):
             raise TargetProblem(f"{base.address.authority} accepted the connection and {answer.value}")
         if not self._served_by:
-            self._served_by = quote(answer.value(b"server") or b"unknown server", 80)[1:-1]
+            self._served_by = wire.redacted(quote(answer.value(b"server") or b"unknown server", 80))[1:-1]
 
     async def _plain(self, base: Base) -> Base:
         """Learn what a plain GET of a path gets."""
