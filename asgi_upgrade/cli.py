@@ -1,7 +1,8 @@
 """The command line: commands, options and exit codes.
 
 What a command does is imported when it runs, so that ``--help`` and ``rules`` load no server, no terminal library and
-no probe. Exit codes: 0 clean, 1 failed, 2 wrong usage or an error of our own, 3 could not be checked, 130 interrupted.
+no probe. Exit codes: 0 clean, 1 failed, 2 wrong usage or an error of our own, 3 could not be checked, 130 interrupted,
+143 terminated.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def check(**given: Any) -> int:
     Without one, the app in [tool.asgi-upgrade.check] is checked.
 
     Exit codes: 0 every check passed or failed below --fail-on, 1 a check failed, 2 wrong usage, 3 a target could not
-    be checked, 130 interrupted.
+    be checked, 130 interrupted, 143 terminated.
     """
     from asgi_upgrade.cli_check import run_check  # noqa: PLC0415 - loads the probes
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -193,8 +196,31 @@ def _has_color(choice: str) -> bool:
 
 def _checked(run: Run, *, quiet: bool) -> Report:
     # What an application prints when it is imported must not end up in a report.
-    with _progress(quiet=quiet) as progress, contextlib.redirect_stdout(sys.stderr):
-        return check(run.targets, run.options, fail_on=run.fail_on, progress=progress, keep_interrupted=True)
+    with _progress(quiet=quiet) as progress, contextlib.redirect_stdout(sys.stderr), _orderly_end() as ended:
+        report = check(run.targets, run.options, fail_on=run.fail_on, progress=progress, keep_interrupted=True)
+    return replace(report, terminated=bool(ended))
+
+
+@contextlib.contextmanager
+def _orderly_end() -> Iterator[list[int]]:
+    """Let SIGTERM end the run as Ctrl-C does, for a server that was started has to be stopped; yield what came."""
+    ended: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        ended.append(number)
+        interrupt = signal.getsignal(signal.SIGINT)  # while a loop runs, its own
+        if not callable(interrupt):  # ignored, as in the background of a shell
+            raise KeyboardInterrupt
+        interrupt(signal.SIGINT, frame)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield ended
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield ended
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,13 @@ def test_an_application_of_the_working_directory_is_imported(here: Path) -> None
         assert load_app("served_here:api.app").__name__ == "app"
         assert load_app("served_here:make", factory=True).__name__ == "app"
     assert str(here) not in sys.path
+
+
+def test_signals_are_left_alone_where_an_import_is_in_another_thread(here: Path) -> None:
+    (here / "served_here.py").write_text(SERVED)
+    with importable(), ThreadPoolExecutor(1) as pool:
+        app = pool.submit(load_app, "served_here:make", factory=True).result()
+    assert app.__name__ == "app"
 
 
 def test_a_directory_that_is_on_the_path_stays_there(here: Path) -> None:

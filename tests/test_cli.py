@@ -34,6 +34,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -122,11 +123,25 @@ def answering(answer: bytes | None, accepted: threading.Event | None = None) -> 
                 peer.close()
 
 
-def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+def start(*arguments: str, cwd: Path = PROJECT, **options: Any) -> subprocess.Popen[str]:
     """Start the command in a process of its own."""
     environ = {key: value for key, value in os.environ.items() if key not in ("CI", "GITHUB_ACTIONS", "NO_COLOR")}
     command = [sys.executable, "-m", "asgi_upgrade", *arguments]
-    return subprocess.Popen(command, cwd=PROJECT, text=True, env={**environ, **options.pop("env", {})}, **options)
+    return subprocess.Popen(command, cwd=cwd, text=True, env={**environ, **options.pop("env", {})}, **options)
+
+
+@contextlib.contextmanager
+def hearing() -> Iterator[tuple[int, Callable[[], bytes]]]:
+    """Yield a port, and what waits for somebody to say something there."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(WAIT)
+
+        def hear() -> bytes:
+            peer, _ = listener.accept()
+            with peer:
+                return peer.recv(100)
+
+        yield listener.getsockname()[1], hear
 
 
 # Exit codes
@@ -235,6 +250,67 @@ def test_interrupted_reports_what_is_known_and_exits_with_130() -> None:
     assert process.returncode == 130, err
     assert out.endswith("interrupted: this is what was known by then\n")
     assert "Traceback" not in err
+
+
+TELL = """
+import os, socket, threading
+def tell():
+    with socket.create_connection(("127.0.0.1", {port})) as peer:
+        peer.sendall(str(os.getpid()).encode())
+"""
+SLOW = (
+    TELL
+    + """
+tell()
+threading.Event().wait({wait})
+"""
+)
+SERVED = (
+    TELL
+    + """
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        tell()
+        await receive()
+        await receive()
+"""
+)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_import_is_interrupted_at_once(tmp_path: Path, number: int, code: int) -> None:
+    with hearing() as (port, hear):
+        (tmp_path / "slow_import.py").write_text(SLOW.format(port=port, wait=WAIT))
+        with start("check", "slow_import:app", "--isolated", cwd=tmp_path, stderr=subprocess.PIPE) as process:
+            hear()
+            process.send_signal(number)
+            _, err = process.communicate(timeout=WAIT / 2)
+    assert (process.returncode, err) == (code, "")
+
+
+@pytest.mark.parametrize("ignoring", [False, True], ids=["", "interrupts-ignored"])
+def test_terminated_stops_the_server_that_was_started(tmp_path: Path, ignoring: bool) -> None:
+    command = ("check", "served_elsewhere:app", "--isolated", "--server", "hypercorn", "--timeout", str(WAIT))
+    with hearing() as (port, hear):
+        (tmp_path / "served_elsewhere.py").write_text(SERVED.format(port=port))
+        # What is ignored is inherited.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignoring else signal.default_int_handler)
+        process = start(*command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        signal.signal(signal.SIGINT, before)
+        with process:
+            server = int(hear())
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=WAIT)
+    assert process.returncode == 143, err
+    assert out.endswith("interrupted: this is what was known by then\n")
+    assert "Traceback" not in err
+    with pytest.raises(ProcessLookupError):
+        os.kill(server, 0)
+
+
+def test_a_thread_may_run_the_command(run: Run) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(run, "check", *FAILS).result().code == 1
 
 
 def test_interrupted_before_anything_is_known(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

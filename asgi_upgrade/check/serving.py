@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import inspect
 import logging
+import signal
 import socket
 import sys
 import threading
@@ -67,14 +68,14 @@ def load_app(name: str, *, factory: bool = False) -> ASGIApp:
         TargetProblem: It cannot be imported or made.
     """
     module_name, _, attributes = name.partition(":")
-    with _told(f"{name} cannot be imported"):
+    with _told(f"{name} cannot be imported"), _interruptible():
         found: Any = importlib.import_module(module_name)
     for attribute in attributes.split("."):
         if not hasattr(found, attribute):
             raise TargetProblem(f"{module_name} has no attribute {attributes}{suggest(attribute, dir(found))}")
         found = getattr(found, attribute)
     if factory:
-        with _told(f"{name} cannot be called without arguments"):
+        with _told(f"{name} cannot be called without arguments"), _interruptible():
             found = found()
     if not callable(found):
         raise TargetProblem(f"{name} is a {type(found).__name__}, not an ASGI application")
@@ -89,6 +90,20 @@ def _told(what: str) -> Iterator[None]:
         yield
     except (Exception, SystemExit) as error:
         raise TargetProblem(f"{what}: {type(error).__name__}: {_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end an import at once: a running loop would have it wait until the import is done."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def _line(error: BaseException) -> str:
