@@ -7,6 +7,9 @@ no probe. Exit codes: 0 clean, 1 failed, 2 wrong usage or an error of our own, 3
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,6 +29,26 @@ class Choice(click.Choice[str]):
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
         """Return what is wrong with a word."""
         return super().get_invalid_choice_message(value, ctx).rstrip(".") + suggest(str(value), map(str, self.choices))
+
+
+def say(text: str | bytes) -> None:
+    """Write to the standard output.
+
+    Args:
+        text: What to write, its lines ended.
+
+    Raises:
+        click.ClickException: It cannot be written; the text says why.
+    """
+    try:
+        click.echo(text, nl=False)
+    except BrokenPipeError:
+        raise  # whoever read it has had enough, which click sees to
+    except OSError as error:
+        # What is left would be tried again, and told of, when the interpreter ends.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.ClickException(f"the standard output cannot be written to: {error.strerror or error}") from error
 
 
 def _listed(_: click.Context, __: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:
@@ -106,7 +129,7 @@ def rules(format_: str) -> None:
     """List every rule with its level and reference."""
     from asgi_upgrade.cli_rules import listing  # noqa: PLC0415 - only this command needs it
 
-    click.echo(listing(format_), nl=False)
+    say(listing(format_))
 
 
 @cli.command(short_help="Explain a rule.")
@@ -115,7 +138,7 @@ def explain(rule: str) -> None:
     """Explain RULE: what it asks, why, how it is probed, and where it can be met."""
     from asgi_upgrade.cli_rules import explanation  # noqa: PLC0415 - loads the probes
 
-    click.echo(explanation(rule), nl=False)
+    say(explanation(rule))
 
 
 @cli.command(short_help="Say what an installation can enforce.")
@@ -129,7 +152,7 @@ def doctor(app: str | None, factory: bool) -> int:
     from asgi_upgrade.check.doctor import diagnose  # noqa: PLC0415 - only this command needs it
 
     diagnosis = diagnose(app, factory=factory)
-    click.echo(diagnosis.text, nl=False)
+    say(diagnosis.text)
     return diagnosis.exit_code
 
 

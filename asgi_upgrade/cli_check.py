@@ -29,6 +29,7 @@ from asgi_upgrade.check.runner import check
 from asgi_upgrade.check.session import Progress
 from asgi_upgrade.check.settings import Settings, find_settings, load_settings
 from asgi_upgrade.check.view import View
+from asgi_upgrade.cli import say
 from asgi_upgrade.errors import ConfigurationError, quote
 
 FLAGS: Mapping[str, str] = {
@@ -90,7 +91,7 @@ def run_check(given: Mapping[str, Any]) -> int:
     run = _prepare(given)
     if given["list_"]:
         for probe in run.options.probes():
-            click.echo(f"{probe.name}  {probe.rule.level}  {probe.title}; expected: {probe.expected}")
+            say(f"{probe.name}  {probe.rule.level}  {probe.title}; expected: {probe.expected}\n")
         return 0
     if not run.targets:
         raise click.UsageError("name a TARGET, or set app in [tool.asgi-upgrade.check]")
@@ -99,7 +100,7 @@ def run_check(given: Mapping[str, Any]) -> int:
         if not given["no_ignores"]:
             report = _ignored(report, run)
         if given["write_ignores"]:
-            click.echo(write_ignores(report, run.settings.ignores, today=run.view.now.date()), nl=False)
+            say(write_ignores(report, run.settings.ignores, today=run.view.now.date()))
             click.echo(unchecked(report), err=True, nl=False)
         else:
             write_reports(report, run.outlets, run.view, echo=_echo(run.outlets))
@@ -276,4 +277,4 @@ def _echo(outlets: Sequence[Outlet]) -> Any:
     """Return what writes to the standard output: documents in UTF-8, lines in what the terminal can show."""
     lines = all(outlet.format in LINES for outlet in outlets if outlet.path is None)
     encoding = (sys.stdout.encoding or "utf-8") if lines else "utf-8"
-    return lambda text: click.echo(text.encode(encoding, "backslashreplace"), nl=False)
+    return lambda text: say(text.encode(encoding, "backslashreplace"))

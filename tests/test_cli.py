@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import os
 import pty
@@ -635,6 +636,27 @@ def test_a_reader_that_goes_away_is_no_traceback(arguments: tuple[str, ...]) -> 
     _, err = process.communicate(timeout=WAIT)
     assert "Traceback" not in err
     assert process.returncode == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize("arguments", [("rules",), ("explain", "ws-body"), ("check", "http://127.0.0.1:9/", "--list")])
+def test_an_output_that_is_full_is_told_of(arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = start(*arguments, stdout=full, stderr=subprocess.PIPE)
+        _, err = process.communicate(timeout=WAIT)
+    assert (process.returncode, err) == (
+        2,
+        "Error: the standard output cannot be written to: No space left on device\n",
+    )
+
+
+def test_an_output_that_cannot_be_replaced_is_told_of(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError("full")
+
+    monkeypatch.setattr("click.echo", full)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert main(["rules"]) == 2
 
 
 def test_a_reader_that_goes_away_is_not_taken_for_a_failed_check(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
