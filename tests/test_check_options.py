@@ -36,6 +36,9 @@ from asgi_upgrade.errors import ConfigurationError
         ({"headers": (("Cookie", "\u20ac"),)}, "control or wide character"),
         ({"origin": ""}, "write an origin"),
         ({"origin": "a\n"}, "write an origin"),
+        ({"origin": "ht tp"}, "write an origin"),
+        ({"origin": "https://shop.example/"}, "write an origin"),
+        ({"origin": "https://\u20ac"}, "write an origin"),
     ],
 )
 def test_a_mistake_is_told_with_what_to_write(options: dict[str, Any], remedy: str) -> None:

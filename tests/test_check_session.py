@@ -232,6 +232,35 @@ def test_a_broken_page_that_switches_is_found_out() -> None:
     }
 
 
+def test_what_came_of_both_attempts_is_told() -> None:
+    def answer(sock: socket.socket) -> None:
+        own = b"Origin" in head(sock)
+        sock.sendall(b"HTTP/1.1 %b\r\nContent-Length: 0\r\n\r\n" % (b"403 No" if own else b"401 No"))
+
+    with scripted(answer) as address:
+        found = problem_of(check([f"ws://{address}/ws"], CheckOptions(timeout=10)))
+    told = f"/ws: the valid handshake: answered 401; answered 403 with Origin http://{address}; name a path"
+    assert found.startswith(told)
+
+
+def test_the_detail_of_a_problem_document_is_told() -> None:
+    policy = UpgradePolicy(subprotocols=["chat"], require_subprotocol=True)
+    app = Starlette(routes=[Route("/", page), WebSocketRoute("/ws", echo)])
+    app.add_middleware(UpgradeMiddleware, policy=policy)
+    found = problem_of(check([app], CheckOptions(select=("ws-101-status",), timeout=10)))
+    assert re.match(
+        r'/ws: the valid handshake: answered 400 \("none that is spoken here [^{"]*"\); the same with Origin', found
+    ), found
+
+
+def test_an_adapter_without_middleware_is_told_of() -> None:
+    app = Starlette(routes=[Route("/", page), WebSocketRoute("/ws", echo)])
+    served = {"http": "asgi_upgrade.uvicorn:AutoProtocol"}
+    found = problem_of(check([app], CheckOptions(server_options=served, select=("ws-101-status",), timeout=10)))
+    assert found.startswith("/ws: the valid handshake: answered ")
+    assert found.endswith("UpgradeMiddleware, which is not to be seen in the app; add it")
+
+
 def opened(sock: socket.socket) -> None:
     """Accept a handshake, and answer a ping."""
     key = head(sock).partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]

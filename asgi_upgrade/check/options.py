@@ -16,6 +16,7 @@ from asgi_upgrade.check.probe import Probe
 from asgi_upgrade.errors import ConfigurationError, quote
 from asgi_upgrade.headers import is_token
 from asgi_upgrade.options import check_choice, check_flag, check_number, string_entries, suggest
+from asgi_upgrade.origin import parse_origin
 from asgi_upgrade.policy import UpgradePolicy
 from asgi_upgrade.rules import RULES
 
@@ -108,7 +109,7 @@ class CheckOptions:
                 raise ConfigurationError("headers", name, _written(name.lower()))
             if _BAD_VALUE.search(value):
                 raise ConfigurationError("headers", name, "its value has a control or wide character; remove it")
-        if self.origin is not None and (not self.origin or _BAD_VALUE.search(self.origin)):
+        if self.origin is not None and parse_origin(self.origin.encode("latin-1", "replace")) is None:
             raise ConfigurationError("origin", self.origin, 'write an origin, such as "https://shop.example"')
 
     def probes(self) -> tuple[Probe, ...]:

@@ -33,6 +33,7 @@ Progress: TypeAlias = Callable[[TargetReport | Result, int, int], None]
 """Called with each result, and each target when it is done, and how many results of how many there are."""
 
 SERVED = "name a path that is served with --http-path or --ws-path"
+UNGUARDED = "the adapter leaves handshakes to UpgradeMiddleware, which is not to be seen in the app; add it"
 ADVICE = "name a path that can be opened with --ws-path, and what it needs with --subprotocol, --origin or -H"
 
 
@@ -56,6 +57,7 @@ class Session:
         self._total = len(self._probes)
         self._problem: str | None = None
         self._served_by = ""
+        self._advice = ADVICE
         self._address = ""
         self._duration = 0.0
 
@@ -93,6 +95,8 @@ class Session:
             serve = serving.serve_app(app, options) if own else serving_process.serve_name(target, app, options)
             async with serve as served:
                 self._served_by = served.served_by
+                if serving.is_adapted(served) and not serving.is_guarded(served.app):
+                    self._advice = UNGUARDED
                 await self._check(served.address, find_routes(served.app, options.ws_paths, options.http_paths))
 
     async def _check(self, address: Address, paths: Routes) -> None:
@@ -166,8 +170,9 @@ class Session:
             if socket.result.verdict == "pass":
                 return replace(socket, base=await self._with_compression(socket.base))
             sockets.append(socket)
-        failed = sockets[0]
-        self._problem = self._problem or f"{base.path}: {failed.result.message}; {ADVICE}"
+        failed, *others = sockets
+        told = [failed.result.message, *(f"{_seen(each, failed)} with Origin {each.base.origin}" for each in others)]
+        self._problem = self._problem or f"{base.path}: {'; '.join(told)}; {self._advice}"
         return failed
 
     async def _control(self, base: Base) -> Socket:
@@ -220,6 +225,11 @@ class Session:
         except ExchangeError as error:
             return "fail", str(error)
         return outcome.verdict, outcome.message
+
+
+def _seen(socket: Socket, before: Socket) -> str:
+    same = socket.result.message == before.result.message
+    return "the same" if same else socket.result.message.removeprefix(f"{CONTROL.title}: ")
 
 
 def _most_open(options: CheckOptions) -> int:
