@@ -26,6 +26,7 @@ from asgi_upgrade.check.report import LINES
 from asgi_upgrade.check.report_concise import unchecked
 from asgi_upgrade.check.result import FailOn, Location, Report, TargetReport
 from asgi_upgrade.check.runner import check
+from asgi_upgrade.check.serving import importable
 from asgi_upgrade.check.session import Progress
 from asgi_upgrade.check.settings import Settings, find_settings, load_settings
 from asgi_upgrade.check.view import View
@@ -65,6 +66,7 @@ class Run:
         outlets: Where the reports go.
         view: How they look.
         source: Where findings are pinned to, if the user says so.
+        folders: Where modules are looked for before the working directory.
     """
 
     targets: tuple[str, ...]
@@ -74,6 +76,7 @@ class Run:
     outlets: tuple[Outlet, ...]
     view: View
     source: str | None
+    folders: tuple[Path, ...]
 
 
 def run_check(given: Mapping[str, Any]) -> int:
@@ -105,7 +108,7 @@ def run_check(given: Mapping[str, Any]) -> int:
         else:
             write_reports(report, run.outlets, run.view, echo=_echo(run.outlets))
     except ConfigurationError as error:
-        raise _usage(error) from error
+        raise _usage(_from_file(error, given, run.settings)) from error
     return 0 if report.exit_code == 1 and given["exit_zero"] else report.exit_code
 
 
@@ -124,10 +127,11 @@ def _prepare(given: Mapping[str, Any]) -> Run:
             chosen["server_options"] = {**settings.options.get("server_options", {}), **chosen["server_options"]}
         return Run(
             targets=given["targets"] or ((settings.app,) if settings.app else ()),
+            folders=(settings.path.resolve().parent,) if settings.path is not None and not given["targets"] else (),
             options=CheckOptions(**chosen),
             settings=settings,
             fail_on=fail_on,
-            outlets=parse_outlets(given["report"] or settings.report),
+            outlets=parse_outlets(given["report"]) if given["report"] else settings.outlets(),
             view=_view(given),
             source=given["source"] or settings.source,
         )
@@ -175,6 +179,18 @@ def _usage(error: ConfigurationError) -> click.UsageError:
     return click.UsageError(f"--{_dashed(flag)}={quote(error.value)}: {error.remedy}" if flag else str(error))
 
 
+def _from_file(error: ConfigurationError, given: Mapping[str, Any], settings: Settings) -> ConfigurationError:
+    """Name the file and the key, if what cannot mean what was written stands there and not on the command line."""
+    written = (text.partition("=")[0].replace("_", "-") for text in given["server_option"])
+    if error.option == "target" and not given["targets"]:
+        key = "app"
+    elif error.option == "server_option" and str(error.value).replace("_", "-") not in written:
+        key = f"server-options.{error.value}"
+    else:
+        return error
+    return ConfigurationError(f"{settings.path}: tool.asgi-upgrade.check.{key}", error.value, error.remedy)
+
+
 def _dashed(name: str) -> str:
     return name.replace("_", "-")
 
@@ -197,7 +213,12 @@ def _has_color(choice: str) -> bool:
 
 def _checked(run: Run, *, quiet: bool) -> Report:
     # What an application prints when it is imported must not end up in a report.
-    with _progress(quiet=quiet) as progress, contextlib.redirect_stdout(sys.stderr), _orderly_end() as ended:
+    with (
+        _progress(quiet=quiet) as progress,
+        contextlib.redirect_stdout(sys.stderr),
+        importable(*run.folders),
+        _orderly_end() as ended,
+    ):
         report = check(run.targets, run.options, fail_on=run.fail_on, progress=progress, keep_interrupted=True)
     return replace(report, terminated=bool(ended))
 
@@ -253,7 +274,7 @@ def _place(target: TargetReport, run: Run, root: Path) -> Location | None:
         return parse_source(run.source)
     if target.location is not None:
         return target.location
-    found = locate_app(target.name, (Path.cwd(), *map(Path, sys.path)), root)
+    found = locate_app(target.name, (*run.folders, Path.cwd(), *map(Path, sys.path)), root)
     if found is None and run.settings.path is not None:
         return locate_table(run.settings.path, "tool.asgi-upgrade", root)
     return found

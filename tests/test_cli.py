@@ -49,6 +49,7 @@ from asgi_upgrade.__main__ import main as script
 from asgi_upgrade.check.report import RENDERERS
 from asgi_upgrade.cli import cli, main
 from tests.samples import FULL
+from tests.shop import shop
 
 PROJECT = Path(__file__).parent.parent
 WAIT = 60.0
@@ -443,6 +444,49 @@ def test_a_mistyped_key_exits_with_2(run: Run, config: Callable[[str], str]) -> 
     assert ran.code == 2
     assert "pyproject.toml: tool.asgi-upgrade.check.ws-path" in ran.err
     assert "did you mean 'ws-paths'?" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "message"),
+    [
+        ('app = "127.0.0.1:80"', (), 'tool.asgi-upgrade.check.app="127.0.0.1:80": write a URL or module:attr'),
+        ('app = "a:b"', ("127.0.0.1:80",), 'Error: target="127.0.0.1:80": write a URL'),
+        ('app = "examples.chat:app"\nserver-options = { htp = "h11" }', (), "check.server-options.htp="),
+        (
+            'app = "examples.chat:app"\nserver-options = { http = "h11" }',
+            ("--server-option", "htp=1"),
+            '--server-option="htp"',
+        ),
+    ],
+)
+def test_a_mistake_in_the_file_is_told_as_one(
+    run: Run, config: Callable[[str], str], text: str, arguments: tuple[str, ...], message: str
+) -> None:
+    path = config(f"[tool.asgi-upgrade.check]\n{text}\n")
+    ran = run("check", "--config", path, *arguments)
+    assert ran.code == 2
+    assert message in ran.err
+    assert (path in ran.err) is ("tool." in message or "check." in message)
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])
+def test_a_file_in_a_folder_above_says_what_is_beside_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str
+) -> None:
+    name = f"shop_above_{server}"
+    (tmp_path / f"{name}.py").write_text(shop())
+    (tmp_path / "pyproject.toml").write_text(
+        f'[tool.asgi-upgrade.check]\napp = "{name}:app"\nserver = "{server}"\nselect = ["ws-version-single"]\n'
+        'timeout = 10\nreport = ["json=out.json"]\n'
+    )
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    monkeypatch.chdir(inner)
+    assert run("check").code == 0
+    (target,) = json.loads((tmp_path / "out.json").read_text())["targets"]
+    assert target["location"]["file"].endswith(f"{name}.py")
+    assert str(tmp_path) not in sys.path
+    assert list(inner.iterdir()) == []
 
 
 def test_ignores_are_applied_reported_on_and_written(run: Run, config: Callable[[str], str]) -> None:

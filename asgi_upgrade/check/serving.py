@@ -44,17 +44,17 @@ _TRUTH = {"true": True, "false": False}
 
 
 @contextlib.contextmanager
-def importable() -> Iterator[None]:
-    """Let modules of the working directory be found, as ``uvicorn module:attr`` does."""
-    here = str(Path.cwd())
-    added = here not in sys.path
-    if added:
-        sys.path.insert(0, here)
+def importable(*folders: Path) -> Iterator[None]:
+    """Let modules of the working directory be found, as ``uvicorn module:attr`` does; of other folders before it."""
+    places = dict.fromkeys(map(str, (*folders, Path.cwd())))
+    added = [place for place in places if place not in sys.path]
+    sys.path[:0] = added
     try:
         yield
     finally:
-        if added and here in sys.path:
-            sys.path.remove(here)
+        for place in added:
+            if place in sys.path:
+                sys.path.remove(place)
 
 
 def load_app(name: str, *, factory: bool = False) -> ASGIApp:

@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import IO, Any
 
 from asgi_upgrade.check.exchange import Address
@@ -109,7 +108,8 @@ def _flags(server_options: Mapping[str, Any]) -> list[str]:
 
 
 async def _spawn(command: Sequence[str], said: IO[bytes]) -> asyncio.subprocess.Process:
-    here = os.pathsep.join([str(Path.cwd()), *filter(None, [os.environ.get("PYTHONPATH")])])
+    # What can be imported here can be imported there.
+    found = os.pathsep.join(filter(None, sys.path))
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -117,7 +117,7 @@ async def _spawn(command: Sequence[str], said: IO[bytes]) -> asyncio.subprocess.
         stdin=asyncio.subprocess.DEVNULL,
         stdout=said,
         stderr=said,
-        env={**os.environ, "PYTHONPATH": here},
+        env={**os.environ, "PYTHONPATH": found},
     )
 
 
