@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from asgi_upgrade import __version__
+from asgi_upgrade.errors import quote
 from asgi_upgrade.options import suggest
 
 PROGRAM = "asgi-upgrade"
@@ -150,7 +151,10 @@ def doctor(app: str | None, factory: bool) -> int:
     With MODULE:ATTR, look at the middleware of that app too.
     """
     from asgi_upgrade.check.doctor import diagnose  # noqa: PLC0415 - only this command needs it
+    from asgi_upgrade.check.target import is_import  # noqa: PLC0415 - as above
 
+    if app is not None and not is_import(app):
+        raise click.UsageError(f"target={quote(app)}: write module:attribute, such as shop.main:app")
     diagnosis = diagnose(app, factory=factory)
     say(diagnosis.text)
     return diagnosis.exit_code

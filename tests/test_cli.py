@@ -381,6 +381,8 @@ def test_the_exit_code_does_not_depend_on_the_format(run: Run, name: str) -> Non
         pytest.param(("check", "-v", "-q", "a:b"), "--verbose and --quiet exclude each other", id="loud-and-quiet"),
         pytest.param(("check", "--isolated", "--config", "x", "a:b"), "--config and --isolated", id="config"),
         pytest.param(("check", "--config", "missing.toml", "a:b"), "cannot be read", id="no-config"),
+        pytest.param(("doctor", "apps"), 'target="apps": write module:attribute', id="doctor"),
+        pytest.param(("doctor", "http://127.0.0.1"), 'target="http://127.0.0.1": write module', id="doctor-url"),
         pytest.param(("explain", "ws-key-presnt"), "did you mean 'ws-key-present'?", id="explain"),
         pytest.param(("explain", "zzzz"), "asgi-upgrade rules lists them", id="explain-nothing-near"),
         pytest.param(("rules", "--format", "jsn"), "did you mean 'json'?", id="rules-format"),

@@ -182,6 +182,28 @@ def test_a_mistake_in_the_settings_is_an_error_of_usage(project: pytest.Pytester
     assert "did you mean 'ws-key-present'?" in "\n".join(done.outlines + done.errlines)
 
 
+@pytest.mark.parametrize(
+    ("target", "remedy"),
+    [("shop", "write a URL or module:attribute"), ("http://shop.example/", "add --allow-host shop.example")],
+)
+def test_a_mistake_in_the_key_is_told_once(project: pytest.Pytester, target: str, remedy: str) -> None:
+    project.makefile(".toml", pyproject=INI.replace("shop:app", target))
+    done = ran(project)
+    assert done.ret in {pytest.ExitCode.INTERRUPTED, pytest.ExitCode.USAGE_ERROR}
+    told = "\n".join(done.outlines + done.errlines)
+    assert f"pyproject.toml: asgi_upgrade_app={target!r}: " in told
+    assert remedy in told
+    assert "Traceback" not in told
+
+
+def test_a_mistake_that_only_the_server_knows_of_is_told_without_a_traceback(project: pytest.Pytester) -> None:
+    project.makefile(".toml", pyproject=INI.replace("timeout", 'server-options = { htp = "h11" }\ntimeout'))
+    done = ran(project, "-k", "ws-key-present")
+    done.assert_outcomes(failed=1, deselected=3)
+    done.stdout.fnmatch_lines(["could not be checked", "*did you mean 'http'*"])
+    done.stdout.no_fnmatch_line("*pytest_plugin.py*Error*")
+
+
 def test_the_key_needs_a_file(pytester: pytest.Pytester) -> None:
     done = ran(pytester, "-o", "asgi_upgrade_app=shop:app")
     assert done.ret == pytest.ExitCode.USAGE_ERROR

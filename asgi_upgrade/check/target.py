@@ -73,12 +73,17 @@ def parse_target(target: str | ASGIApp, options: CheckOptions) -> UrlTarget | Ap
         return AppTarget(name=getattr(target, "__name__", None) or type(target).__name__, app=target)
     if "://" in target:
         return _url(target, options)
-    if _IMPORT.fullmatch(target):
+    if is_import(target):
         return AppTarget(name=target)
     known = ", such as http://127.0.0.1:8000/ or shop.main:app"
     if target.partition(":")[2].partition("/")[0].isdigit():
         known = f"; did you mean 'http://{target}'?"
     raise ConfigurationError("target", target, f"write a URL or module:attribute{known}")
+
+
+def is_import(text: str) -> bool:
+    """Tell whether a text is an import string: ``module:attr``."""
+    return _IMPORT.fullmatch(text) is not None
 
 
 def _url(target: str, options: CheckOptions) -> UrlTarget:
