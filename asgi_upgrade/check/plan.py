@@ -95,7 +95,7 @@ def plan(probes: Sequence[Probe], paths: Routes, sockets: Sequence[Socket], page
                 yield from (_beside(probe, base) for base in (*(socket.base for socket in sockets), *pages))
             case "seen":
                 yield Job(probe=probe, reason=nothing) if nothing else _on(probe, page)
-            case "http":
+            case _:
                 yield _beside(probe, page)
 
 

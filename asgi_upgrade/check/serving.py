@@ -53,7 +53,7 @@ def importable(*folders: Path) -> Iterator[None]:
         yield
     finally:
         for place in added:
-            if place in sys.path:
+            with contextlib.suppress(ValueError):  # who was imported may have removed it
                 sys.path.remove(place)
 
 
