@@ -1,11 +1,15 @@
 """The command line: commands, options and exit codes.
 
 What a command does is imported when it runs, so that ``--help`` and ``rules`` load no server, no terminal library and
-no probe. Exit codes: 0 clean, 1 failed, 2 wrong usage or an error of our own, 3 could not be checked, 130 interrupted.
+no probe. Exit codes: 0 clean, 1 failed, 2 wrong usage or an error of our own, 3 could not be checked, 130 interrupted,
+143 terminated.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +17,7 @@ import click
 
 from asgi_upgrade import __version__
 from asgi_upgrade.check.result import FAIL_ON
+from asgi_upgrade.errors import quote
 from asgi_upgrade.options import suggest
 
 PROGRAM = "asgi-upgrade"
@@ -26,6 +31,26 @@ class Choice(click.Choice[str]):
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
         """Return what is wrong with a word."""
         return super().get_invalid_choice_message(value, ctx).rstrip(".") + suggest(str(value), map(str, self.choices))
+
+
+def say(text: str | bytes) -> None:
+    """Write to the standard output.
+
+    Args:
+        text: What to write, its lines ended.
+
+    Raises:
+        click.ClickException: It cannot be written; the text says why.
+    """
+    try:
+        click.echo(text, nl=False)
+    except BrokenPipeError:
+        raise  # whoever read it has had enough, which click sees to
+    except OSError as error:
+        # What is left would be tried again, and told of, when the interpreter ends.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.ClickException(f"the standard output cannot be written to: {error.strerror or error}") from error
 
 
 def _listed(_: click.Context, __: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:
@@ -49,7 +74,7 @@ def cli() -> None:
 
 @cli.command(short_help="Check servers and apps.")
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
-@_many("--select", metavar="RULES", listed=True, help="Check these rules only: ids or globs, in a comma list.")
+@_many("--select", metavar="RULES", listed=True, help="Check these only, in a comma list: rules, globs, probes.")
 @_many("--ignore", metavar="RULES", listed=True, help="Leave these rules out.")
 @click.option(
     "--fail-on",
@@ -63,7 +88,7 @@ def cli() -> None:
 @click.option("--factory", is_flag=True, help="The attribute is called to make the app.")
 @_many("-H", "--header", metavar="NAME:VALUE", help="Send a field with every probe; its value is in no report.")
 @click.option("--origin", metavar="ORIGIN", help="Origin sent with every handshake.")
-@_many("--subprotocol", metavar="NAME", help="Subprotocol offered with every handshake.")
+@_many("--subprotocol", metavar="NAME", help="Subprotocol offered with every handshake; a long one is in no report.")
 @click.option("--timeout", type=float, metavar="SECONDS", help="How long to wait for an answer.  [default: 2.0]")
 @click.option("--jobs", type=int, metavar="N", help="Connections open at a time.  [default: 16]")
 @_many("--allow-host", metavar="HOST", help="Allow probing of a host that is not loopback.")
@@ -91,7 +116,7 @@ def check(**given: Any) -> int:
     Without one, the app in [tool.asgi-upgrade.check] is checked.
 
     Exit codes: 0 every check passed or failed below --fail-on, 1 a check failed, 2 wrong usage, 3 a target could not
-    be checked, 130 interrupted.
+    be checked, 130 interrupted, 143 terminated.
     """
     from asgi_upgrade.cli_check import run_check  # noqa: PLC0415 - loads the probes
 
@@ -106,7 +131,7 @@ def rules(format_: str) -> None:
     """List every rule with its level and reference."""
     from asgi_upgrade.cli_rules import listing  # noqa: PLC0415 - only this command needs it
 
-    click.echo(listing(format_), nl=False)
+    say(listing(format_))
 
 
 @cli.command(short_help="Explain a rule.")
@@ -115,7 +140,7 @@ def explain(rule: str) -> None:
     """Explain RULE: what it asks, why, how it is probed, and where it can be met."""
     from asgi_upgrade.cli_rules import explanation  # noqa: PLC0415 - loads the probes
 
-    click.echo(explanation(rule), nl=False)
+    say(explanation(rule))
 
 
 @cli.command(short_help="Say what an installation can enforce.")
@@ -127,9 +152,12 @@ def doctor(app: str | None, factory: bool) -> int:
     With MODULE:ATTR, look at the middleware of that app too.
     """
     from asgi_upgrade.check.doctor import diagnose  # noqa: PLC0415 - only this command needs it
+    from asgi_upgrade.check.target import is_import  # noqa: PLC0415 - as above
 
+    if app is not None and not is_import(app):
+        raise click.UsageError(f"target={quote(app)}: write module:attribute, such as shop.main:app")
     diagnosis = diagnose(app, factory=factory)
-    click.echo(diagnosis.text, nl=False)
+    say(diagnosis.text)
     return diagnosis.exit_code
 
 

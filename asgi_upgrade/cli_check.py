@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -20,11 +23,14 @@ from asgi_upgrade.check.location import locate_app, locate_table, parse_source
 from asgi_upgrade.check.options import CheckOptions
 from asgi_upgrade.check.outlet import Outlet, parse_outlets, write_reports
 from asgi_upgrade.check.report import LINES
+from asgi_upgrade.check.report_concise import unchecked
 from asgi_upgrade.check.result import FailOn, Location, Report, TargetReport
 from asgi_upgrade.check.runner import check
+from asgi_upgrade.check.serving import importable
 from asgi_upgrade.check.session import Progress
 from asgi_upgrade.check.settings import Settings, find_settings, load_settings
 from asgi_upgrade.check.view import View
+from asgi_upgrade.cli import say
 from asgi_upgrade.errors import ConfigurationError, quote
 
 FLAGS: Mapping[str, str] = {
@@ -60,6 +66,7 @@ class Run:
         outlets: Where the reports go.
         view: How they look.
         source: Where findings are pinned to, if the user says so.
+        folders: Where modules are looked for before the working directory.
     """
 
     targets: tuple[str, ...]
@@ -69,6 +76,7 @@ class Run:
     outlets: tuple[Outlet, ...]
     view: View
     source: str | None
+    folders: tuple[Path, ...]
 
 
 def run_check(given: Mapping[str, Any]) -> int:
@@ -86,7 +94,7 @@ def run_check(given: Mapping[str, Any]) -> int:
     run = _prepare(given)
     if given["list_"]:
         for probe in run.options.probes():
-            click.echo(f"{probe.name}  {probe.rule.level}  {probe.title}; expected: {probe.expected}")
+            say(f"{probe.name}  {probe.rule.level}  {probe.title}; expected: {probe.expected}\n")
         return 0
     if not run.targets:
         raise click.UsageError("name a TARGET, or set app in [tool.asgi-upgrade.check]")
@@ -95,11 +103,12 @@ def run_check(given: Mapping[str, Any]) -> int:
         if not given["no_ignores"]:
             report = _ignored(report, run)
         if given["write_ignores"]:
-            click.echo(write_ignores(report, run.settings.ignores, today=run.view.now.date()), nl=False)
+            say(write_ignores(report, run.settings.ignores, today=run.view.now.date()))
+            click.echo(unchecked(report), err=True, nl=False)
         else:
             write_reports(report, run.outlets, run.view, echo=_echo(run.outlets))
     except ConfigurationError as error:
-        raise _usage(error) from error
+        raise _usage(_from_file(error, given, run.settings)) from error
     return 0 if report.exit_code == 1 and given["exit_zero"] else report.exit_code
 
 
@@ -118,10 +127,11 @@ def _prepare(given: Mapping[str, Any]) -> Run:
             chosen["server_options"] = {**settings.options.get("server_options", {}), **chosen["server_options"]}
         return Run(
             targets=given["targets"] or ((settings.app,) if settings.app else ()),
+            folders=(settings.path.resolve().parent,) if settings.path is not None and not given["targets"] else (),
             options=CheckOptions(**chosen),
             settings=settings,
             fail_on=fail_on,
-            outlets=parse_outlets(given["report"] or settings.report),
+            outlets=parse_outlets(given["report"]) if given["report"] else settings.outlets(),
             view=_view(given),
             source=given["source"] or settings.source,
         )
@@ -169,6 +179,18 @@ def _usage(error: ConfigurationError) -> click.UsageError:
     return click.UsageError(f"--{_dashed(flag)}={quote(error.value)}: {error.remedy}" if flag else str(error))
 
 
+def _from_file(error: ConfigurationError, given: Mapping[str, Any], settings: Settings) -> ConfigurationError:
+    """Name the file and the key, if what cannot mean what was written stands there and not on the command line."""
+    written = (text.partition("=")[0].replace("_", "-") for text in given["server_option"])
+    if error.option == "target" and not given["targets"]:
+        key = "app"
+    elif error.option == "server_option" and str(error.value).replace("_", "-") not in written:
+        key = f"server-options.{error.value}"
+    else:
+        return error
+    return ConfigurationError(f"{settings.path}: tool.asgi-upgrade.check.{key}", error.value, error.remedy)
+
+
 def _dashed(name: str) -> str:
     return name.replace("_", "-")
 
@@ -191,8 +213,36 @@ def _has_color(choice: str) -> bool:
 
 def _checked(run: Run, *, quiet: bool) -> Report:
     # What an application prints when it is imported must not end up in a report.
-    with _progress(quiet=quiet) as progress, contextlib.redirect_stdout(sys.stderr):
-        return check(run.targets, run.options, fail_on=run.fail_on, progress=progress)
+    with (
+        _progress(quiet=quiet) as progress,
+        contextlib.redirect_stdout(sys.stderr),
+        importable(*run.folders),
+        _orderly_end() as ended,
+    ):
+        report = check(run.targets, run.options, fail_on=run.fail_on, progress=progress, keep_interrupted=True)
+    return replace(report, terminated=bool(ended))
+
+
+@contextlib.contextmanager
+def _orderly_end() -> Iterator[list[int]]:
+    """Let SIGTERM end the run as Ctrl-C does, for a server that was started has to be stopped; yield what came."""
+    ended: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        ended.append(number)
+        interrupt = signal.getsignal(signal.SIGINT)  # while a loop runs, its own
+        if not callable(interrupt):  # ignored, as in the background of a shell
+            raise KeyboardInterrupt
+        interrupt(signal.SIGINT, frame)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield ended
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield ended
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager
@@ -224,7 +274,7 @@ def _place(target: TargetReport, run: Run, root: Path) -> Location | None:
         return parse_source(run.source)
     if target.location is not None:
         return target.location
-    found = locate_app(target.name, (Path.cwd(), *map(Path, sys.path)), root)
+    found = locate_app(target.name, (*run.folders, Path.cwd(), *map(Path, sys.path)), root)
     if found is None and run.settings.path is not None:
         return locate_table(run.settings.path, "tool.asgi-upgrade", root)
     return found
@@ -248,4 +298,4 @@ def _echo(outlets: Sequence[Outlet]) -> Any:
     """Return what writes to the standard output: documents in UTF-8, lines in what the terminal can show."""
     lines = all(outlet.format in LINES for outlet in outlets if outlet.path is None)
     encoding = (sys.stdout.encoding or "utf-8") if lines else "utf-8"
-    return lambda text: click.echo(text.encode(encoding, "backslashreplace"), nl=False)
+    return lambda text: say(text.encode(encoding, "backslashreplace"))

@@ -7,6 +7,7 @@ project measures of its own code is not disturbed. It writes no report of its ow
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,6 +24,8 @@ INI = "asgi_upgrade_app"
 """The key that asks for collection: a URL or ``module:attr``."""
 
 _GROUP = "asgi-upgrade"
+_OWN = ("unused-ignore", "expired-ignore")
+"""Rules on the ignores of the project; a finding on them is a warning where it does not fail, for nobody asked."""
 
 
 class UpgradeCheck(Protocol):
@@ -73,23 +76,41 @@ class RuleFile(pytest.File):
 
     def collect(self) -> Iterable[pytest.Item]:
         """Yield a test for each rule that has a probe."""
-        rules = dict.fromkeys(probe.rule.id for probe in self._options().probes())
-        return [RuleItem.from_parent(self, name=rule_id) for rule_id in rules]
+        options = self._options()
+        self._check_target(options)
+        rules = dict.fromkeys(probe.rule.id for probe in options.probes())
+        own = _OWN if self._settings().ignores else ()
+        return [RuleItem.from_parent(self, name=rule_id) for rule_id in (*rules, *own)]
 
     def report(self) -> Report:
         """Return what came of the check; the first test that asks makes it, for all that are to run."""
         from asgi_upgrade.check.ignores import apply_ignores, pinned_to  # noqa: PLC0415 - not until used
         from asgi_upgrade.check.runner import check  # noqa: PLC0415 - as above
+        from asgi_upgrade.errors import ConfigurationError  # noqa: PLC0415 - as above
 
         if self._report is None:
             settings = self._settings()
-            wanted = [item.name for item in self.session.items if isinstance(item, RuleItem) and item.parent is self]
-            options = self._options(select=tuple(wanted))
-            report = check([self.config.getini(INI)], options, fail_on=settings.fail_on or "must")
+            wanted = {item.name for item in self.session.items if isinstance(item, RuleItem) and item.parent is self}
+            probes = [probe.name for probe in self._options().probes() if probe.rule.id in wanted]
+            options = self._options(select=tuple(probes)) if probes else self._options()
+            try:
+                report = check([self.config.getini(INI)], options, fail_on=settings.fail_on or "must")
+            except ConfigurationError as error:  # of the server's own options, which it alone knows
+                raise RuleFailed(f"could not be checked\n{error}") from error
             self._report = apply_ignores(
                 report, settings.ignores, today=_today(), pinned=pinned_to(str(settings.path), None)
             )
         return self._report
+
+    def _check_target(self, options: CheckOptions) -> None:
+        """Tell of a mistake in the key once, before there are tests of it."""
+        from asgi_upgrade.check.target import parse_target  # noqa: PLC0415 - as above
+        from asgi_upgrade.errors import ConfigurationError  # noqa: PLC0415 - as above
+
+        try:
+            parse_target(self.config.getini(INI), options)
+        except ConfigurationError as error:
+            raise pytest.UsageError(f"{self.path}: {INI}={error.value!r}: {error.remedy}") from error
 
     def _settings(self) -> Any:
         from asgi_upgrade.check.settings import Settings, find_settings, load_settings  # noqa: PLC0415 - as above
@@ -133,9 +154,12 @@ class RuleItem(pytest.Item):
         verdict, text = verdict_on(self._file.report(), self.name)
         if verdict == "fail":
             raise RuleFailed(text)
-        if verdict == "skip":
+        if verdict == "skip" and self.name not in _OWN:
             pytest.skip(text)
-        if text:
+        if self.name in _OWN:
+            if verdict == "pass":
+                warnings.warn(pytest.PytestWarning(text), stacklevel=1)
+        elif text:
             self.add_report_section("call", "asgi-upgrade", text)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:

@@ -20,19 +20,25 @@ from asgi_upgrade.errors import ConfigurationError
         ({"select": ("ws-key-presnt",)}, "there is no such rule; did you mean 'ws-key-present'?"),
         ({"select": ("ws-key-presnt*",)}, "no rule matches; did you mean 'ws-key-present'?"),
         ({"ignore": ("zzzzzzzz",)}, "there is no such rule"),
+        ({"ignore": ("ws-version-mismatch[9]",)}, "there is no such probe; did you mean 'ws-version-mismatch[99]'?"),
         ({"ignore": ("*",)}, "nothing is left to check"),
         ({"select": ("asgi-no-101",)}, "nothing is left to check"),
         ({"ws_paths": ("ws",)}, 'write "/ws"'),
         ({"http_paths": ("/a b",)}, "percent-encoded"),
         ({"ws_paths": ("/\u00e9",)}, "percent-encoded"),
         ({"ws_paths": ("/#top",)}, "percent-encoded"),
+        ({"ws_paths": ("/a", "/b"), "http_paths": ("/b",)}, "name it as one of the two"),
         ({"subprotocols": ("a b",)}, "a subprotocol name is a token"),
         ({"headers": (("A b", "c"),)}, "where the name is a token"),
         ({"headers": (("SEC-WebSocket-Key", "c"),)}, "the probes write this field themselves"),
+        ({"headers": (("Host", "c"),)}, "a host of allowed-hosts in [tool.asgi-upgrade.policy]"),
         ({"headers": (("Cookie", "a\r\nb"),)}, "control or wide character"),
         ({"headers": (("Cookie", "\u20ac"),)}, "control or wide character"),
         ({"origin": ""}, "write an origin"),
         ({"origin": "a\n"}, "write an origin"),
+        ({"origin": "ht tp"}, "write an origin"),
+        ({"origin": "https://shop.example/"}, "write an origin"),
+        ({"origin": "https://\u20ac"}, "write an origin"),
     ],
 )
 def test_a_mistake_is_told_with_what_to_write(options: dict[str, Any], remedy: str) -> None:
@@ -56,6 +62,14 @@ def test_rules_are_selected_and_left_out_by_globs() -> None:
     assert {probe.rule.id for probe in options.probes()} == {
         *("ws-key-present", "ws-key-16-bytes", "ws-key-alphabet", "host-missing")
     }
+
+
+def test_single_probes_are_selected_and_left_out_by_their_names() -> None:
+    options = CheckOptions(select=("ws-version-mismatch[99]", "ws-version-single"))
+    assert {probe.name for probe in options.probes()} == {"ws-version-mismatch[99]", "ws-version-single"}
+    left = CheckOptions(select=("ws-version-mismatch",), ignore=("ws-version-mismatch[99]",)).probes()
+    assert {probe.rule.id for probe in left} == {"ws-version-mismatch"}
+    assert "ws-version-mismatch[99]" not in {probe.name for probe in left}
 
 
 def test_lists_are_kept_as_tuples() -> None:

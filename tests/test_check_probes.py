@@ -16,7 +16,7 @@ from asgi_upgrade.check.probes_accept import accept_of
 from asgi_upgrade.check.request import KEY
 from asgi_upgrade.check.response import parse_head
 from asgi_upgrade.check.runner import check
-from asgi_upgrade.check.wire import Base, Wire, secrets
+from asgi_upgrade.check.wire import Base, Wire
 from asgi_upgrade.policy import UpgradePolicy
 from tests.check.scripted import Answer, head, holding, saying, scripted, silent
 
@@ -356,9 +356,3 @@ def test_a_malformed_member_in_any_response_is_found() -> None:
     ((_, result),) = report.results()
     assert result.message == 'every response: connection has the malformed member "a b"'
     assert result.exchanges[0].received.startswith(b"HTTP/1.1 200 OK\r\nConnection: a b")
-
-
-def test_values_and_the_words_in_them_are_secret() -> None:
-    assert secrets(((b"a", b"Bearer abcdefgh"), (b"b", b"xy"), (b"c", b""))) == (
-        *(b"Bearer abcdefgh", b"abcdefgh", b"Bearer"),
-    )

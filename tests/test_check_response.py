@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +21,24 @@ SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nUPGRADE: websocket, Irc/2\r\nCo
 
 def response(head: bytes) -> Response:
     return parse_head(head)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "detail"),
+    [
+        (b"application/problem+json", b'{"title": "t", "detail": "none is spoken"}', "none is spoken"),
+        (b"Application/Problem+JSON; charset=utf-8", b'{"detail": "d"}', "d"),
+        (b"application/json", b'{"detail": "d"}', ""),
+        (b"application/problem+json", b'{"detail": 1}', ""),
+        (b"application/problem+json", b'["detail"]', ""),
+        (b"application/problem+json", b'{"detail": "cut', ""),
+        (b"application/problem+json", b"[" * 100000, ""),
+        (b"application/problem+json", b"\xff", ""),
+    ],
+)
+def test_the_detail_is_that_of_a_problem_document(kind: bytes, body: bytes, detail: str) -> None:
+    head = b"HTTP/1.1 400 No\r\nContent-Type: " + kind + b"\r\n\r\n"
+    assert replace(response(head), body=body).detail == detail
 
 
 def test_a_head_is_split_from_what_follows() -> None:

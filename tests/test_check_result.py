@@ -29,7 +29,9 @@ def test_exit_code(results: list[Result], fail_on: FailOn, code: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "code"), [({"interrupted": True}, 130), ({"fail_on": "never"}, 3)], ids=["interrupted", "never"]
+    ("changes", "code"),
+    [({"interrupted": True}, 130), ({"interrupted": True, "terminated": True}, 143), ({"fail_on": "never"}, 3)],
+    ids=["interrupted", "terminated", "never"],
 )
 def test_target_that_could_not_be_checked_outranks_what_failed(changes: dict[str, Any], code: int) -> None:
     report = Report(targets=(target(HTTP10), target(problem="connection refused")), **changes)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
 
 from asgi_upgrade import UpgradeMiddleware
-from asgi_upgrade.check.routes import MOST, Routes, find_routes
+from asgi_upgrade.check.routes import Routes, Unasked, find_routes
 
 
 async def page(_: Request) -> Response:
@@ -57,29 +57,61 @@ def test_a_path_that_is_named_as_a_websocket_is_no_http_path() -> None:
     assert find_routes(app(Route("/ws", page)), ["/ws"]) == Routes(websocket=("/ws",))
 
 
-def test_routes_without_get_or_by_host_or_of_an_unknown_kind_are_left_out() -> None:
+def test_a_websocket_where_the_user_wants_none_is_not_taken_for_one() -> None:
+    found = find_routes(app(WebSocketRoute("/ws", socket), WebSocketRoute("/health", socket)), (), ["/health"])
+    assert found == Routes(websocket=("/ws",), http=("/health",))
+
+
+def test_routes_without_get_or_of_an_unknown_kind_are_left_out() -> None:
     class Other(BaseRoute):
         path = "/other"
 
-    found = find_routes(
-        app(Route("/post", page, methods=["POST"]), Host("api.example", Router([Route("/x", page)])), Other())
-    )
-    assert found == Routes()
+    assert find_routes(app(Route("/post", page, methods=["POST"]), Other())) == Routes()
+
+
+class Odd(Convertor[str]):
+    regex = "[13579]"
+
+
+register_url_convertor("odd_number", Odd())
 
 
 def test_a_convertor_of_the_applications_own_cannot_be_guessed() -> None:
-    class Odd(Convertor[str]):
-        regex = "[13579]"
+    odd = app(WebSocketRoute("/{n:odd_number}", socket), Route("/{n:odd_number}/page", page))
+    assert find_routes(odd).others == (
+        Unasked(
+            kind="websocket",
+            path="/{n:odd_number}",
+            why="a path of the route /{n:odd_number} cannot be guessed; name one with --ws-path",
+        ),
+        Unasked(
+            kind="http",
+            path="/{n:odd_number}/page",
+            why="a path of the route /{n:odd_number}/page cannot be guessed; name one with --http-path",
+        ),
+    )
+    assert find_routes(odd, ["/3"], ["/5/page"]) == Routes(websocket=("/3",), http=("/5/page",))
+    assert [each.path for each in find_routes(odd, ["/4"]).unasked("websocket")] == ["/{n:odd_number}"]
 
-    register_url_convertor("odd_number", Odd())
-    assert find_routes(app(WebSocketRoute("/{n:odd_number}", socket))) == Routes()
+
+def test_routes_by_host_are_told() -> None:
+    inner = Router([WebSocketRoute("/ws", socket), Route("/x", page)])
+    found = find_routes(app(Route("/", page), Mount("/v1", app(Host("api.example", inner)))))
+    assert (found.websocket, found.http) == ((), ("/",))
+    assert [each.path for each in found.unasked("http")] == ["/v1/x"]
+    (told,) = found.unasked("websocket")
+    assert told.why == "the route /v1/ws is for the host api.example only; check a URL of that host"
 
 
-def test_no_more_than_so_many_are_taken() -> None:
-    many = app(*(Route(f"/{number}", page) for number in range(MOST + 5)))
-    assert len(find_routes(many).http) == MOST
-    named = tuple(f"/named/{number}" for number in range(MOST + 3))
-    assert find_routes(many, (), named).http == named
+def test_a_parameter_may_be_named_twice_along_mounted_applications() -> None:
+    twice = app(Mount("/{id}", app(WebSocketRoute("/{id:int}", socket))))
+    assert find_routes(twice).websocket == ("/checked/1",)
+    assert find_routes(twice, ["/a/2"]).websocket == ("/a/2",)
+
+
+def test_all_are_taken() -> None:
+    many = app(*(Route(f"/{number}", page) for number in range(100)))
+    assert len(find_routes(many).http) == 100
 
 
 @pytest.mark.parametrize("target", [object(), lambda scope, receive, send: None], ids=["object", "function"])

@@ -62,20 +62,32 @@ def test_results_stand_in_the_order_of_the_catalogue() -> None:
     assert [result.probe for result in report.targets[0].results] == order
 
 
-def test_an_interrupt_leaves_what_is_known() -> None:
-    interrupted: list[bool] = []
+class Interrupting:
+    """Interrupts the run once a probe has passed."""
 
-    def interrupt(*told: Any) -> None:
-        if isinstance(told[0], Result) and told[0].verdict == "pass" and not interrupted:
-            interrupted.append(True)
+    def __init__(self) -> None:
+        self.done = False
+
+    def __call__(self, *told: Any) -> None:
+        """Interrupt."""
+        if isinstance(told[0], Result) and told[0].verdict == "pass" and not self.done:
+            self.done = True
             os.kill(os.getpid(), signal.SIGINT)
 
+
+def test_an_interrupt_leaves_what_is_known_to_whoever_keeps_it() -> None:
     with little_server() as address:
-        report = check([f"http://{address}/", f"http://{address}/again"], OPTIONS, progress=interrupt)
+        targets = [f"http://{address}/", f"http://{address}/again"]
+        report = check(targets, OPTIONS, progress=Interrupting(), keep_interrupted=True)
     assert report.exit_code == 130
     (target,) = report.targets
     assert 0 < len(target.results) < len(OPTIONS.probes())
     assert threading.current_thread() is threading.main_thread()
+
+
+def test_an_interrupt_is_let_through_to_everybody_else() -> None:
+    with little_server() as address, pytest.raises(KeyboardInterrupt):
+        check([f"http://{address}/"], OPTIONS, progress=Interrupting())
 
 
 def test_no_more_connections_are_open_than_there_are_jobs() -> None:

@@ -4,18 +4,22 @@ import asyncio
 import logging
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware.gzip import GZipMiddleware
 
+from asgi_upgrade import UpgradeMiddleware
 from asgi_upgrade.check import serving
 from asgi_upgrade.check.exchange import Connection
 from asgi_upgrade.check.options import CheckOptions
 from asgi_upgrade.check.request import Request
 from asgi_upgrade.check.response import Response
-from asgi_upgrade.check.serving import importable, load_app, quiet, serve_app
+from asgi_upgrade.check.serving import importable, is_guarded, load_app, quiet, serve_app
 from asgi_upgrade.check.target import TargetProblem
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.types import ASGIApp
@@ -58,6 +62,13 @@ def test_an_application_of_the_working_directory_is_imported(here: Path) -> None
     assert str(here) not in sys.path
 
 
+def test_signals_are_left_alone_where_an_import_is_in_another_thread(here: Path) -> None:
+    (here / "served_here.py").write_text(SERVED)
+    with importable(), ThreadPoolExecutor(1) as pool:
+        app = pool.submit(load_app, "served_here:make", factory=True).result()
+    assert app.__name__ == "app"
+
+
 def test_a_directory_that_is_on_the_path_stays_there(here: Path) -> None:
     sys.path.append(str(here))
     with importable():
@@ -91,12 +102,12 @@ def test_what_cannot_be_imported_is_a_problem(here: Path, name: str, factory: bo
 
 async def ask(app: ASGIApp, **server_options: Any) -> tuple[int, str]:
     """Serve an application and ask for its page."""
-    async with serve_app(app, CheckOptions(server_options=server_options)) as (address, served_by):
-        async with Connection(address, 10.0, (), []) as connection:
+    async with serve_app(app, CheckOptions(server_options=server_options)) as served:
+        async with Connection(served.address, 10.0, (), []) as connection:
             await connection.send(GET)
             response = await connection.response()
         assert isinstance(response, Response)
-        return response.status, served_by
+        return response.status, served.served_by
 
 
 @pytest.mark.parametrize(
@@ -207,6 +218,17 @@ def test_an_application_that_never_starts_is_not_waited_for_for_ever(monkeypatch
         released.set()
         for thread in set(threading.enumerate()) - before:
             thread.join(10)
+
+
+# What is there
+
+
+def test_the_middleware_is_seen_around_an_application_and_among_what_it_adds() -> None:
+    added = Starlette()
+    added.add_middleware(UpgradeMiddleware)
+    assert is_guarded(added)
+    assert is_guarded(GZipMiddleware(UpgradeMiddleware(plain)))
+    assert not is_guarded(GZipMiddleware(plain))
 
 
 # Logging

@@ -15,6 +15,7 @@ from asgi_upgrade.check.runner import check
 from asgi_upgrade.check.serving_process import COMMANDS, serve_name
 from asgi_upgrade.check.target import AppTarget, TargetProblem
 from asgi_upgrade.errors import ConfigurationError
+from asgi_upgrade.types import ASGIApp
 from tests.survey_app import plain
 
 APP = "tests.survey_app:plain"
@@ -24,9 +25,9 @@ def start(name: str = APP, **options: Any) -> str:
     """Serve an import string; return what serves it."""
 
     async def run() -> str:
-        async with serve_name(AppTarget(name=name), CheckOptions(**options)) as (address, served_by):
-            assert address.host == "127.0.0.1"
-            return served_by
+        async with serve_name(AppTarget(name=name), plain, CheckOptions(**options)) as served:
+            assert served.address.host == "127.0.0.1"
+            return served.served_by
 
     return asyncio.run(run())
 
@@ -96,6 +97,24 @@ def test_a_server_that_is_not_installed_is_a_problem(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(serving_process, "version", missing)
     with pytest.raises(TargetProblem, match=r"^daphne is not installed; run pip install daphne$"):
         start(server="daphne")
+
+
+def make(debug: bool = False, **_: object) -> ASGIApp:
+    return plain
+
+
+@pytest.mark.parametrize("server", ["hypercorn", "daphne", "granian"])
+def test_a_factory_that_is_not_said_to_be_one_is_a_problem(server: str) -> None:
+    if server != "hypercorn":
+        pytest.importorskip(server)
+    (target,) = check([f"{__name__}:make"], CheckOptions(server=server)).targets
+    assert target.problem == f"{__name__}:make is called without arguments, so it makes the application; add --factory"
+
+
+def test_a_factory_is_called_by_the_server_that_is_told_of_it() -> None:
+    options = CheckOptions(server="hypercorn", factory=True, select=("ws-101-status",), timeout=10)
+    (target,) = check([f"{__name__}:make"], options).targets
+    assert [(result.path, result.verdict) for result in target.results] == [("/ws", "pass")]
 
 
 def test_an_object_is_served_by_uvicorn_only() -> None:

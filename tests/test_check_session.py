@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import re
 import socket
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Host, Route, Router, WebSocketRoute
 
 from asgi_upgrade import Deflate, UpgradeMiddleware, WebSocketOptions
 from asgi_upgrade.check.options import CheckOptions
@@ -100,7 +101,7 @@ def test_a_path_whose_plain_page_is_no_http_has_nothing_to_compare_with() -> Non
     ((_, result),) = report.results()
     assert (result.verdict, result.message) == (
         "not-exercised",
-        "a plain GET of this path has no answer to compare with",
+        "a plain GET of / got no answer",
     )
 
 
@@ -151,6 +152,116 @@ def test_the_origin_and_subprotocols_given_are_sent_with_the_handshake() -> None
     assert b"Origin: https://a.example\r\nSec-WebSocket-Protocol: b, c\r\n" in result.exchanges[0].sent
 
 
+@pytest.mark.parametrize(
+    ("hosts", "sent"),
+    [
+        (["shop.example", "www.shop.example"], "shop.example"),
+        (["*.shop.example:8000"], "checked.shop.example:8000"),
+        (["shop.example", "127.0.0.1"], r"127\.0\.0\.1:\d+"),
+        (None, r"127\.0\.0\.1:\d+"),
+    ],
+)
+def test_a_service_is_asked_by_a_host_that_it_answers_to(hosts: list[str] | None, sent: str) -> None:
+    policy = UpgradePolicy(allowed_hosts=hosts, allow_missing_origin=False, websocket_only=["/ws"])
+    app = Starlette(routes=[Route("/", page), WebSocketRoute("/ws", echo)])
+    app.add_middleware(UpgradeMiddleware, policy=policy)
+    options = CheckOptions(server_options={"http": "asgi_upgrade.uvicorn:AutoProtocol"}, policy=policy, timeout=10)
+    report = check([app], options)
+    assert report.exit_code == 0
+    assert not {"fail", "error"} & {result.verdict for _, result in report.results()}
+    control = report.targets[0].results[0]
+    sent_first = control.exchanges[0].sent.decode("latin-1")
+    assert re.search(rf"Host: {sent}\r\n.*Origin: http://{sent}\r\n", sent_first, re.DOTALL)
+    assert control.verdict == "pass"
+    assert re.fullmatch(r"127\.0\.0\.1:\d+", report.targets[0].address)
+
+
+# The control of plain requests
+
+
+def broken(status: int) -> Answer:
+    return saying(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
+
+
+def test_a_service_that_answers_everything_with_an_error_of_its_own_cannot_be_checked() -> None:
+    with scripted(broken(500)) as address:
+        report = check([f"http://{address}/a"], CheckOptions(timeout=10))
+    assert problem_of(report).startswith("a plain GET of /a was answered 500; name a path that is served")
+    assert {result.verdict for _, result in report.results()} == {"not-exercised"}
+
+
+@pytest.mark.parametrize("status", [401, 404, 405, 426])
+def test_a_refusal_is_a_control(status: int) -> None:
+    with scripted(broken(status)) as address:
+        report = check([f"http://{address}/a"], CheckOptions(select=("conn-*", "http10-*"), timeout=10))
+    assert report.targets[0].problem is None
+    assert "pass" in {result.verdict for _, result in report.results()}
+
+
+async def sockets_only(scope: Any, receive: Any, send: Any) -> None:
+    """Serve nothing but WebSockets, and one page."""
+    if scope["type"] == "http" and scope["path"] != "/page":
+        raise RuntimeError("no page")
+    app = Starlette(routes=[Route("/page", page), WebSocketRoute("/ws", echo), WebSocketRoute("/odd", echo)])
+    await app(scope, receive, send)
+
+
+def test_where_websockets_are_served_pages_may_be_broken_and_nothing_is_passed_on_them() -> None:
+    select = ("ws-key-present", "h2c-obsolete", "conn-pipeline", "101-offered-only")
+    with_page: dict[str, Any] = {"http_paths": ("/broken", "/page")}
+    for more, exercised in (({}, False), (with_page, True)):
+        report = check([sockets_only], CheckOptions(ws_paths=("/ws",), select=select, timeout=10, **more))
+        assert report.exit_code == 0
+        verdicts = {(result.probe, result.path): result.verdict for _, result in report.results()}
+        assert verdicts["ws-key-present[missing]", "/ws"] == "pass"
+        assert verdicts["101-offered-only", ""] == "pass"
+        assert verdicts["h2c-obsolete", "/ws"] == "not-exercised"
+        assert verdicts["conn-pipeline", "/page" if exercised else "/"] == ("pass" if exercised else "not-exercised")
+    assert verdicts["h2c-obsolete", "/page"] == "pass"
+    assert verdicts["h2c-obsolete", "/broken"] == "not-exercised"
+
+
+def test_a_broken_page_that_switches_is_found_out() -> None:
+    options = CheckOptions(
+        ws_paths=("/ws",), http_paths=("/odd", "/broken", "/page"), select=("policy-unexpected-switch",), timeout=10
+    )
+    report = check([sockets_only], options)
+    assert {result.path: result.verdict for _, result in report.results()} == {
+        "/odd": "fail",
+        "/broken": "not-exercised",
+        "/page": "pass",
+    }
+
+
+def test_what_came_of_both_attempts_is_told() -> None:
+    def answer(sock: socket.socket) -> None:
+        own = b"Origin" in head(sock)
+        sock.sendall(b"HTTP/1.1 %b\r\nContent-Length: 0\r\n\r\n" % (b"403 No" if own else b"401 No"))
+
+    with scripted(answer) as address:
+        found = problem_of(check([f"ws://{address}/ws"], CheckOptions(timeout=10)))
+    told = f"/ws: the valid handshake: answered 401; answered 403 with Origin http://{address}; name a path"
+    assert found.startswith(told)
+
+
+def test_the_detail_of_a_problem_document_is_told() -> None:
+    policy = UpgradePolicy(subprotocols=["chat"], require_subprotocol=True)
+    app = Starlette(routes=[Route("/", page), WebSocketRoute("/ws", echo)])
+    app.add_middleware(UpgradeMiddleware, policy=policy)
+    found = problem_of(check([app], CheckOptions(select=("ws-101-status",), timeout=10)))
+    assert re.match(
+        r'/ws: the valid handshake: answered 400 \("none that is spoken here [^{"]*"\); the same with Origin', found
+    ), found
+
+
+def test_an_adapter_without_middleware_is_told_of() -> None:
+    app = Starlette(routes=[Route("/", page), WebSocketRoute("/ws", echo)])
+    served = {"http": "asgi_upgrade.uvicorn:AutoProtocol"}
+    found = problem_of(check([app], CheckOptions(server_options=served, select=("ws-101-status",), timeout=10)))
+    assert found.startswith("/ws: the valid handshake: answered ")
+    assert found.endswith("UpgradeMiddleware, which is not to be seen in the app; add it")
+
+
 def opened(sock: socket.socket) -> None:
     """Accept a handshake, and answer a ping."""
     key = head(sock).partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
@@ -193,6 +304,24 @@ def test_a_service_that_should_never_switch_is_found_out() -> None:
         report = check([f"http://{address}"], CheckOptions(timeout=10))
     assert [result.probe for _, result in report.results() if report.fails(result)] == ["policy-unexpected-switch"]
     assert report.exit_code == 1
+
+
+def test_a_websocket_where_the_user_wants_none_is_found_out() -> None:
+    app = Starlette(routes=[Route("/", page), WebSocketRoute("/health", echo)])
+    options = CheckOptions(http_paths=("/health",), select=("policy-unexpected-switch",), timeout=10)
+    report = check([app], options)
+    assert {(result.path, result.verdict) for _, result in report.results()} == {("/", "pass"), ("/health", "fail")}
+
+
+def test_routes_that_cannot_be_asked_for_are_in_the_report() -> None:
+    by_host = Host("api.example", Router([Route("/x", page), WebSocketRoute("/ws", echo)]))
+    app = Starlette(routes=[Route("/", page), by_host])
+    report = check([app], CheckOptions(select=("ws-101-status", "policy-unexpected-switch"), timeout=10))
+    assert {(result.path, result.verdict, result.message) for _, result in report.results()} == {
+        ("/", "pass", "a valid handshake: answered 403"),
+        ("/x", "not-exercised", "the route /x is for the host api.example only; check a URL of that host"),
+        ("/ws", "not-exercised", "the route /ws is for the host api.example only; check a URL of that host"),
+    }
 
 
 def test_where_no_path_is_listed_as_http_only_none_is_accused() -> None:
@@ -250,6 +379,39 @@ def test_the_values_of_the_users_fields_are_in_no_report() -> None:
     everything = repr(report)
     assert "hunter2" not in everything
     assert "[redacted]" in everything
+
+
+def naming(sock: socket.socket) -> None:
+    """Answer with the fields of the request in those of the response, and in chunks."""
+    content = head(sock)
+    values = {name.lower(): value for name, _, value in (line.partition(b": ") for line in content.split(b"\r\n"))}
+    token, offered = values.get(b"x-token", b""), values.get(b"sec-websocket-protocol", b"")
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(each), each) for each in (token[:8], token[8:], b"sid is ckvalue99"))
+    sock.sendall(
+        b"HTTP/1.1 400 No\r\nServer: %b\r\nX-Offered: %b\r\nTransfer-Encoding: chunked\r\n\r\n%b0\r\n\r\n"
+        % (token, offered, chunks)
+    )
+
+
+def test_a_value_is_not_in_the_name_of_a_server_nor_parted_by_chunks() -> None:
+    sent = "s3cr3t-0123456789"
+    options = CheckOptions(headers=(("X-Token", sent), ("Cookie", "sid=ckvalue99; a=b")), timeout=10)
+    with scripted(naming) as address:
+        report = check([f"ws://{address}/ws"], options)
+    assert report.targets[0].served_by == "[redacted]"
+    for part in (sent[:8], sent[8:], "ckvalue99"):
+        assert part not in repr(report)
+
+
+def test_a_subprotocol_that_is_a_credential_is_in_no_report() -> None:
+    token = "h1dden" * 6
+    options = CheckOptions(subprotocols=("chat", f"bearer.{token}"), select=("ws-101-status", "ws-proto*"), timeout=10)
+    with scripted(naming) as address:
+        report = check([f"ws://{address}/ws"], options)
+    assert token not in repr(report)
+    control = report.targets[0].results[0].exchanges[0]
+    assert b"\r\nSec-WebSocket-Protocol: chat, [redacted]\r\n" in control.sent
+    assert b"\r\nX-Offered: chat, [redacted]\r\n" in control.received
 
 
 def refusing(sock: socket.socket) -> None:
@@ -348,6 +510,16 @@ def test_lenient_mode_meets_every_must() -> None:
     report = check([app], options)
     assert report.exit_code == 0
     assert {result.rule.level for _, result in report.results() if result.verdict == "fail"} == {"should", "info"}
+
+
+def make() -> Starlette:
+    return Starlette(routes=[Route("/", page), WebSocketRoute("/ws", echo)])
+
+
+@pytest.mark.parametrize("factory", [False, True])
+def test_the_routes_of_a_factory_are_those_of_what_it_makes(factory: bool) -> None:
+    report = check([f"{__name__}:make"], CheckOptions(factory=factory, select=("ws-101-status",), timeout=10))
+    assert [(result.path, result.verdict) for _, result in report.results()] == [("/ws", "pass")]
 
 
 def test_an_application_that_cannot_be_imported_is_a_problem() -> None:

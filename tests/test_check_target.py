@@ -60,7 +60,7 @@ def test_a_url_says_where_to_connect_to(target: str, host: str, port: int, autho
         pytest.param("http://localhost/a?b=1", {"ws_paths": ("/ws",)}, routes(("/ws",), ("/a?b=1",)), id="a-page"),
         pytest.param("http://localhost/a", {"http_paths": ("/b", "/a")}, routes((), ("/a", "/b")), id="more-pages"),
         pytest.param("ws://localhost/a?b", {"ws_paths": ("/ws",)}, routes(("/a?b", "/ws")), id="sockets"),
-        pytest.param("wss://localhost", {"http_paths": ("/", "/b")}, routes(("/",), ("/b",)), id="socket-at-root"),
+        pytest.param("wss://localhost", {"http_paths": ("/b",)}, routes(("/",), ("/b",)), id="socket-at-root"),
     ],
 )
 def test_a_url_says_which_paths_to_check(target: str, options: dict[str, Any], paths: Routes) -> None:
@@ -108,6 +108,18 @@ def test_a_mistake_is_told_with_what_to_write(target: str, remedy: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse_target(target, CheckOptions(allow_hosts=("other.example", "shop.example:1", "a b")))
     assert remedy in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("target", "options"),
+    [
+        ("ws://localhost/ws", {"http_paths": ("/ws",)}),
+        ("http://localhost/ws", {"ws_paths": ("/ws",)}),
+    ],
+)
+def test_a_path_is_not_of_both_kinds(target: str, options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="named as a path that serves WebSocket too"):
+        url(target, **options)
 
 
 def test_credentials_in_a_url_are_not_repeated() -> None:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import os
 import pty
@@ -34,6 +35,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,7 @@ from asgi_upgrade.check.report import RENDERERS
 from asgi_upgrade.cli import cli, main
 from tests.check.scripted import unused_port
 from tests.samples import FULL
+from tests.shop import shop
 
 PROJECT = Path(__file__).parent.parent
 WAIT = 60.0
@@ -123,11 +126,25 @@ def answering(answer: bytes | None, accepted: threading.Event | None = None) -> 
                 peer.close()
 
 
-def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+def start(*arguments: str, cwd: Path = PROJECT, **options: Any) -> subprocess.Popen[str]:
     """Start the command in a process of its own."""
     environ = {key: value for key, value in os.environ.items() if key not in ("CI", "GITHUB_ACTIONS", "NO_COLOR")}
     command = [sys.executable, "-m", "asgi_upgrade", *arguments]
-    return subprocess.Popen(command, cwd=PROJECT, text=True, env={**environ, **options.pop("env", {})}, **options)
+    return subprocess.Popen(command, cwd=cwd, text=True, env={**environ, **options.pop("env", {})}, **options)
+
+
+@contextlib.contextmanager
+def hearing() -> Iterator[tuple[int, Callable[[], bytes]]]:
+    """Yield a port, and what waits for somebody to say something there."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(WAIT)
+
+        def hear() -> bytes:
+            peer, _ = listener.accept()
+            with peer:
+                return peer.recv(100)
+
+        yield listener.getsockname()[1], hear
 
 
 # Exit codes
@@ -238,6 +255,67 @@ def test_interrupted_reports_what_is_known_and_exits_with_130() -> None:
     assert "Traceback" not in err
 
 
+TELL = """
+import os, socket, threading
+def tell():
+    with socket.create_connection(("127.0.0.1", {port})) as peer:
+        peer.sendall(str(os.getpid()).encode())
+"""
+SLOW = (
+    TELL
+    + """
+tell()
+threading.Event().wait({wait})
+"""
+)
+SERVED = (
+    TELL
+    + """
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        tell()
+        await receive()
+        await receive()
+"""
+)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_import_is_interrupted_at_once(tmp_path: Path, number: int, code: int) -> None:
+    with hearing() as (port, hear):
+        (tmp_path / "slow_import.py").write_text(SLOW.format(port=port, wait=WAIT))
+        with start("check", "slow_import:app", "--isolated", cwd=tmp_path, stderr=subprocess.PIPE) as process:
+            hear()
+            process.send_signal(number)
+            _, err = process.communicate(timeout=WAIT / 2)
+    assert (process.returncode, err) == (code, "")
+
+
+@pytest.mark.parametrize("ignoring", [False, True], ids=["", "interrupts-ignored"])
+def test_terminated_stops_the_server_that_was_started(tmp_path: Path, ignoring: bool) -> None:
+    command = ("check", "served_elsewhere:app", "--isolated", "--server", "hypercorn", "--timeout", str(WAIT))
+    with hearing() as (port, hear):
+        (tmp_path / "served_elsewhere.py").write_text(SERVED.format(port=port))
+        # What is ignored is inherited.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignoring else signal.default_int_handler)
+        process = start(*command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        signal.signal(signal.SIGINT, before)
+        with process:
+            server = int(hear())
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=WAIT)
+    assert process.returncode == 143, err
+    assert out.endswith("interrupted: this is what was known by then\n")
+    assert "Traceback" not in err
+    with pytest.raises(ProcessLookupError):
+        os.kill(server, 0)
+
+
+def test_a_thread_may_run_the_command(run: Run) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(run, "check", *FAILS).result().code == 1
+
+
 def test_interrupted_before_anything_is_known(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_: object) -> int:
         raise KeyboardInterrupt
@@ -288,6 +366,7 @@ def test_the_exit_code_does_not_depend_on_the_format(run: Run, name: str) -> Non
         pytest.param(("check", "a:b", "--color", "alway"), "did you mean 'always'?", id="color"),
         pytest.param(("check", "a:b", "--report", "sarf"), '--report="sarf"', id="format"),
         pytest.param(("check", "a:b", "--ws-path", "ws"), '--ws-path="ws": write "/ws"', id="path"),
+        pytest.param(("check", "a:b", "--ws-path", "/a", "--http-path", "/a"), '--http-path="/a": it is', id="both"),
         pytest.param(("check", "a:b", "--jobs", "0"), '--jobs="0": write a whole number above 0', id="jobs"),
         pytest.param(("check", "a:b", "--timeout", "soon"), "Invalid value for '--timeout'", id="timeout"),
         pytest.param(("check", "a:b", "--server", "uvicon"), "did you mean 'uvicorn'?", id="server"),
@@ -303,6 +382,8 @@ def test_the_exit_code_does_not_depend_on_the_format(run: Run, name: str) -> Non
         pytest.param(("check", "-v", "-q", "a:b"), "--verbose and --quiet exclude each other", id="loud-and-quiet"),
         pytest.param(("check", "--isolated", "--config", "x", "a:b"), "--config and --isolated", id="config"),
         pytest.param(("check", "--config", "missing.toml", "a:b"), "cannot be read", id="no-config"),
+        pytest.param(("doctor", "apps"), 'target="apps": write module:attribute', id="doctor"),
+        pytest.param(("doctor", "http://127.0.0.1"), 'target="http://127.0.0.1": write module', id="doctor-url"),
         pytest.param(("explain", "ws-key-presnt"), "did you mean 'ws-key-present'?", id="explain"),
         pytest.param(("explain", "zzzz"), "asgi-upgrade rules lists them", id="explain-nothing-near"),
         pytest.param(("rules", "--format", "jsn"), "did you mean 'json'?", id="rules-format"),
@@ -368,6 +449,49 @@ def test_a_mistyped_key_exits_with_2(run: Run, config: Callable[[str], str]) -> 
     assert "did you mean 'ws-paths'?" in ran.err
 
 
+@pytest.mark.parametrize(
+    ("text", "arguments", "message"),
+    [
+        ('app = "127.0.0.1:80"', (), 'tool.asgi-upgrade.check.app="127.0.0.1:80": write a URL or module:attr'),
+        ('app = "a:b"', ("127.0.0.1:80",), 'Error: target="127.0.0.1:80": write a URL'),
+        ('app = "examples.chat:app"\nserver-options = { htp = "h11" }', (), "check.server-options.htp="),
+        (
+            'app = "examples.chat:app"\nserver-options = { http = "h11" }',
+            ("--server-option", "htp=1"),
+            '--server-option="htp"',
+        ),
+    ],
+)
+def test_a_mistake_in_the_file_is_told_as_one(
+    run: Run, config: Callable[[str], str], text: str, arguments: tuple[str, ...], message: str
+) -> None:
+    path = config(f"[tool.asgi-upgrade.check]\n{text}\n")
+    ran = run("check", "--config", path, *arguments)
+    assert ran.code == 2
+    assert message in ran.err
+    assert (path in ran.err) is ("tool." in message or "check." in message)
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])
+def test_a_file_in_a_folder_above_says_what_is_beside_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str
+) -> None:
+    name = f"shop_above_{server}"
+    (tmp_path / f"{name}.py").write_text(shop())
+    (tmp_path / "pyproject.toml").write_text(
+        f'[tool.asgi-upgrade.check]\napp = "{name}:app"\nserver = "{server}"\nselect = ["ws-version-single"]\n'
+        'timeout = 10\nreport = ["json=out.json"]\n'
+    )
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    monkeypatch.chdir(inner)
+    assert run("check").code == 0
+    (target,) = json.loads((tmp_path / "out.json").read_text())["targets"]
+    assert target["location"]["file"].endswith(f"{name}.py")
+    assert str(tmp_path) not in sys.path
+    assert list(inner.iterdir()) == []
+
+
 def test_ignores_are_applied_reported_on_and_written(run: Run, config: Callable[[str], str]) -> None:
     ignored = '[tool.asgi-upgrade.ignore]\nupgrade-http10-ignore = { reason = "the proxy sees to it" }\n'
     path = config(SETTINGS + ignored)
@@ -390,6 +514,15 @@ def test_the_table_for_adoption_is_one_paste(run: Run, config: Callable[[str], s
     written = run("check", "--config", path, "--write-ignores")
     assert written.code == 1
     assert run("check", "--config", config(SETTINGS + written.out)).code == 0
+
+
+def test_the_table_says_what_could_not_be_checked_beside_it(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    ran = run("check", url, "--isolated", "--write-ignores")
+    assert ran.code == 3
+    assert ran.out == "[tool.asgi-upgrade.ignore]\n"
+    assert f"{url}: could not be checked: cannot connect to" in ran.err
 
 
 # Reports
@@ -476,6 +609,12 @@ def test_verbose_quiet_and_list(run: Run) -> None:
     assert "\nws-key-16-bytes[15]  " in listed.out
 
 
+def test_a_probe_is_selected_by_the_name_that_a_report_gives_it(run: Run) -> None:
+    ran = run("check", "--list", "--isolated", "--select", "ws-version-single,ws-key-16-bytes[15]")
+    listed = {line.partition("  ")[0] for line in ran.out.splitlines()}
+    assert listed == {"ws-key-16-bytes[15]", "ws-version-single"}
+
+
 def test_colours_are_for_terminals_or_on_demand(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b" not in run("check", *FAILS).out
     assert "\x1b[1;31merror[upgrade-http10-ignore]\x1b[0m" in run("check", *FAILS, "--color", "always").out
@@ -544,6 +683,27 @@ def test_a_reader_that_goes_away_is_no_traceback(arguments: tuple[str, ...]) -> 
     _, err = process.communicate(timeout=WAIT)
     assert "Traceback" not in err
     assert process.returncode == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize("arguments", [("rules",), ("explain", "ws-body"), ("check", "http://127.0.0.1:9/", "--list")])
+def test_an_output_that_is_full_is_told_of(arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = start(*arguments, stdout=full, stderr=subprocess.PIPE)
+        _, err = process.communicate(timeout=WAIT)
+    assert (process.returncode, err) == (
+        2,
+        "Error: the standard output cannot be written to: No space left on device\n",
+    )
+
+
+def test_an_output_that_cannot_be_replaced_is_told_of(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError("full")
+
+    monkeypatch.setattr("click.echo", full)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert main(["rules"]) == 2
 
 
 def test_a_reader_that_goes_away_is_not_taken_for_a_failed_check(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from tests.samples import HTTP10, PASSED, PLACE, SKIPPED, UNREACHABLE, report, r
 
 TODAY = date(2026, 11, 26)
 PINNED = pinned_to("pyproject.toml", PLACE)
-MISMATCH = result("ws-version-mismatch", variant="8", message="switched")
+MISMATCH = result("ws-version-mismatch", variant="14", message="switched")
 HTTP10_IGNORE = Ignore(probe="upgrade-http10-ignore", reason="the proxy sees to it")
 
 
@@ -43,7 +43,7 @@ def test_a_failure_is_ignored_with_its_reason_and_stays_in_the_report() -> None:
     ("probe", "paths", "covered"),
     [
         pytest.param("ws-version-mismatch", (), True, id="rule"),
-        pytest.param("ws-version-mismatch[8]", (), True, id="probe"),
+        pytest.param("ws-version-mismatch[14]", (), True, id="probe"),
         pytest.param("ws-version-mismatch[7]", (), False, id="another-probe"),
         pytest.param("ws-version", (), False, id="no-prefix"),
         pytest.param("ws-version-mismatch", ("/ws",), True, id="path"),
@@ -69,6 +69,13 @@ def test_an_ignore_that_matches_nothing_is_a_finding_on_its_file() -> None:
     assert found.message == "the ignore of ws-key-present matches no failure on /a"
     assert judged.exit_code == 0
     assert replace(judged, fail_on="should").exit_code == 1
+
+
+def test_an_ignore_of_what_no_probe_judges_matches_nothing() -> None:
+    judged = apply(report(target(PASSED)), Ignore(probe="max-connections", reason="x"))
+    assert [found.message for found in judged.targets[-1].results] == [
+        "the ignore of max-connections matches no failure"
+    ]
 
 
 def test_an_ignore_in_use_is_none() -> None:
@@ -110,13 +117,13 @@ def read_back(text: str, folder: Path) -> tuple[Ignore, ...]:
 
 
 def test_the_table_for_the_present_failures_can_be_pasted(tmp_path: Path) -> None:
-    kept = Ignore(probe="ws-version-mismatch[8]", reason='a "quoted" reason', until=date(2027, 1, 31))
+    kept = Ignore(probe="ws-version-mismatch[14]", reason='a "quoted" reason', until=date(2027, 1, 31))
     gone = Ignore(probe="ws-key-present", reason="not needed")
     of = report(target(HTTP10, MISMATCH, PASSED, SKIPPED, replace(HTTP10, path="/b", verdict="pass")))
     text = write_ignores(apply(of, kept, gone), [kept, gone], today=TODAY)
     assert text == (
         "[tool.asgi-upgrade.ignore]\n"
-        '"ws-version-mismatch[8]" = { reason = "a \\"quoted\\" reason", until = 2027-01-31 }\n'
+        '"ws-version-mismatch[14]" = { reason = "a \\"quoted\\" reason", until = 2027-01-31 }\n'
         "upgrade-http10-ignore = { reason = "
         '"found on 2026-11-26: switched protocols for an HTTP/1.0 request", paths = ["/ws"] }\n'
     )

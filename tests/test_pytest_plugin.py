@@ -123,8 +123,40 @@ def test_ignores_of_the_project_hold(project: pytest.Pytester) -> None:
     ignore = '\n[tool.asgi-upgrade.ignore]\nupgrade-http10-ignore = { reason = "the proxy sees to it" }\n'
     project.makefile(".toml", pyproject=INI + ignore)
     done = ran(project, "-k", "http10")
-    done.assert_outcomes(skipped=1, deselected=3)
+    done.assert_outcomes(skipped=1, deselected=5)
     done.stdout.fnmatch_lines(["*ignored: the proxy sees to it*"])
+
+
+UNUSED = """
+[tool.asgi-upgrade.ignore]
+ws-key-present = { reason = "gone" }
+upgrade-http10-ignore = { reason = "the proxy sees to it", until = 2026-01-01 }
+"""
+
+
+def test_ignores_that_are_not_needed_or_past_are_warned_of(project: pytest.Pytester) -> None:
+    project.makefile(".toml", pyproject=INI + UNUSED)
+    done = ran(project, "-W", "default")
+    done.assert_outcomes(passed=4, failed=1, skipped=1, warnings=2)
+    done.stdout.fnmatch_lines_random(
+        [
+            "*PytestWarning: warning[[]unused-ignore[[]ws-key-present[]][]]: * matches no failure*",
+            "*PytestWarning: warning[[]expired-ignore[[]upgrade-http10-ignore[]][]]: * held until 2026-01-01*",
+        ]
+    )
+    project.makefile(".toml", pyproject=INI.replace("timeout", 'fail-on = "should"\ntimeout') + UNUSED)
+    ran(project, "-k", "unused-ignore or expired-ignore").assert_outcomes(failed=2, deselected=4)
+
+
+def test_ignores_that_are_needed_pass(project: pytest.Pytester) -> None:
+    project.makefile(".toml", pyproject=INI + UNUSED.replace("ws-key-present =", "#").partition(", until")[0] + " }")
+    ran(project, "-k", "http10 or unused").assert_outcomes(passed=1, skipped=1, deselected=4)
+
+
+def test_a_single_probe_is_selected_by_the_settings(project: pytest.Pytester) -> None:
+    project.makefile(".toml", pyproject=INI.replace('"ws-key-present"', '"ws-key-present[missing]"'))
+    done = ran(project, "-k", "ws-key-present", "--junitxml=out.xml")
+    done.assert_outcomes(passed=1, deselected=3)
 
 
 def test_a_target_that_cannot_be_checked_fails_every_item_with_the_reason(project: pytest.Pytester) -> None:
@@ -150,10 +182,54 @@ def test_a_mistake_in_the_settings_is_an_error_of_usage(project: pytest.Pytester
     assert "did you mean 'ws-key-present'?" in "\n".join(done.outlines + done.errlines)
 
 
+@pytest.mark.parametrize(
+    ("target", "remedy"),
+    [("shop", "write a URL or module:attribute"), ("http://shop.example/", "add --allow-host shop.example")],
+)
+def test_a_mistake_in_the_key_is_told_once(project: pytest.Pytester, target: str, remedy: str) -> None:
+    project.makefile(".toml", pyproject=INI.replace("shop:app", target))
+    done = ran(project)
+    assert done.ret in {pytest.ExitCode.INTERRUPTED, pytest.ExitCode.USAGE_ERROR}
+    told = "\n".join(done.outlines + done.errlines)
+    assert f"pyproject.toml: asgi_upgrade_app={target!r}: " in told
+    assert remedy in told
+    assert "Traceback" not in told
+
+
+def test_a_mistake_that_only_the_server_knows_of_is_told_without_a_traceback(project: pytest.Pytester) -> None:
+    project.makefile(".toml", pyproject=INI.replace("timeout", 'server-options = { htp = "h11" }\ntimeout'))
+    done = ran(project, "-k", "ws-key-present")
+    done.assert_outcomes(failed=1, deselected=3)
+    done.stdout.fnmatch_lines(["could not be checked", "*did you mean 'http'*"])
+    done.stdout.no_fnmatch_line("*pytest_plugin.py*Error*")
+
+
 def test_the_key_needs_a_file(pytester: pytest.Pytester) -> None:
     done = ran(pytester, "-o", "asgi_upgrade_app=shop:app")
     assert done.ret == pytest.ExitCode.USAGE_ERROR
     assert "asgi_upgrade_app is set by no file" in "\n".join(done.errlines)
+
+
+INTERRUPTED = """
+import os, signal
+import shop
+
+async def app(scope, receive, send):
+    if scope["type"] == "websocket":
+        os.kill(os.getpid(), signal.SIGINT)
+    await shop.app(scope, receive, send)
+
+app.app = shop.app
+"""
+
+
+def test_an_interrupt_stops_the_run(project: pytest.Pytester) -> None:
+    project.makefile(".py", interrupted=INTERRUPTED)
+    project.makefile(".toml", pyproject=INI.replace("shop:app", "interrupted:app"))
+    done = ran_alone(project)
+    assert done.ret == pytest.ExitCode.INTERRUPTED
+    done.stdout.fnmatch_lines(["*KeyboardInterrupt*"])
+    done.stdout.no_fnmatch_line("SKIPPED*")
 
 
 # The fixture
@@ -249,6 +325,7 @@ print(sorted(name for name in set(sys.modules) - before if not name.startswith("
         pytest.param(report(target(BROKEN)), "ws-body", "fail", "could not probe ws-body: the connection", id="error"),
         pytest.param(report(target()), "ws-body", "skip", "not exercised", id="nothing"),
         pytest.param(FULL, "ws-key-present", "fail", "http://127.0.0.1:9/: connection refused", id="problem"),
+        pytest.param(report(target(), interrupted=True), "ws-body", "fail", "was interrupted", id="interrupted"),
         pytest.param(
             report(target(result("ws-body", "pass"), result("ws-body", "ignored"))), "ws-body", "pass", "", id="mixed"
         ),

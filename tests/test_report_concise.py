@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from asgi_upgrade.check.report_concise import render
+from asgi_upgrade.check.report_concise import render, unchecked
 from tests.samples import FULL, HTTP10, PASSED, VIEW, report, target
 
 
@@ -26,3 +26,13 @@ def test_without_a_place_or_path_the_target_is_named() -> None:
 
 def test_a_clean_run_is_nothing() -> None:
     assert render(report(target(PASSED)), VIEW) == ""
+
+
+def test_what_could_not_be_checked_can_be_had_alone() -> None:
+    told = unchecked(replace(FULL, interrupted=True))
+    assert told == (
+        "shop/main.py:12:1: could not probe[ws-body] the connection was reset\n"
+        "http://127.0.0.1:9/: could not be checked: connection refused\n"
+        "interrupted: this is what was known by then\n"
+    )
+    assert render(replace(FULL, interrupted=True), VIEW).endswith(told)

@@ -47,7 +47,7 @@ def test_everything_else_is_listed_with_its_reason() -> None:
     shown = render(replace(FULL, interrupted=True), VIEW)
     assert "- could not probe ws-body: the connection was reset\n" in shown
     assert "- ignored ws-key-16-bytes: wsproto does not decode the key, issue 41\n" in shown
-    assert "- not exercised: ws-origin-check (no allowed origin configured)\n" in shown
+    assert "- not exercised on shop.main\\:app: ws-origin-check (no allowed origin configured)\n" in shown
     assert "- ❌ http\\://127.0.0.1\\:9/\\: could not be checked\\: connection refused\n" in shown
     assert "- interrupted: this is what was known by then\n" in shown
 

@@ -47,8 +47,8 @@ def test_problems_come_most_severe_first() -> None:
         "warning[http-major-unknown[2.0]]",
         "ignored[ws-key-16-bytes /ws]",
         "could not probe[ws-body /ws]",
-        "not exercised",
-        "uvicorn 0.54.0 (h11, websockets)",
+        "not exercised on shop.main",
+        "shop.main",
         "http",  # the target's name has a colon
     ]
 
@@ -56,7 +56,8 @@ def test_problems_come_most_severe_first() -> None:
 def test_what_is_ignored_and_not_exercised_has_its_reason() -> None:
     text = render(FULL, VIEW)
     assert 'ignored[ws-key-16-bytes /ws]: "wsproto does not decode the key, issue 41"\n' in text
-    assert "not exercised: ws-origin-check (no allowed origin configured)\n" in text
+    assert "not exercised on shop.main:app: ws-origin-check (no allowed origin configured)\n" in text
+    assert "\nshop.main:app, uvicorn 0.54.0 (h11, websockets): 6 checks" in text
     assert "http://127.0.0.1:9/: could not be checked: connection refused\n" in text
     assert "6 checks, 1 passed, 2 failed (1 must, 1 should), 1 ignored, 1 could not be probed, 1 not exercised" in text
 
@@ -143,7 +144,7 @@ def test_colours_mark_what_is_bad_and_what_is_good_and_change_nothing_else() -> 
     assert "\x1b[1;33mwarning[http-major-unknown[2.0]]\x1b[0m" in text
     assert "\x1b[32mpass\x1b[0m[ws-key-present /ws]" in text
     assert re.sub(r"\x1b\[[\d;]*m", "", text) == render(FULL, VERBOSE)
-    assert "\x1b[1;31muvicorn" in text
+    assert "\x1b[1;31mshop.main:app, uvicorn" in text
     assert "\x1b[32muvicorn" in render(report(target(PASSED)), colored)
     assert "\x1b[1;33muvicorn" in render(report(target(MISMATCH)), colored), "failed, but not at the level that counts"
 

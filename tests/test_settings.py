@@ -71,16 +71,25 @@ def test_what_is_left_out_has_its_default(file: Path, text: str) -> None:
         pytest.param("chek.app = 1", "did you mean 'check'?", id="misspelt-table"),
         pytest.param('check.ws-paths = "/ws"', "write an array of strings", id="string-for-list"),
         pytest.param('check.ws-paths = ["ws"]', 'check.ws-paths="ws": write "/ws"', id="path"),
+        pytest.param(
+            'check.ws-paths = ["/a"]\ncheck.http-paths = ["/a"]', 'check.http-paths="/a": it is named', id="both"
+        ),
         pytest.param("check.timeout = 0", "check.timeout=0: write a number above 0", id="number"),
         pytest.param('check.fail-on = "mus"', 'check.fail-on="mus": write "must" or', id="choice"),
         pytest.param('check.fail-on = "mus"', "did you mean 'must'?", id="nearest-choice"),
         pytest.param('check.select = ["ws-key-presnt"]', "did you mean 'ws-key-present'?", id="rule"),
+        pytest.param('check.report = ["sarf"]', 'check.report="sarf": the formats are', id="report"),
         pytest.param('check.server = "uvicon"', "did you mean 'uvicorn'?", id="server"),
         pytest.param('check.headers = ["a: b"]', "there is no such key", id="secrets-do-not-belong-here"),
         pytest.param("check = 1", "write a table, [tool.asgi-upgrade.check]", id="no-table"),
         pytest.param('policy.h2c = "ignor"', "did you mean 'ignore'?", id="policy"),
         pytest.param(
             "ignore.ws-key-presnt = {}", "there is no such rule; did you mean 'ws-key-present'?", id="ignored"
+        ),
+        pytest.param(
+            'ignore."ws-version-mismatch[77]" = { reason = "x" }',
+            "there is no such probe; did you mean 'ws-version-mismatch",
+            id="ignored-probe",
         ),
         pytest.param('ignore.ws-body = "x"', 'write { reason = "..." }', id="ignore-string"),
         pytest.param("ignore.ws-body = {}", "say why it is ignored", id="no-reason"),
@@ -101,6 +110,16 @@ def test_mistakes_name_the_file_and_what_to_write(file: Path, text: str, message
         load_settings(file)
     assert message in str(raised.value)
     assert str(file) in str(raised.value)
+
+
+def test_reports_stand_beside_the_file(file: Path) -> None:
+    file.write_text('[tool.asgi-upgrade.check]\nreport = ["json=out/a.json", "text", "sarif=/b.sarif"]\n')
+    assert [each.path for each in load_settings(file).outlets()] == [
+        file.parent / "out/a.json",
+        None,
+        Path("/b.sarif"),
+    ]
+    assert [each.path for each in Settings(report=("text", "json=a.json")).outlets()] == [None, Path("a.json")]
 
 
 def test_a_file_that_is_not_there_is_an_error(file: Path) -> None:

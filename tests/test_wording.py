@@ -56,6 +56,9 @@ def test_counts_add_up() -> None:
 
 
 def test_the_summary_names_what_served_or_the_target() -> None:
+    both = summary(target(PASSED), several=True)
+    assert both.startswith("shop.main:app, uvicorn 0.54.0 (h11, websockets): 1 check")
+    assert summary(target(PASSED, served_by=""), several=True).startswith("shop.main:app: 1 check")
     assert summary(target(PASSED, served_by="")) == "shop.main:app: 1 check, 1 passed, 0 failed in 0.9 s"
 
 

@@ -77,6 +77,8 @@ def verdict_on(report: Report, rule_id: str) -> tuple[str, str]:
     problems = [f"{target.name}: {target.problem}" for target in report.targets if target.problem is not None]
     if problems:
         return "fail", "could not be checked\n" + "\n".join(problems)
+    if report.interrupted:
+        return "fail", "the check was interrupted"
     results = [result for _, result in report.results() if result.rule.id == rule_id]
     broken = [f"could not probe {result.probe}: {result.message}" for result in results if result.verdict == "error"]
     text = "\n".join([*_described(report, rule_id), *broken])

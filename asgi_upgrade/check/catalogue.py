@@ -11,8 +11,15 @@ from asgi_upgrade.check.probes_http import HTTP
 from asgi_upgrade.check.probes_policy import POLICY
 from asgi_upgrade.check.probes_reject import REJECT
 from asgi_upgrade.check.probes_seen import SEEN
+from asgi_upgrade.rules import RULES
 
-__all__ = ["CONTROL", "PROBES"]
+__all__ = ["CONTROL", "NAMES", "PROBED", "PROBES"]
 
 PROBES: tuple[Probe, ...] = (*ACCEPT, *AGREEMENT, *REJECT, *CONTENTS, *HTTP, *H2, *POLICY, *SEEN)
 """Every probe; CONTROL comes first, and tells whether the WebSocket probes of a path have anything to differ from."""
+
+PROBED = frozenset({name for probe in PROBES for name in (probe.name, probe.rule.id)})
+"""The names of probes, and of the rules that have one."""
+
+NAMES = (*RULES, *(probe.name for probe in PROBES if probe.variant))
+"""What can be selected or ignored: rules, and single probes as reports name them."""

@@ -16,7 +16,8 @@ from types import TracebackType
 from typing import Self, TypeAlias
 
 from asgi_upgrade.check import frames
-from asgi_upgrade.check.request import REDACTED, Request
+from asgi_upgrade.check.redaction import redact
+from asgi_upgrade.check.request import Request
 from asgi_upgrade.check.response import NotHTTP, Response, content_length, dechunk, parse_head, split_head
 from asgi_upgrade.check.result import Exchange
 from asgi_upgrade.errors import quote
@@ -76,25 +77,6 @@ class Address:
     tls_h2: ssl.SSLContext | None = None
 
 
-def redact(octets: bytes, secrets: tuple[bytes, ...], *, cut: bool = False) -> bytes:
-    """Take secrets out of octets.
-
-    Args:
-        octets: The octets.
-        secrets: The secrets, the longest first.
-        cut: Whether the octets may end within a secret, whose beginning is taken off then.
-
-    Returns:
-        The octets, every secret replaced.
-    """
-    for secret in secrets:
-        octets = octets.replace(secret, REDACTED)
-    if cut:
-        begun = (secret[:length] for secret in secrets for length in range(len(secret) - 1, 0, -1))
-        octets = octets.removesuffix(next(filter(octets.endswith, begun), b""))
-    return octets
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """A response, whichever probe it was for.
@@ -116,14 +98,23 @@ class Connection:
     Args:
         address: Where to connect to.
         timeout: How long any one thing may take, in seconds.
-        secrets: Octets that are in no report.
+        secrets: What is taken out of all that comes back.
         seen: Where every response to a request is noted.
+        hidden: What is taken out of what is shown of the requests too.
     """
 
-    def __init__(self, address: Address, timeout: float, secrets: tuple[bytes, ...], seen: list[Seen]) -> None:
+    def __init__(
+        self,
+        address: Address,
+        timeout: float,
+        secrets: tuple[bytes, ...],
+        seen: list[Seen],
+        hidden: tuple[bytes, ...] = (),
+    ) -> None:
         self._address = address
         self._timeout = timeout
         self._secrets = secrets
+        self._hidden = hidden
         self._seen = seen
         self._asked: deque[Request] = deque()
         self._buffer = bytearray()
@@ -170,7 +161,8 @@ class Connection:
     def exchange(self) -> Exchange:
         """What went over the connection so far, for the report."""
         received = redact(bytes(self._received), self._secrets, cut=len(self._received) == SHOWN)
-        return Exchange(sent=bytes(self._sent[:SHOWN]), received=received)
+        sent = redact(bytes(self._sent[:SHOWN]), self._hidden, cut=len(self._sent) > SHOWN)
+        return Exchange(sent=sent, received=received)
 
     async def send(self, *parts: Request | bytes) -> None:
         """Send octets, together; a peer that has gone shows when its answer is read."""

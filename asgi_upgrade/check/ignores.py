@@ -13,6 +13,7 @@ from datetime import date, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
+from asgi_upgrade.check.catalogue import NAMES, PROBED
 from asgi_upgrade.check.own_rules import EXPIRED_IGNORE, UNUSED_IGNORE
 from asgi_upgrade.check.result import Location, Report, Result, TargetReport
 from asgi_upgrade.check.wording import clean
@@ -67,9 +68,9 @@ def read_ignores(table: Table) -> tuple[Ignore, ...]:
 
 
 def _read(table: Table, key: str, value: object) -> Ignore:
-    rule_id = key.partition("[")[0]
-    if rule_id not in RULES:
-        raise table.error(key, value, f"there is no such rule{suggest(rule_id, RULES)}")
+    if key not in NAMES:
+        what = "probe" if key.partition("[")[0] in RULES else "rule"
+        raise table.error(key, value, f"there is no such {what}{suggest(key, NAMES)}")
     if not isinstance(value, dict):
         raise table.error(key, value, f"write {_EXAMPLE}")
     entry = Table(path=table.path, name=f"{table.name}.{key}", values=value)
@@ -116,7 +117,7 @@ def _judged(result: Result, ignores: Sequence[Ignore]) -> Result:
 
 
 def _is_unused(ignore: Ignore, results: Iterable[Result]) -> bool:
-    exercised = False
+    exercised = ignore.probe not in PROBED  # what no probe judges never fails
     for result in results:
         if ignore.probe in (result.rule.id, result.probe) and result.verdict in ("pass", "fail", "ignored"):
             exercised = True

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from asgi_upgrade.check.catalogue import PROBES
+from asgi_upgrade.check.catalogue import NAMES, PROBES
 from asgi_upgrade.check.probe import Probe
 from asgi_upgrade.errors import ConfigurationError, quote
 from asgi_upgrade.headers import is_token
 from asgi_upgrade.options import check_choice, check_flag, check_number, string_entries, suggest
+from asgi_upgrade.origin import parse_origin
 from asgi_upgrade.policy import UpgradePolicy
 from asgi_upgrade.rules import RULES
 
@@ -33,6 +34,8 @@ FIXED_FIELDS = frozenset(
 )
 """Fields that the probes write themselves."""
 
+BOTH = "it is named as a path that serves WebSocket too; name it as one of the two"
+
 _GLOB = re.compile(r"[*?\[]")
 _BAD_VALUE = re.compile(r"[^\t -~\x80-\xff]")
 
@@ -49,11 +52,12 @@ class CheckOptions:
         http_paths: Paths that no protocol may be switched at, besides those that are found.
         headers: Fields sent with every probe; their values never appear in a report.
         origin: The Origin sent with every handshake; None sends none.
-        subprotocols: The subprotocols offered with every handshake.
+        subprotocols: The subprotocols offered with every handshake; a long one that the policy does not list is taken
+            for a credential, which is in no report.
         timeout: How long to wait for any answer, in seconds.
         jobs: How many connections are open at a time.
-        select: Rules to check, or globs of them; empty means all.
-        ignore: Rules, or globs of them, to leave out of what is selected.
+        select: Rules to check, or globs of them, or single probes, ``rule-id[variant]``; empty means all.
+        ignore: The same, to leave out of what is selected.
         policy: What the service wants of its upgrades; its own lines become probes.
         allow_hosts: Hosts that may be probed although they are not loopback.
 
@@ -87,6 +91,9 @@ class CheckOptions:
         for name in ("ws_paths", "http_paths"):
             for path in getattr(self, name):
                 _check_path(name, path)
+        for path in self.http_paths:
+            if path in self.ws_paths:
+                raise ConfigurationError("http_paths", path, BOTH)
         for name in ("select", "ignore"):
             for pattern in getattr(self, name):
                 _check_pattern(name, pattern)
@@ -102,20 +109,29 @@ class CheckOptions:
             if not is_token(name.encode("ascii", "replace")):
                 raise ConfigurationError("headers", name, 'write "Name: value", where the name is a token')
             if name.lower() in FIXED_FIELDS:
-                raise ConfigurationError("headers", name, "the probes write this field themselves")
+                raise ConfigurationError("headers", name, _written(name.lower()))
             if _BAD_VALUE.search(value):
                 raise ConfigurationError("headers", name, "its value has a control or wide character; remove it")
-        if self.origin is not None and (not self.origin or _BAD_VALUE.search(self.origin)):
+        if self.origin is not None and parse_origin(self.origin.encode("latin-1", "replace")) is None:
             raise ConfigurationError("origin", self.origin, 'write an origin, such as "https://shop.example"')
 
     def probes(self) -> tuple[Probe, ...]:
         """Return the probes selected, in the order of the catalogue."""
-        return tuple(probe for probe in PROBES if self.selects(probe.rule.id))
+        return tuple(probe for probe in PROBES if self._selects(probe))
 
-    def selects(self, rule_id: str) -> bool:
-        """Tell whether a rule is to be checked."""
-        chosen = not self.select or any(fnmatchcase(rule_id, pattern) for pattern in self.select)
-        return chosen and not any(fnmatchcase(rule_id, pattern) for pattern in self.ignore)
+    def _selects(self, probe: Probe) -> bool:
+        chosen = not self.select or any(_names(pattern, probe) for pattern in self.select)
+        return chosen and not any(_names(pattern, probe) for pattern in self.ignore)
+
+
+def _names(pattern: str, probe: Probe) -> bool:
+    # A name is taken before a glob: its brackets would be a set of characters.
+    return pattern == probe.name or fnmatchcase(probe.rule.id, pattern)
+
+
+def _written(name: str) -> str:
+    hint = "; they send a host of allowed-hosts in [tool.asgi-upgrade.policy]" if name == "host" else ""
+    return f"the probes write this field themselves{hint}"
 
 
 def _check_path(name: str, path: str) -> None:
@@ -126,8 +142,9 @@ def _check_path(name: str, path: str) -> None:
 
 
 def _check_pattern(name: str, pattern: str) -> None:
-    known = tuple(RULES)
-    if any(fnmatchcase(rule_id, pattern) for rule_id in known):
+    if pattern in NAMES or any(fnmatchcase(rule_id, pattern) for rule_id in RULES):
         return
     what = "no rule matches" if _GLOB.search(pattern) else "there is no such rule"
-    raise ConfigurationError(name, pattern, f"{what}{suggest(pattern, known)}")
+    if pattern.partition("[")[0] in RULES:
+        what = "there is no such probe"
+    raise ConfigurationError(name, pattern, f"{what}{suggest(pattern, NAMES)}")

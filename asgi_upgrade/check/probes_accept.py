@@ -50,7 +50,7 @@ async def control(wire: Wire) -> Outcome:
 
 def _detail(answer: object) -> str:
     """Return what a problem document says, or the beginning of a text."""
-    content = answer.body if isinstance(answer, Response) else b""
+    content = (answer.detail or answer.body) if isinstance(answer, Response) else b""
     return f" ({quote(content, 160)})" if content else ""
 
 

@@ -24,7 +24,7 @@ def _report(report: Report) -> Iterator[str]:
     yield ""
     for target in report.targets:
         failed = target.problem is not None or any(map(report.fails, target.results))
-        yield f"- {'❌' if failed else '✅'} {text(summary(target))}"
+        yield f"- {'❌' if failed else '✅'} {text(summary(target, several=len(report.targets) > 1))}"
     if report.interrupted:
         yield "- interrupted: this is what was known by then"
     yield ""
@@ -82,8 +82,9 @@ def _rest(report: Report) -> Iterator[str]:
         elif result.verdict == "ignored":
             yield f"- ignored {text(result.probe)}: {text(result.reason)}"
     for target in report.targets:
+        whose = f" on {text(target.name)}" if len(report.targets) > 1 else ""
         for reason, rules in not_exercised(target.results).items():
-            yield f"- not exercised: {text(', '.join(rules))} ({text(reason)})"
+            yield f"- not exercised{whose}: {text(', '.join(rules))} ({text(reason)})"
 
 
 def text(value: str) -> str:

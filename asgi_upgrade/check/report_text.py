@@ -111,12 +111,13 @@ def _report(report: Report, view: View) -> Iterator[str]:
     for target in report.targets:
         for result in target.results:
             yield from _other(result, target, view)
+    several = len(report.targets) > 1
     if not quiet:
         for target in report.targets:
-            yield from _skipped(target, view)
+            yield from _skipped(target, view, several=several)
     for target in report.targets:
         if not quiet or target.problem is not None:
-            yield _paint(summary(target), _mood(report, target), view)
+            yield _paint(summary(target, several=several), _mood(report, target), view)
     if report.interrupted:
         yield _paint("interrupted: this is what was known by then", "warning", view)
 
@@ -142,12 +143,13 @@ def _other(result: Result, target: TargetReport, view: View) -> Iterator[str]:
         yield f"{_paint('pass', 'pass', view)}[{name}]: {clean(result.message)}"
 
 
-def _skipped(target: TargetReport, view: View) -> Iterator[str]:
+def _skipped(target: TargetReport, view: View, *, several: bool) -> Iterator[str]:
     reasons = not_exercised(target.results) if target.problem is None else {}
     if reasons:
         most = len(RULES) if view.detail == "verbose" else _MOST_NAMED
         each = (f"{_named(rules, most)} ({reason})" for reason, rules in reasons.items())
-        yield f"{_paint('not exercised', 'dim', view)}: {'; '.join(each)}"
+        whose = f" on {clean(target.name)}" if several else ""
+        yield f"{_paint('not exercised', 'dim', view)}{whose}: {'; '.join(each)}"
 
 
 def _named(rules: list[str], most: int) -> str:

@@ -5,6 +5,7 @@ Pure: octets in, values out. What may follow a head is decided here (RFC 9112 se
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 
@@ -52,6 +53,18 @@ class Response:
     def value(self, name: bytes) -> bytes:
         """Return the value of a field, its lines joined as a list; empty if there is none."""
         return b", ".join(self.values(name))
+
+    @property
+    def detail(self) -> str:
+        """What a problem document says of the problem (RFC 9457 section 3.1.4); empty if it is none."""
+        if not self.value(b"content-type").lower().startswith(b"application/problem+json"):
+            return ""
+        try:
+            document = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return ""
+        detail = document.get("detail") if isinstance(document, dict) else None
+        return detail if isinstance(detail, str) else ""
 
     @property
     def is_final(self) -> bool:

@@ -105,11 +105,13 @@ class Report:
         targets: The targets, in the order given.
         fail_on: The lowest level that fails the run.
         interrupted: Whether it was cut short; what is known is in it.
+        terminated: Whether that was by SIGTERM.
     """
 
     targets: tuple[TargetReport, ...]
     fail_on: FailOn = "must"
     interrupted: bool = False
+    terminated: bool = False
 
     def results(self) -> Iterator[tuple[TargetReport, Result]]:
         """Yield every result with its target."""
@@ -126,9 +128,9 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 clean, 1 failed, 3 something could not be checked (which outranks 1), 130 interrupted."""
+        """0 clean, 1 failed, 3 something could not be checked (which outranks 1), 130 interrupted, 143 terminated."""
         if self.interrupted:
-            return 130
+            return 143 if self.terminated else 130
         if any(target.problem is not None for target in self.targets):
             return 3
         # What could not be probed has not passed.

@@ -45,6 +45,7 @@ def check(
     *,
     fail_on: FailOn = "must",
     progress: Progress | None = None,
+    keep_interrupted: bool = False,
 ) -> Report:
     """Check targets.
 
@@ -54,18 +55,22 @@ def check(
         fail_on: The lowest level that fails the run.
         progress: Is told of every result as it comes, and of every target when it is done, with how many results there
             are and how many there will be.
+        keep_interrupted: Whether Ctrl-C ends the run with a report of what is known, which says that it was
+            interrupted. Only who reports it and exits may ask for that; a test has to be stopped.
 
     Returns:
-        What came of it. A target that cannot be checked has a problem in its report and the others their results; after
-        Ctrl-C the report says that it was interrupted, and has what is known.
+        What came of it. A target that cannot be checked has a problem in its report and the others their results.
 
     Raises:
         ConfigurationError: A target is none, may not be probed, or the server has no such option.
+        KeyboardInterrupt: Ctrl-C, unless it is to be kept.
     """
     run = _Run(targets, options, fail_on, progress)
     try:
         _run_to_end(run)
     except KeyboardInterrupt:
+        if not keep_interrupted:
+            raise
         return run.report(interrupted=True)
     return run.report()
 

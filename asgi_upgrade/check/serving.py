@@ -7,11 +7,13 @@ import contextlib
 import importlib
 import inspect
 import logging
+import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from asgi_upgrade.check.exchange import Address
 from asgi_upgrade.check.options import CheckOptions
 from asgi_upgrade.check.target import AppTarget, TargetProblem
 from asgi_upgrade.errors import ConfigurationError, quote
+from asgi_upgrade.middleware import UpgradeMiddleware
 from asgi_upgrade.options import suggest
 from asgi_upgrade.types import ASGIApp
 
@@ -35,21 +38,23 @@ _CHOSEN_HERE = frozenset(
     {"app", "host", "port", "uds", "fd", "factory", "reload", "workers", "log_config", "log_level"}
 )
 _LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "asgi_upgrade", "websockets", "asyncio")
+_DEEPEST = 32
+_ADAPTED = "asgi_upgrade "
 _TRUTH = {"true": True, "false": False}
 
 
 @contextlib.contextmanager
-def importable() -> Iterator[None]:
-    """Let modules of the working directory be found, as ``uvicorn module:attr`` does."""
-    here = str(Path.cwd())
-    added = here not in sys.path
-    if added:
-        sys.path.insert(0, here)
+def importable(*folders: Path) -> Iterator[None]:
+    """Let modules of the working directory be found, as ``uvicorn module:attr`` does; of other folders before it."""
+    places = dict.fromkeys(map(str, (*folders, Path.cwd())))
+    added = [place for place in places if place not in sys.path]
+    sys.path[:0] = added
     try:
         yield
     finally:
-        if added and here in sys.path:
-            sys.path.remove(here)
+        for place in added:
+            with contextlib.suppress(ValueError):  # who was imported may have removed it
+                sys.path.remove(place)
 
 
 def load_app(name: str, *, factory: bool = False) -> ASGIApp:
@@ -66,14 +71,14 @@ def load_app(name: str, *, factory: bool = False) -> ASGIApp:
         TargetProblem: It cannot be imported or made.
     """
     module_name, _, attributes = name.partition(":")
-    with _told(f"{name} cannot be imported"):
+    with _told(f"{name} cannot be imported"), _interruptible():
         found: Any = importlib.import_module(module_name)
     for attribute in attributes.split("."):
         if not hasattr(found, attribute):
             raise TargetProblem(f"{module_name} has no attribute {attributes}{suggest(attribute, dir(found))}")
         found = getattr(found, attribute)
     if factory:
-        with _told(f"{name} cannot be called without arguments"):
+        with _told(f"{name} cannot be called without arguments"), _interruptible():
             found = found()
     if not callable(found):
         raise TargetProblem(f"{name} is a {type(found).__name__}, not an ASGI application")
@@ -88,6 +93,20 @@ def _told(what: str) -> Iterator[None]:
         yield
     except (Exception, SystemExit) as error:
         raise TargetProblem(f"{what}: {type(error).__name__}: {_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end an import at once: a running loop would have it wait until the import is done."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def _line(error: BaseException) -> str:
@@ -124,8 +143,23 @@ def quiet() -> Iterator[_Collector]:
             each.setLevel(level)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """An application that is being served.
+
+    Args:
+        address: Where it listens.
+        served_by: What serves it.
+        app: What is served: not the object that was named, if the server took that for a factory and called it.
+    """
+
+    address: Address
+    served_by: str
+    app: object
+
+
 @contextlib.asynccontextmanager
-async def serve_app(app: ASGIApp, options: CheckOptions) -> AsyncIterator[tuple[Address, str]]:
+async def serve_app(app: ASGIApp, options: CheckOptions) -> AsyncIterator[Served]:
     """Serve an application.
 
     Args:
@@ -133,7 +167,7 @@ async def serve_app(app: ASGIApp, options: CheckOptions) -> AsyncIterator[tuple[
         options: What the server is told.
 
     Yields:
-        Where it listens, and what serves it.
+        What is served, and where.
 
     Raises:
         TargetProblem: uvicorn is missing, or the application does not start.
@@ -147,7 +181,8 @@ async def serve_app(app: ASGIApp, options: CheckOptions) -> AsyncIterator[tuple[
             running = _Running(config, listener)
             try:
                 await running.start(collector)
-                yield Address(host="127.0.0.1", port=port, authority=f"127.0.0.1:{port}"), served_by
+                address = Address(host="127.0.0.1", port=port, authority=f"127.0.0.1:{port}")
+                yield Served(address=address, served_by=served_by, app=config.loaded_app)
             finally:
                 await running.stop()
 
@@ -191,12 +226,27 @@ def _describe(config: uvicorn.Config) -> str:
 
     http, websocket = config.http_protocol_class, config.ws_protocol_class
     if http.__module__.startswith("asgi_upgrade."):
-        return f"uvicorn {uvicorn.__version__} (asgi_upgrade {http.__name__})"
+        return f"uvicorn {uvicorn.__version__} ({_ADAPTED}{http.__name__})"
     parser = http.__module__.rpartition(".")[2].removesuffix("_impl").replace("_", "-")
     library = "no WebSocket library"
     if websocket is not None:
         library = websocket.__module__.rpartition(".")[2].removesuffix("_impl").replace("_", "-")
     return f"uvicorn {uvicorn.__version__} ({parser}, {library})"
+
+
+def is_adapted(served: Served) -> bool:
+    """Tell whether an application is served with the adapter, which leaves handshakes to the middleware."""
+    return _ADAPTED in served.served_by
+
+
+def is_guarded(app: object) -> bool:
+    """Tell whether UpgradeMiddleware is to be seen around an application, or among what it was told to add."""
+    for _ in range(_DEEPEST):
+        added = getattr(app, "user_middleware", ())
+        if isinstance(app, UpgradeMiddleware) or any(getattr(each, "cls", None) is UpgradeMiddleware for each in added):
+            return True
+        app = getattr(app, "app", None)
+    return False
 
 
 class _Running:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import os
 import socket
 import sys
@@ -11,14 +12,14 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import IO, Any
 
 from asgi_upgrade.check.exchange import Address
 from asgi_upgrade.check.options import OTHER_SERVERS, CheckOptions
-from asgi_upgrade.check.serving import START_TIMEOUT, STOP_TIMEOUT
+from asgi_upgrade.check.serving import START_TIMEOUT, STOP_TIMEOUT, Served
 from asgi_upgrade.check.target import AppTarget, TargetProblem
 from asgi_upgrade.errors import ConfigurationError, quote
+from asgi_upgrade.types import ASGIApp
 
 _LAST_WORDS = 2000
 """How much of what a server said before it ended is looked at, in octets."""
@@ -46,18 +47,19 @@ COMMANDS: Mapping[str, Command] = dict(zip(OTHER_SERVERS, (_hypercorn, _daphne, 
 
 
 @contextlib.asynccontextmanager
-async def serve_name(target: AppTarget, options: CheckOptions) -> AsyncIterator[tuple[Address, str]]:
+async def serve_name(target: AppTarget, app: ASGIApp, options: CheckOptions) -> AsyncIterator[Served]:
     """Serve an import string by the server that the options name.
 
     Args:
         target: The target.
+        app: What was imported for it here.
         options: The server, and what it is told.
 
     Yields:
-        Where it listens, and what serves it.
+        What is served, and where.
 
     Raises:
-        TargetProblem: The server is not installed, or does not start.
+        TargetProblem: The server is not installed, or does not start, or the application has to be made first.
         ConfigurationError: The target is an object, which another process does not have.
     """
     if target.app is not None:
@@ -66,15 +68,27 @@ async def serve_name(target: AppTarget, options: CheckOptions) -> AsyncIterator[
         served_by = f"{options.server} {version(options.server)}"
     except PackageNotFoundError as error:
         raise TargetProblem(f"{options.server} is not installed; run pip install {options.server}") from error
+    if _takes_nothing(app):
+        raise TargetProblem(f"{target.name} is called without arguments, so it makes the application; add --factory")
     port = _free_port()
     command = [*COMMANDS[options.server](target.name, port, options.factory), *_flags(options.server_options)]
     with tempfile.TemporaryFile() as said:
         process = await _spawn(command, said)
         try:
             await _listening(process, port, said)
-            yield Address(host="127.0.0.1", port=port, authority=f"127.0.0.1:{port}"), served_by
+            address = Address(host="127.0.0.1", port=port, authority=f"127.0.0.1:{port}")
+            yield Served(address=address, served_by=served_by, app=app)
         finally:
             await _stop(process)
+
+
+def _takes_nothing(app: ASGIApp) -> bool:
+    """Tell whether it is a factory, which these servers do not find out: they would call it for every request."""
+    if not inspect.isfunction(app):
+        return False
+    named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)
+    parameters = inspect.signature(app).parameters.values()
+    return all(each.kind in named or each.default is not each.empty for each in parameters)
 
 
 def _free_port() -> int:
@@ -94,7 +108,8 @@ def _flags(server_options: Mapping[str, Any]) -> list[str]:
 
 
 async def _spawn(command: Sequence[str], said: IO[bytes]) -> asyncio.subprocess.Process:
-    here = os.pathsep.join([str(Path.cwd()), *filter(None, [os.environ.get("PYTHONPATH")])])
+    # What can be imported here can be imported there.
+    found = os.pathsep.join(filter(None, sys.path))
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -102,7 +117,7 @@ async def _spawn(command: Sequence[str], said: IO[bytes]) -> asyncio.subprocess.
         stdin=asyncio.subprocess.DEVNULL,
         stdout=said,
         stderr=said,
-        env={**os.environ, "PYTHONPATH": here},
+        env={**os.environ, "PYTHONPATH": found},
     )
 
 

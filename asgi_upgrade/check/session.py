@@ -5,43 +5,36 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TypeAlias, TypeVar
 
 from asgi_upgrade.check import serving, serving_process
 from asgi_upgrade.check.catalogue import CONTROL
 from asgi_upgrade.check.exchange import Address, ExchangeError, Seen, Unreachable
 from asgi_upgrade.check.options import CheckOptions
+from asgi_upgrade.check.plan import Job, Socket, best, lacking, plan
 from asgi_upgrade.check.probe import Probe
 from asgi_upgrade.check.probes_agreement import EXTENSIONS
 from asgi_upgrade.check.probes_content import CONTENTS
+from asgi_upgrade.check.redaction import credentials
 from asgi_upgrade.check.response import Response
 from asgi_upgrade.check.result import Result, TargetReport, Verdict
 from asgi_upgrade.check.routes import Routes, find_routes
 from asgi_upgrade.check.target import AppTarget, TargetProblem, UrlTarget
 from asgi_upgrade.check.wire import Base, Wire
 from asgi_upgrade.errors import quote
+from asgi_upgrade.headers import parse_host
+from asgi_upgrade.policy import UpgradePolicy
 
 T = TypeVar("T")
 
 Progress: TypeAlias = Callable[[TargetReport | Result, int, int], None]
 """Called with each result, and each target when it is done, and how many results of how many there are."""
 
-NO_WEBSOCKET = "no WebSocket path is known; name one with --ws-path"
-NO_HTTP = "no path is known to be HTTP only; name one with --http-path"
+SERVED = "name a path that is served with --http-path or --ws-path"
+UNGUARDED = "the adapter leaves handshakes to UpgradeMiddleware, which is not to be seen in the app; add it"
 ADVICE = "name a path that can be opened with --ws-path, and what it needs with --subprotocol, --origin or -H"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    """One probe on one path; without a base there is nothing to probe, and the reason says why."""
-
-    probe: Probe
-    path: str = ""
-    base: Base | None = None
-    reason: str = ""
-    known: Result | None = None
 
 
 class Session:
@@ -64,6 +57,7 @@ class Session:
         self._total = len(self._probes)
         self._problem: str | None = None
         self._served_by = ""
+        self._advice = ADVICE
         self._address = ""
         self._duration = 0.0
 
@@ -97,11 +91,13 @@ class Session:
             return
         with serving.importable():
             app = serving.app_of(target, options)
-            paths = find_routes(app, options.ws_paths, options.http_paths)
             own = options.server == "uvicorn"
-            serve = serving.serve_app(app, options) if own else serving_process.serve_name(target, options)
-            async with serve as (address, self._served_by):
-                await self._check(address, paths)
+            serve = serving.serve_app(app, options) if own else serving_process.serve_name(target, app, options)
+            async with serve as served:
+                self._served_by = served.served_by
+                if serving.is_adapted(served) and not serving.is_guarded(served.app):
+                    self._advice = UNGUARDED
+                await self._check(served.address, find_routes(served.app, options.ws_paths, options.http_paths))
 
     async def _check(self, address: Address, paths: Routes) -> None:
         self._address = address.authority
@@ -109,11 +105,13 @@ class Session:
         first = (paths.http or paths.websocket or ("/",))[0]
         await self._reach(replace(base, path=first))
         pages = await self._each(self._plain, base, paths.http or ("/",))
-        best = _best(pages)
-        base = replace(base, http_path=best.path, usual=best.plain.status if best.plain is not None else None)
+        page = best(pages)
+        base = replace(base, http_path=page.path, usual=page.plain.status if page.plain is not None else None)
         sockets = await self._each(self._open, base, paths.websocket)
         pages = [replace(page, http_path=base.http_path, usual=base.usual) for page in pages]
-        jobs = list(self._jobs(sockets, pages, listed=bool(paths.http) or not paths.websocket))
+        if (reason := lacking(page)) and not any(socket.is_open for socket in sockets):
+            self._problem = self._problem or f"{reason}; {SERVED}"
+        jobs = list(plan(self._probes, paths, sockets, pages))
         self._total = len(jobs)
         # Content first: where a server keeps silent, the others are asked meanwhile.
         work = [(index, job) for index, job in enumerate(jobs) if job.probe.where != "seen"]
@@ -131,14 +129,16 @@ class Session:
 
     def _base(self, address: Address) -> Base:
         options = self._options
-        spoken = options.policy.subprotocols if options.policy is not None else None
+        spoken = tuple((options.policy.subprotocols if options.policy is not None else None) or ())
         return Base(
             address=address,
             path="/",
+            host=_allowed_host(address, options.policy),
             timeout=options.timeout,
             secret=tuple((name.encode("ascii"), value.encode("latin-1")) for name, value in options.headers),
             origin=options.origin,
-            subprotocols=options.subprotocols or tuple(spoken or ()),
+            subprotocols=options.subprotocols or spoken,
+            credentials=credentials(options.subprotocols, spoken),
             policy=options.policy,
         )
 
@@ -152,7 +152,7 @@ class Session:
         if not isinstance(answer, Response):
             raise TargetProblem(f"{base.address.authority} accepted the connection and {answer.value}")
         if not self._served_by:
-            self._served_by = quote(answer.value(b"server") or b"unknown server", 80)[1:-1]
+            self._served_by = wire.redacted(quote(answer.value(b"server") or b"unknown server", 80))[1:-1]
 
     async def _plain(self, base: Base) -> Base:
         """Learn what a plain GET of a path gets."""
@@ -162,23 +162,23 @@ class Session:
             return replace(base, plain=answer if isinstance(answer, Response) else None)
         return base
 
-    async def _open(self, base: Base) -> _Socket:
+    async def _open(self, base: Base) -> Socket:
         """Find the handshake that is accepted: without Origin, or else with the service's own."""
-        own = f"{base.scheme}://{base.address.authority}"
         sockets = []
-        for origin in (base.origin,) if base.origin is not None else (None, own):
+        for origin in (base.origin,) if base.origin is not None else (None, base.own_origin):
             socket = await self._control(replace(await self._plain(base), origin=origin))
             if socket.result.verdict == "pass":
                 return replace(socket, base=await self._with_compression(socket.base))
             sockets.append(socket)
-        failed = sockets[0]
-        self._problem = self._problem or f"{base.path}: {failed.result.message}; {ADVICE}"
+        failed, *others = sockets
+        told = [failed.result.message, *(f"{_seen(each, failed)} with Origin {each.base.origin}" for each in others)]
+        self._problem = self._problem or f"{base.path}: {'; '.join(told)}; {self._advice}"
         return failed
 
-    async def _control(self, base: Base) -> _Socket:
-        job = _Job(probe=CONTROL, path=base.path, base=base)
+    async def _control(self, base: Base) -> Socket:
+        job = Job(probe=CONTROL, path=base.path, base=base)
         result = await self._run(job)
-        return _Socket(base=base, result=result if result.verdict == "pass" else replace(result, verdict="error"))
+        return Socket(base=base, result=result if result.verdict == "pass" else replace(result, verdict="error"))
 
     async def _with_compression(self, base: Base) -> Base:
         wire = Wire(base, self._seen)
@@ -188,27 +188,8 @@ class Session:
             return replace(base, compresses=there)
         return base
 
-    def _jobs(self, sockets: Sequence[_Socket], pages: Sequence[Base], *, listed: bool) -> Iterator[_Job]:
-        """Yield every probe on every path that it concerns, in the order of the report."""
-        best = next(page for page in pages if page.path == page.http_path)
-        for probe in self._probes:
-            match probe.where:
-                case "websocket":
-                    for socket in sockets:
-                        yield socket.job(probe)
-                    if not sockets:
-                        yield _Job(probe=probe, reason=NO_WEBSOCKET)
-                case "every-http":
-                    yield from (_on(probe, page) for page in pages if listed)
-                    if not listed:
-                        yield _Job(probe=probe, reason=NO_HTTP)
-                case "every":
-                    yield from (_on(probe, base) for base in (*(socket.base for socket in sockets), *pages))
-                case _:
-                    yield _on(probe, best)
-
-    async def _work(self, jobs: Sequence[tuple[int, _Job]]) -> None:
-        async def one(index: int, job: _Job) -> None:
+    async def _work(self, jobs: Sequence[tuple[int, Job]]) -> None:
+        async def one(index: int, job: Job) -> None:
             async with self._slots:
                 self._results[index] = result = await self._run(job)
             if self._progress is not None:
@@ -218,7 +199,7 @@ class Session:
             for index, job in jobs:
                 group.create_task(one(index, job))
 
-    async def _run(self, job: _Job) -> Result:
+    async def _run(self, job: Job) -> Result:
         if job.known is not None:
             return job.known
         if job.base is None:
@@ -226,6 +207,8 @@ class Session:
         begun = time.monotonic()
         wire = Wire(job.base, self._seen)
         verdict, message = await self._outcome(job.probe, wire)
+        if verdict == "pass" and job.reason:
+            verdict, message = "not-exercised", job.reason
         told = wire.redacted(message)
         return replace(
             _result(job, verdict, told if verdict == "not-exercised" else f"{job.probe.title}: {told}"),
@@ -244,20 +227,9 @@ class Session:
         return outcome.verdict, outcome.message
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Socket:
-    """A WebSocket path, and what its control came to."""
-
-    base: Base
-    result: Result
-
-    def job(self, probe: Probe) -> _Job:
-        """Return a probe of this path: without a control that passed there is nothing to differ from."""
-        if probe is CONTROL:
-            return _Job(probe=probe, path=self.base.path, base=self.base, known=self.result)
-        if self.result.verdict != "pass":
-            return _Job(probe=probe, path=self.base.path, reason="the valid handshake was not accepted")
-        return _on(probe, self.base)
+def _seen(socket: Socket, before: Socket) -> str:
+    same = socket.result.message == before.result.message
+    return "the same" if same else socket.result.message.removeprefix(f"{CONTROL.title}: ")
 
 
 def _most_open(options: CheckOptions) -> int:
@@ -267,11 +239,17 @@ def _most_open(options: CheckOptions) -> int:
     return min([options.jobs, *(limit for limit in limits if limit is not None)])
 
 
-def _on(probe: Probe, base: Base) -> _Job:
-    return _Job(probe=probe, path=base.path if probe.where != "seen" else "", base=base)
+def _allowed_host(address: Address, policy: UpgradePolicy | None) -> str:
+    """Return a host that the policy allows, if it does not allow the address: nothing else would get an answer."""
+    if policy is None or policy.hosts is None or policy.allowed_hosts is None:
+        return ""
+    host = parse_host(address.authority.encode("ascii"))
+    if host is not None and policy.hosts.admits(host, "http" if address.tls is None else "https"):
+        return ""
+    return policy.allowed_hosts[0].replace("*.", "checked.")
 
 
-def _result(job: _Job, verdict: Verdict, message: str) -> Result:
+def _result(job: Job, verdict: Verdict, message: str) -> Result:
     probe = job.probe
     return Result(
         rule=probe.rule,
@@ -281,9 +259,3 @@ def _result(job: _Job, verdict: Verdict, message: str) -> Result:
         message=message,
         expected=probe.expected,
     )
-
-
-def _best(pages: Sequence[Base]) -> Base:
-    """Return the page for what is asked of one only: the first that is there, or else the first."""
-    there = (page for page in pages if page.plain is not None and page.plain.status < 300)
-    return next(there, pages[0])

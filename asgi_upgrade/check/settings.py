@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from asgi_upgrade.check.ignores import Ignore, read_ignores
 from asgi_upgrade.check.options import CheckOptions
+from asgi_upgrade.check.outlet import Outlet, parse_outlets
 from asgi_upgrade.check.result import FAIL_ON, FailOn
 from asgi_upgrade.config import (
     BOOLEAN,
@@ -76,6 +77,11 @@ class Settings:
     source: str | None = None
     policy: UpgradePolicy | None = None
     ignores: tuple[Ignore, ...] = ()
+
+    def outlets(self) -> tuple[Outlet, ...]:
+        """Return the reports to be written: those in files, beside this file or where it says from there."""
+        folder = Path() if self.path is None else self.path.parent
+        return tuple(replace(each, path=each.path and folder / each.path) for each in parse_outlets(self.report))
 
 
 def find_settings(folder: Path) -> Path | None:
@@ -142,10 +148,12 @@ def _check(table: Table, values: Mapping[str, Any]) -> None:
     try:
         if "fail_on" in values:
             check_choice("fail_on", values["fail_on"], FAIL_ON)
+        parse_outlets(values.get("report", ()))
         CheckOptions(**{name: value for name, value in values.items() if name in names})
     except ConfigurationError as error:
         key = error.option.replace("_", "-")
-        raise table.error(key, error.value, error.remedy.replace(error.option, key)) from error
+        remedy = error.remedy if key == "report" else error.remedy.replace(error.option, key)
+        raise table.error(key, error.value, remedy) from error
 
 
 def _frozen(value: Any) -> Any:

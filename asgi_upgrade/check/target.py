@@ -9,10 +9,10 @@ import ipaddress
 import re
 import ssl
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from asgi_upgrade.check.exchange import Address
-from asgi_upgrade.check.options import CheckOptions
+from asgi_upgrade.check.options import BOTH, CheckOptions
 from asgi_upgrade.check.routes import Routes
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.headers import Host, parse_host
@@ -73,12 +73,17 @@ def parse_target(target: str | ASGIApp, options: CheckOptions) -> UrlTarget | Ap
         return AppTarget(name=getattr(target, "__name__", None) or type(target).__name__, app=target)
     if "://" in target:
         return _url(target, options)
-    if _IMPORT.fullmatch(target):
+    if is_import(target):
         return AppTarget(name=target)
     known = ", such as http://127.0.0.1:8000/ or shop.main:app"
     if target.partition(":")[2].partition("/")[0].isdigit():
         known = f"; did you mean 'http://{target}'?"
     raise ConfigurationError("target", target, f"write a URL or module:attribute{known}")
+
+
+def is_import(text: str) -> bool:
+    """Tell whether a text is an import string: ``module:attr``."""
+    return _IMPORT.fullmatch(text) is not None
 
 
 def _url(target: str, options: CheckOptions) -> UrlTarget:
@@ -115,8 +120,9 @@ def _paths(url: SplitResult, options: CheckOptions) -> Routes:
     # The root is where a URL without path points to, and need not be meant where other paths are named.
     if url.scheme in ("http", "https") and (path != "/" or not (pages or sockets)):
         pages = (path, *pages)
-    sockets = tuple(dict.fromkeys(sockets))
-    return Routes(websocket=sockets, http=tuple(each for each in dict.fromkeys(pages) if each not in sockets))
+    if path in sockets and path in pages:
+        raise ConfigurationError("target", urlunsplit(url), BOTH)
+    return Routes(websocket=tuple(dict.fromkeys(sockets)), http=tuple(dict.fromkeys(pages)))
 
 
 def is_loopback(host: str) -> bool:

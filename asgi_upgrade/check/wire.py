@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from asgi_upgrade.check.exchange import Address, Answer, Connection, Seen
-from asgi_upgrade.check.request import KEY, REDACTED, Request
+from asgi_upgrade.check.redaction import redact_text, secrets
+from asgi_upgrade.check.request import KEY, Request
 from asgi_upgrade.check.response import Response
 from asgi_upgrade.check.result import Exchange
-from asgi_upgrade.errors import quote
 from asgi_upgrade.policy import UpgradePolicy
-
-LEAST_SECRET = 4
-"""The shortest value that is searched for in what a server sends back: shorter ones are everywhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +19,11 @@ class Base:
     Args:
         address: Where the server listens.
         path: The path.
+        host: What the Host field says, if it is not the address.
         http_path: A path for plain requests on the same server.
         timeout: How long to wait for any answer, in seconds.
         secret: Fields sent with every request whose values are in no report.
+        credentials: Of the subprotocols, what is in no report either.
         origin: The Origin of every handshake; None sends none.
         subprotocols: The subprotocols offered with every handshake.
         policy: What the service wants, if it says so.
@@ -35,9 +34,11 @@ class Base:
 
     address: Address
     path: str
+    host: str = ""
     http_path: str = "/"
     timeout: float = 2.0
     secret: tuple[tuple[bytes, bytes], ...] = ()
+    credentials: tuple[bytes, ...] = ()
     origin: str | None = None
     subprotocols: tuple[str, ...] = ()
     policy: UpgradePolicy | None = None
@@ -48,7 +49,12 @@ class Base:
     @property
     def authority(self) -> bytes:
         """What the Host field says."""
-        return self.address.authority.encode("ascii")
+        return (self.host or self.address.authority).encode("ascii")
+
+    @property
+    def own_origin(self) -> str:
+        """The origin of the service's own pages."""
+        return f"{self.scheme}://{self.authority.decode('ascii')}"
 
     @property
     def scheme(self) -> str:
@@ -74,6 +80,10 @@ class Wire:
         """What went over the wire, in order."""
         return tuple(connection.exchange for connection in self.connections)
 
+    @property
+    def _secrets(self) -> tuple[bytes, ...]:
+        return secrets((*(value for _, value in self.base.secret), *self.base.credentials))
+
     def open(self, address: Address | None = None) -> Connection:
         """Return a connection, to be entered.
 
@@ -84,16 +94,14 @@ class Wire:
             The connection.
         """
         base = self.base
-        connection = Connection(address or base.address, base.timeout, secrets(base.secret), self.seen)
+        hidden = secrets(base.credentials)
+        connection = Connection(address or base.address, base.timeout, self._secrets, self.seen, hidden)
         self.connections.append(connection)
         return connection
 
     def redacted(self, text: str) -> str:
         """Return a text without the values that are in no report, quoted or not."""
-        for secret in secrets(self.base.secret):
-            for spelled in (secret.decode("latin-1"), quote(secret, 8 * len(secret))[1:-1]):
-                text = text.replace(spelled, REDACTED.decode("ascii"))
-        return text
+        return redact_text(text, self._secrets)
 
     async def ask(self, request: Request) -> Answer:
         """Send one request over a connection of its own, and read its answer without its content.
@@ -142,9 +150,3 @@ class Wire:
     def upgrade(self, protocol: bytes) -> Request:
         """Return a GET that offers another protocol than WebSocket."""
         return self.get().having(b"Upgrade", protocol).having(b"Connection", b"Upgrade")
-
-
-def secrets(secret: tuple[tuple[bytes, bytes], ...]) -> tuple[bytes, ...]:
-    """Return what must not be seen in an answer: the values, and the words in them; the longest first."""
-    words = {word for _, value in secret for word in (value, *value.split()) if len(word) >= LEAST_SECRET}
-    return tuple(sorted(words, key=len, reverse=True))

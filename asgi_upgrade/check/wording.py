@@ -128,9 +128,10 @@ def counts(results: Iterable[Result]) -> Counts:
     )
 
 
-def summary(target: TargetReport) -> str:
-    """Say in one line what a target came to."""
-    who = clean(target.served_by or target.name)
+def summary(target: TargetReport, *, several: bool = False) -> str:
+    """Say in one line what a target came to; among several, also which."""
+    names = (target.name, target.served_by) if several else (target.served_by or target.name,)
+    who = clean(", ".join(filter(None, names)))
     if target.problem is not None:
         return f"{clean(target.name)}: could not be checked: {clean(target.problem)}"
     count = counts(target.results)
