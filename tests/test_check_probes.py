@@ -69,6 +69,16 @@ def twice(first: bytes, second: bytes) -> Answer:
     return answer
 
 
+def recording(heads: list[bytes], answer: bytes) -> Answer:
+    """Return how to answer, and keep the head of the request."""
+
+    def record(sock: socket.socket) -> None:
+        heads.append(head(sock))
+        sock.sendall(answer)
+
+    return record
+
+
 def at_last(outcome: Outcome) -> tuple[str, str]:
     return outcome.verdict, outcome.message
 
@@ -335,6 +345,39 @@ def test_an_answer_is_judged_by_the_policy(
     outcome = run(name, saying(answer), policy=policy, plain=PLAIN)
     assert outcome.verdict == verdict
     assert message in (None, outcome.message)
+
+
+ANY_PAGE = "any page on the web may open this with the cookies of whoever looks at it"
+
+
+@pytest.mark.parametrize(
+    ("policy", "cause"),
+    [
+        (None, "no policy says who may"),
+        (UpgradePolicy(allow_origins=["*"]), 'allow-origins = ["*"]'),
+        (NO_CHECK, "check-origin = false"),
+        (UpgradePolicy.lenient(), 'mode = "lenient" without an option on origins'),
+        (UpgradePolicy(report_only=True), "report-only = true"),
+        (UpgradePolicy(allow_origin_regex=r"https://.*"), "the policy admits https://attacker.example"),
+        (UpgradePolicy(check_origin=lambda *_: True), "check_origin"),
+        (SHOP, "against the policy"),
+    ],
+)
+def test_a_page_of_any_site_is_not_let_in_whatever_the_policy_says(policy: UpgradePolicy | None, cause: str) -> None:
+    outcome = run("ws-origin-check[cross-site]", saying(switched()), policy=policy)
+    assert at_last(outcome) == ("fail", f"switched protocols ({cause}): {ANY_PAGE}")
+    assert run("ws-origin-check[cross-site]", saying(BAD), policy=policy).verdict == "pass"
+
+
+@pytest.mark.parametrize(
+    ("secret", "cookies"), [((), [b"checked=1"]), (((b"COOKIE", b"a=secret"),), [b"a=secret"])], ids=["none", "own"]
+)
+def test_a_page_of_another_site_sends_a_cookie(secret: tuple[tuple[bytes, bytes], ...], cookies: list[bytes]) -> None:
+    heads: list[bytes] = []
+    run("ws-origin-check[cross-site]", recording(heads, BAD), secret=secret)
+    lines = heads[0].split(b"\r\n")
+    assert b"Origin: https://attacker.example" in lines
+    assert [line.partition(b": ")[2] for line in lines if line.lower().startswith(b"cookie:")] == cookies
 
 
 def test_what_is_ignored_is_not_switched_where_nothing_is_known_to_compare_with() -> None:

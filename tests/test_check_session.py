@@ -340,7 +340,7 @@ def test_what_a_policy_says_is_what_the_middleware_does(parser: str, policy: Upg
 
 
 def test_lenient_mode_meets_every_must() -> None:
-    policy = UpgradePolicy.lenient()
+    policy = UpgradePolicy.lenient(allow_origins=["https://shop.example"])
     app = Starlette(routes=[Route("/", page), WebSocketRoute("/ws", echo)])
     app.add_middleware(UpgradeMiddleware, policy=policy)
     options = CheckOptions(server_options={"http": "asgi_upgrade.uvicorn:AutoProtocol"}, policy=policy, timeout=10)

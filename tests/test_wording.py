@@ -88,7 +88,8 @@ def test_every_rule_has_an_area_and_says_why_and_how_to_mend_it(rule: Rule) -> N
         pytest.param("426-upgrade", "raises or repairs it", id="app"),
         pytest.param("request-grammar", "neither an app nor a middleware", id="server"),
         pytest.param("101-no-framing", "In whichever answers", id="anyone"),
-        pytest.param("ws-origin-check", "say so in [tool.asgi-upgrade.policy]", id="policy"),
+        pytest.param("misdirected", "say so in [tool.asgi-upgrade.policy]", id="policy"),
+        pytest.param("ws-origin-check", "if any page may, also say why in [tool.asgi-upgrade.ignore]", id="origin"),
         pytest.param("unused-ignore", "Remove it.", id="own"),
     ],
 )

@@ -54,6 +54,12 @@ _WHERE = (
 )
 """Where a rule can be met, by who can enforce it."""
 
+_MEANT = {
+    "ws-origin-check": "Say in [tool.asgi-upgrade.policy] who may connect; if any page may, also say why in "
+    "[tool.asgi-upgrade.ignore]."
+}
+"""What to write if it is meant, where the policy alone does not settle it."""
+
 _SHORT = 220
 _MARKS = {"\r": "\\r", "\t": "\\t", "\\": "\\\\"}
 _HASHES = "#\\x23"
@@ -185,7 +191,7 @@ def fix(rule: Rule) -> str:
     advice = [rule.fix] if rule.strict == "observe" or not rule.fixed_by else []
     advice += [where for by, where in _WHERE if by == set(rule.fixed_by)]
     if rule.level == "policy":
-        advice.append("If it is meant, say so in [tool.asgi-upgrade.policy].")
+        advice.append(_MEANT.get(rule.id, "If it is meant, say so in [tool.asgi-upgrade.policy]."))
     return " ".join(advice)
 
 
