@@ -349,5 +349,26 @@ def test_lenient_mode_meets_every_must() -> None:
     assert {result.rule.level for _, result in report.results() if result.verdict == "fail"} == {"should", "info"}
 
 
+def test_what_a_policy_only_reports_goes_on() -> None:
+    policy = UpgradePolicy(
+        report_only=True,
+        allow_origins=["https://shop.example"],
+        allow_missing_origin=False,
+        allowed_hosts=["shop.example"],
+        subprotocols=["chat"],
+        require_subprotocol=True,
+        h2c="reject",
+        unknown_protocols="reject",
+        websocket_only=["/ws"],
+        max_connections=1,
+    )
+    app = Starlette(routes=[Route("/", page), WebSocketRoute("/ws", echo)])
+    app.add_middleware(UpgradeMiddleware, policy=policy)
+    options = CheckOptions(server_options={"http": "asgi_upgrade.uvicorn:AutoProtocol"}, policy=policy, timeout=10)
+    results = [result for _, result in check([app], options).results()]
+    assert [result.probe for result in results if result.verdict == "fail"] == ["ws-origin-check[cross-site]"]
+    assert [result.verdict for result in results if result.probe == "upgrade-ignored-serves-http"] == ["pass"]
+
+
 def test_an_application_that_cannot_be_imported_is_a_problem() -> None:
     assert problem_of(check(["tests.nowhere:app"], CheckOptions())).startswith("tests.nowhere:app cannot be imported")

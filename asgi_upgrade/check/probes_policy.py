@@ -45,16 +45,20 @@ Part = Callable[[Wire, UpgradePolicy], Awaitable[Outcome]]
 
 
 def policed(part: Part) -> Run:
-    """Return how to probe with a policy; without one there is nothing to compare with."""
+    """Return how to probe with a policy; without one, and of what it only reports, there is nothing to compare with."""
 
     async def run(wire: Wire) -> Outcome:
         policy = wire.base.policy
-        return skipped("there is no policy to compare with") if policy is None else await part(wire, policy)
+        if policy is None:
+            return skipped("there is no policy to compare with")
+        return await part(wire, policy.relaxed() if policy.report_only else policy)
 
     return run
 
 
 def _no_origins(policy: UpgradePolicy) -> str | None:
+    if policy.report_only:
+        return "the policy only reports"
     return None if policy.checks_origin else "the policy does not check Origin"
 
 
