@@ -119,6 +119,18 @@ def plain(change: Change, judge: Judge = not_switched) -> Run:
     return run
 
 
+def unless_lenient(run: Run) -> Run:
+    """Return how to probe for what only a strict policy rejects: a lenient one lets it pass, as the standards allow."""
+
+    async def run_unless(wire: Wire) -> Outcome:
+        policy = wire.base.policy
+        return (
+            await run(wire) if policy is None or policy.strict else skipped("the policy is lenient, and lets it pass")
+        )
+
+    return run_unless
+
+
 async def ping(connection: Connection) -> Outcome:
     """Ping a connection that was switched to WebSocket.
 

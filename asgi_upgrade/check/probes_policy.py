@@ -13,6 +13,7 @@ from asgi_upgrade.check.judge import (
     said,
     skipped,
     switched,
+    unless_lenient,
     with_status,
 )
 from asgi_upgrade.check.origins import (
@@ -220,7 +221,7 @@ POLICY: tuple[Probe, ...] = (
     *(_origin_probe("ws-origin-check", variant, title) for variant, title in VARIANTS.items()),
     *(_origin_probe("ws-origin-value", variant, title or "empty") for variant, title in UNREADABLE.items()),
     probe("ws-origin-browser", "", "no Origin", AS_POLICY, policed(_no_origin)),
-    probe("ws-origin-single", "", "two Origin lines", NOT_101, _two_origins),
+    probe("ws-origin-single", "", "two Origin lines", NOT_101, unless_lenient(_two_origins)),
     probe("misdirected", "listed", "every host that the policy allows", "101", policed(_listed_hosts)),
     probe("misdirected", "foreign", "another host", NOT_101, policed(_foreign_host)),
     probe("misdirected", "suffix", "an allowed host with more behind it", NOT_101, policed(_host_suffix)),

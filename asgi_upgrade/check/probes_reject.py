@@ -13,6 +13,7 @@ from asgi_upgrade.check.judge import (
     passed,
     plain,
     said,
+    unless_lenient,
     with_status,
 )
 from asgi_upgrade.check.probe import Outcome, Probe, Run, probe
@@ -20,6 +21,7 @@ from asgi_upgrade.check.request import KEY, Request
 from asgi_upgrade.check.response import Response
 from asgi_upgrade.check.wire import Wire
 from asgi_upgrade.errors import quote
+from asgi_upgrade.rules import RULES
 
 VERSION, KEY_FIELD = b"Sec-WebSocket-Version", b"Sec-WebSocket-Key"
 UNSUPPORTED = ("0", "14", "99")
@@ -66,8 +68,9 @@ def line(*, method: bytes | None = None, target: bytes | None = None, version: b
 
 
 def reject(rule_id: str, variant: str, title: str, change: Change) -> Probe:
-    """Make a probe that is passed by any status but 101."""
-    return probe(rule_id, variant, title, NOT_101, handshake(change))
+    """Make a probe that is passed by any status but 101, unless the mode of a policy lets the rule's breach pass."""
+    run = handshake(change)
+    return probe(rule_id, variant, title, NOT_101, unless_lenient(run) if RULES[rule_id].lenient == "accept" else run)
 
 
 def _says_version(answer: Answer) -> Outcome:
