@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import RequestReceived
 
 from asgi_upgrade.check.catalogue import PROBES
 from asgi_upgrade.check.exchange import Address, ExchangeError
@@ -15,6 +19,7 @@ from asgi_upgrade.check.probe import Outcome
 from asgi_upgrade.check.probes_accept import accept_of
 from asgi_upgrade.check.request import KEY
 from asgi_upgrade.check.response import parse_head
+from asgi_upgrade.check.result import Exchange
 from asgi_upgrade.check.runner import check
 from asgi_upgrade.check.wire import Base, Wire, secrets
 from asgi_upgrade.policy import UpgradePolicy
@@ -225,16 +230,16 @@ def test_a_handshake_without_an_answer_is_told_so() -> None:
         # HTTP/2
         ("h2-malformed", saying(BAD), "not-exercised", "the server does not speak HTTP/2 here"),
         ("h2-malformed", saying(), "not-exercised", "the server does not speak HTTP/2 here"),
-        ("h2-malformed", silent, "fail", "did not answer in time"),
-        ("h2-malformed", holding(SETTINGS), "fail", "did not answer in time"),
-        ("h2-malformed", saying(SETTINGS), "pass", "reset the stream"),
+        ("h2-malformed", silent, "not-exercised", "a plain GET over HTTP/2 did not answer in time"),
+        ("101-not-h2-h3", holding(SETTINGS), "fail", "did not answer in time"),
+        ("101-not-h2-h3", saying(SETTINGS), "pass", "reset the stream"),
         (
-            "h2-malformed",
+            "101-not-h2-h3",
             saying(SETTINGS, b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x01"),
             "pass",
             "reset the stream",
         ),
-        ("h2-malformed", saying(SETTINGS, b"\0\0\x01\x04\0\0\0\0\0x"), "pass", "reset the stream"),
+        ("101-not-h2-h3", saying(SETTINGS, b"\0\0\x01\x04\0\0\0\0\0x"), "pass", "reset the stream"),
         # What needs a policy
         ("misdirected[foreign]", saying(OK), "not-exercised", "there is no policy to compare with"),
     ],
@@ -268,7 +273,89 @@ def test_a_server_that_talks_http2_for_ever_is_not_listened_to_for_ever() -> Non
             sock.sendall(SETTINGS)
             sock.recv(65536)
 
-    assert at_last(run("h2-malformed", answer)) == ("fail", "did not answer in time")
+    assert at_last(run("101-not-h2-h3", answer)) == ("fail", "did not answer in time")
+
+
+def speaking_h2(status: Callable[[dict[bytes, bytes]], bytes]) -> Answer:
+    """Return how to answer over HTTP/2 with a status that the fields of the request decide; empty resets."""
+
+    def answer(sock: socket.socket) -> None:
+        speaker = H2Connection(H2Configuration(client_side=False, validate_inbound_headers=False))
+        speaker.initiate_connection()
+        while data := sock.recv(65536):
+            for event in speaker.receive_data(data):
+                if isinstance(event, RequestReceived):
+                    due = status(dict(event.headers))
+                    if due:
+                        echoed = [(name, value) for name, value in event.headers if name.startswith(b"x-")]
+                        speaker.send_headers(1, [(b":status", due), *echoed], end_stream=True)
+                    else:
+                        speaker.reset_stream(1)
+            sock.sendall(speaker.data_to_send())
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("plain", "offered", "verdict", "message"),
+    [
+        (b"200", b"400", "pass", "answered 400"),
+        (b"200", b"", "pass", "reset the stream"),
+        (b"200", b"200", "fail", "answered 200"),
+        (b"403", b"403", "not-exercised", "a plain GET over HTTP/2 answered 403"),
+        (b"", b"", "not-exercised", "a plain GET over HTTP/2 reset the stream"),
+    ],
+)
+def test_upgrade_over_http2_is_refused_where_a_plain_get_is_not(
+    plain: bytes, offered: bytes, verdict: str, message: str
+) -> None:
+    server = speaking_h2(lambda fields: offered if b"upgrade" in fields else plain)
+    assert at_last(run("h2-malformed", server)) == (verdict, message)
+
+
+def test_a_lenient_policy_passes_over_upgrade_in_http2() -> None:
+    server = speaking_h2(lambda _: b"200")
+    assert at_last(run("h2-malformed", server, policy=UpgradePolicy.lenient())) == ("pass", "answered 200")
+
+
+KEYED = ((b"X-Api-Key", b"letmein12"),)
+
+
+@pytest.mark.parametrize("name", ["request-grammar[no-version]", "request-grammar[lower-case]"])
+def test_fields_of_the_users_own_go_with_what_is_no_request_line(name: str) -> None:
+    def answer(sock: socket.socket) -> None:
+        sock.sendall(OK if b"\r\nX-Api-Key: letmein12\r\n" in head(sock) else BAD)
+
+    assert at_last(run(name, answer)) == ("pass", "answered 400")
+    assert at_last(run(name, answer, secret=KEYED)) == ("fail", "answered 200")
+
+
+def test_a_response_sent_as_request_has_the_fields_of_the_users_own() -> None:
+    heads: list[bytes] = []
+    run("ws-response-as-request", recording(heads, BAD), secret=KEYED)
+    assert heads[0].startswith(b"HTTP/1.1 101 Switching Protocols\r\nHost: ")
+    assert b"\r\nX-Api-Key: letmein12\r\n" in heads[0]
+
+
+def test_fields_of_the_users_own_go_over_http2_and_are_in_no_report() -> None:
+    server = speaking_h2(lambda fields: b"400" if fields.get(b"x-api-key") != b"letmein12" else b"200")
+    assert run("h2-malformed", server, secret=KEYED).verdict == "fail"
+
+    async def go(address: str) -> list[Exchange]:
+        host, _, port = address.partition(":")
+        base = Base(address=Address(host=host, port=int(port), authority=address), path="/", timeout=10, secret=KEYED)
+        wire = Wire(base, [])
+        await BY_NAME["h2-malformed"].run(wire)
+        return list(wire.exchanges)
+
+    with scripted(server) as address:
+        exchanges = asyncio.run(go(address))
+    for exchange in exchanges:
+        assert exchange.received == b"[redacted]"
+        reader = H2Connection(H2Configuration(client_side=False, validate_inbound_headers=False))
+        reader.initiate_connection()
+        (request,) = [event for event in reader.receive_data(exchange.sent) if isinstance(event, RequestReceived)]
+        assert dict(request.headers)[b"x-api-key"] == b"[redacted]"
 
 
 # Extensions and subprotocols

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from asgi_upgrade.check.exchange import SILENT, Answer
 from asgi_upgrade.check.judge import (
     NOT_101,
@@ -43,12 +45,12 @@ MALFORMED_VERSIONS = {
     "1337": "1337",
 }
 BAD_LINES = {
-    "no-version": b"GET %b\r\n",
-    "HTTP/1": b"GET %b HTTP/1\r\n",
-    "HTTP/1.10": b"GET %b HTTP/1.10\r\n",
-    "HTTP/11": b"GET %b HTTP/11\r\n",
-    "lower-case": b"GET %b http/1.1\r\n",
-    "HTTPS/1.1": b"GET %b HTTPS/1.1\r\n",
+    "no-version": b"GET %b",
+    "HTTP/1": b"GET %b HTTP/1",
+    "HTTP/1.10": b"GET %b HTTP/1.10",
+    "HTTP/11": b"GET %b HTTP/11",
+    "lower-case": b"GET %b http/1.1",
+    "HTTPS/1.1": b"GET %b HTTPS/1.1",
 }
 
 
@@ -102,25 +104,12 @@ def _hixie(request: Request) -> Request:
 
 
 async def _response_as_request(wire: Wire) -> Outcome:
-    request = wire.handshake()
-    async with wire.open() as connection:
-        await connection.send(b"HTTP/1.1 101 Switching Protocols\r\n" + bytes(_public(request)).partition(b"\r\n")[2])
-        return with_status(400, close=True)(await connection.response())
-
-
-def _public(request: Request) -> Request:
-    """Return the request without its secret fields, for what is sent as bare octets."""
-    return Request(request.fields, request.target, request.method, request.version, (), request.body)
+    request = replace(wire.handshake(), line=b"HTTP/1.1 101 Switching Protocols")
+    return with_status(400, close=True)(await wire.ask(request))
 
 
 def _bad_line(first: bytes) -> Run:
-    async def run(wire: Wire) -> Outcome:
-        request = _public(wire.handshake())
-        async with wire.open() as connection:
-            await connection.send(first.replace(b"%b", request.target) + bytes(request).partition(b"\r\n")[2])
-            return _refused(await connection.response())
-
-    return run
+    return handshake(lambda request: replace(request, line=first.replace(b"%b", request.target)), _refused)
 
 
 def _refused(answer: Answer) -> Outcome:
