@@ -479,6 +479,35 @@ def test_rules_on_every_response_need_one() -> None:
     assert at_last(run("426-upgrade", saying(OK))) == ("not-exercised", "no 426 was seen")
 
 
+@pytest.mark.parametrize(
+    ("rule_id", "fields", "asking", "messages"),
+    [
+        ("101-unasked", b"Upgrade: x\r\nConnection: Upgrade\r\n", b"", {"a plain GET: switched protocols"}),
+        ("101-offered-only", b"Upgrade: x\r\n", b"h2c", {'every 101: the 101 names "x", which was not offered'}),
+        ("101-offered-only", b"", b"h2c", {"every 101: the 101 names no protocol"}),
+        (
+            *("upgrade-needs-connection-option", b"Upgrade: h2c\r\n", b"h2c"),
+            {
+                "every response with Upgrade, but the 101 of a WebSocket: "
+                "the 101 has Upgrade without Connection: Upgrade"
+            },
+        ),
+    ],
+)
+def test_every_101_is_judged_where_no_websocket_path_is_known(
+    rule_id: str, fields: bytes, asking: bytes, messages: set[str]
+) -> None:
+    def answer(sock: socket.socket) -> None:
+        switches = (b"Upgrade: " + asking if asking else b"GET") in head(sock)
+        sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\n" + fields + b"\r\n" if switches else OK)
+
+    with scripted(answer) as address:
+        select = tuple({rule_id, "h2c-obsolete"})
+        report = check([f"http://{address}/"], CheckOptions(select=select, timeout=10))
+    found = {result.message for _, result in report.results() if result.verdict == "fail"}
+    assert {message for message in found if "h2c" not in message} == messages
+
+
 def test_a_malformed_member_in_any_response_is_found() -> None:
     answer = saying(b"HTTP/1.1 200 OK\r\nConnection: a b\r\nContent-Length: 0\r\n\r\n")
     with scripted(answer) as address:

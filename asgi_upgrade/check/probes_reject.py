@@ -123,7 +123,7 @@ REJECT: tuple[Probe, ...] = (
     reject("upgrade-without-connection", "keep-alive", "Connection: keep-alive", having(b"Connection", b"keep-alive")),
     reject("upgrade-without-connection", "near-miss", "Connection: not-upgrade", having(b"Connection", b"not-upgrade")),
     reject("101-unasked", "", "no Upgrade", having(b"Upgrade")),
-    probe("101-unasked", "plain", "a plain GET", NOT_101, plain(lambda request: request)),
+    probe("101-unasked", "plain", "a plain GET", NOT_101, plain(lambda request: request), where="every"),
     reject("upgrade-empty", "", "an empty Upgrade", having(b"Upgrade", b"")),
     reject("ws-upgrade-token", "longer", "Upgrade: websocketa", having(b"Upgrade", b"websocketa")),
     reject("ws-upgrade-token", "shorter", "Upgrade: websocke", having(b"Upgrade", b"websocke")),
