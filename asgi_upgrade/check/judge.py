@@ -65,6 +65,12 @@ def answered(answer: Answer) -> Outcome:
     return failed(said(answer)) if answer is SILENT else passed(said(answer))
 
 
+def switched_or_refused(answer: Answer) -> Outcome:
+    """Judge what is to be answered with 101, or with an error."""
+    wrong = answer is SILENT or (isinstance(answer, Response) and answer.status != 101 and answer.status < 400)
+    return failed(said(answer)) if wrong else passed(said(answer))
+
+
 def with_status(*statuses: int, close: bool = False) -> Judge:
     """Return the judgement that one of these statuses is due.
 

@@ -7,7 +7,6 @@ import hashlib
 
 from asgi_upgrade.check.judge import (
     Judge,
-    answered,
     failed,
     handshake,
     not_switched,
@@ -16,6 +15,7 @@ from asgi_upgrade.check.judge import (
     said,
     skipped,
     switched,
+    switched_or_refused,
     when_switched,
 )
 from asgi_upgrade.check.probe import Outcome, Probe, Run, probe
@@ -230,7 +230,7 @@ ACCEPT: tuple[Probe, ...] = (
         "",
         "the handshake in HTTP/1.2",
         "101 as in HTTP/1.1, or an error",
-        handshake(lambda request: request.having_line(version=b"HTTP/1.2"), answered),
+        handshake(lambda request: request.having_line(version=b"HTTP/1.2"), switched_or_refused),
     ),
     probe(
         "protocol-version-match",
