@@ -39,7 +39,15 @@ SILENCE = 2.0
 ENDLESS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"
 SHORT = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 9\r\n\r\nok"
 NO_END = "the content of the response does not end here"
-SILENT = (NO_END, "did not answer in time", "is silent", "stayed open", "stays open", "neither answered nor closed")
+SILENT = (
+    NO_END,
+    "keeps silent",
+    "did not answer in time",
+    "is silent",
+    "stayed open",
+    "stays open",
+    "neither answered nor closed",
+)
 BY_NAME = {probe.name: probe for probe in PROBES}
 PLAIN = parse_head(b"HTTP/1.1 200 OK\r\n\r\n")
 
@@ -114,6 +122,11 @@ def test_a_handshake_without_an_answer_is_told_so() -> None:
     assert at_last(run("ws-101-status", saying())) == ("fail", "closed the connection without an answer")
 
 
+def test_what_is_answered_short_and_not_long_is_read_slowly() -> None:
+    outcome = run("ws-header-cost[quotes]", silent, saying(BAD), timeout=SILENCE)
+    assert at_last(outcome) == ("fail", "did not answer in time")
+
+
 # Outcomes by answer
 
 
@@ -133,7 +146,17 @@ def test_a_handshake_without_an_answer_is_told_so() -> None:
         ("ws-version-mismatch[99]", saying(), "fail", "closed the connection without an answer"),
         ("ws-version-mismatch[99]", saying(BAD), "fail", "answered 400 without Sec-WebSocket-Version: 13"),
         ("ws-version-426", saying(switched()), "pass", "the version is spoken here"),
+        ("ws-header-cost[subprotocols]", saying(BAD), "pass", "answered 400"),
+        (
+            *("ws-header-cost[subprotocols]", silent, "not-exercised"),
+            "the server keeps silent on a short value of the same form too",
+        ),
         # What is accepted
+        ("http-minor-higher", saying(switched()), "pass", "switched protocols"),
+        ("http-minor-higher", saying(BAD), "pass", "answered 400"),
+        ("http-minor-higher", saying(), "pass", "closed the connection without an answer"),
+        ("http-minor-higher", saying(OK), "fail", "answered 200"),
+        ("http-minor-higher", silent, "fail", "did not answer in time"),
         ("ws-101-upgrade", saying(BAD), "pass", "answered 400"),
         ("ws-101-upgrade", silent, "fail", "did not answer in time"),
         (
