@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -17,8 +18,8 @@ from asgi_upgrade.check.exchange import Address, ExchangeError
 from asgi_upgrade.check.options import CheckOptions
 from asgi_upgrade.check.probe import Outcome
 from asgi_upgrade.check.probes_accept import accept_of
-from asgi_upgrade.check.request import KEY
-from asgi_upgrade.check.response import parse_head
+from asgi_upgrade.check.request import KEY, Request
+from asgi_upgrade.check.response import Response, parse_head
 from asgi_upgrade.check.result import Exchange
 from asgi_upgrade.check.runner import check
 from asgi_upgrade.check.wire import Base, Wire, secrets
@@ -125,6 +126,29 @@ def test_a_handshake_without_an_answer_is_told_so() -> None:
 def test_what_is_answered_short_and_not_long_is_read_slowly() -> None:
     outcome = run("ws-header-cost[quotes]", silent, saying(BAD), timeout=SILENCE)
     assert at_last(outcome) == ("fail", "did not answer in time")
+
+
+class Asked(Wire):
+    """Answers every request with nothing, and keeps it."""
+
+    async def ask(self, request: Request) -> Response:
+        self.asked = request
+        return PLAIN
+
+
+@pytest.mark.parametrize("tls", [None, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)], ids=["cleartext", "tls"])
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("target-absolute-accept", b"http%b://a/ws"),
+        ("host-absolute-form", b"http%b://a:x/ws"),
+        ("ws-target", b"ws%b://a/ws"),
+    ],
+)
+def test_an_absolute_target_has_the_scheme_of_the_server(name: str, target: bytes, tls: ssl.SSLContext | None) -> None:
+    wire = Asked(Base(address=Address(host="a", port=1, authority="a", tls=tls), path="/ws"), [])
+    asyncio.run(BY_NAME[name].run(wire))  # type: ignore[arg-type]
+    assert wire.asked.target == target % (b"s" if tls else b"")
 
 
 # Outcomes by answer

@@ -116,6 +116,30 @@ def handshake(change: Change, judge: Judge = not_switched) -> Run:
     return run
 
 
+def aiming(form: bytes, judge: Judge = not_switched) -> Run:
+    """Return how to send the accepted handshake with a target made of its parts.
+
+    Args:
+        form: The target, with ``%(http)b`` and ``%(ws)b`` for the schemes of the server, ``%(host)b`` and ``%(path)b``.
+        judge: Judges the answer.
+
+    Returns:
+        The run of a probe.
+    """
+
+    async def run(wire: Wire) -> Outcome:
+        scheme, request = wire.base.scheme, wire.handshake()
+        parts = {
+            b"http": scheme.encode("ascii"),
+            b"ws": scheme.replace("http", "ws").encode("ascii"),
+            b"host": wire.base.authority,
+            b"path": request.target,
+        }
+        return judge(await wire.ask(request.having_line(target=form % parts)))
+
+    return run
+
+
 def plain(change: Change, judge: Judge = not_switched) -> Run:
     """Return how to send a plain GET with one change, and judge the answer."""
 

@@ -7,6 +7,7 @@ import hashlib
 
 from asgi_upgrade.check.judge import (
     Judge,
+    aiming,
     failed,
     handshake,
     not_switched,
@@ -127,11 +128,6 @@ async def _on_later_request(wire: Wire) -> Outcome:
         return switched(await connection.response())
 
 
-def _absolute(request: Request) -> Request:
-    (host,) = request.values(b"Host")
-    return request.having_line(target=b"http://%b%b" % (host, request.target))
-
-
 def _connection(*values: bytes) -> Run:
     return handshake(lambda request: request.having(b"Connection", *values), switched)
 
@@ -224,7 +220,13 @@ ACCEPT: tuple[Probe, ...] = (
     probe("list-recipient-empty", "upgrade", "Upgrade: ,websocket,", ACCEPTED, _upgrade(b",websocket,")),
     probe("upgrade-preference-free", "", "Upgrade: foo/1, websocket", ACCEPTED, _upgrade(b"foo/1, websocket")),
     probe("upgrade-any-request", "", "the handshake behind a plain GET", ACCEPTED, _on_later_request),
-    probe("target-absolute-accept", "", "the target as http URI", ACCEPTED, handshake(_absolute, switched)),
+    probe(
+        "target-absolute-accept",
+        "",
+        "the target as http or https URI",
+        ACCEPTED,
+        aiming(b"%(http)b://%(host)b%(path)b", switched),
+    ),
     probe(
         "http-minor-higher",
         "",

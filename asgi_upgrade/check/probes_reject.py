@@ -9,6 +9,7 @@ from asgi_upgrade.check.judge import (
     NOT_101,
     Change,
     Judge,
+    aiming,
     answered,
     failed,
     handshake,
@@ -174,18 +175,20 @@ REJECT: tuple[Probe, ...] = (
         lambda request: request.having_line(method=b"CONNECT", target=request.values(b"Host")[0]),
     ),
     reject("target-invalid", "", "a target without slash", line(target=b"checked")),
-    reject(
+    probe(
         "ws-target",
         "",
-        "the target as ws URI",
-        lambda request: request.having_line(target=b"ws://%b%b" % (request.values(b"Host")[0], request.target)),
+        "the target as ws or wss URI",
+        NOT_101,
+        unless_lenient(aiming(b"%(ws)b://%(host)b%(path)b")),
     ),
     reject("ws-no-fragment", "", "a target with a fragment", line(target=b"%b#checked")),
-    reject(
+    probe(
         "host-absolute-form",
         "",
-        "the target as http URI with a bad port",
-        lambda request: request.having_line(target=b"http://%b:x%b" % (request.values(b"Host")[0], request.target)),
+        "the target as http or https URI with a bad port",
+        NOT_101,
+        aiming(b"%(http)b://%(host)b:x%(path)b"),
     ),
     *(
         probe("request-grammar", variant, f"{variant} in the request line", "an error, or closed", _bad_line(first))
