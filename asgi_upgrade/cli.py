@@ -7,11 +7,13 @@ no probe. Exit codes: 0 clean, 1 failed, 2 wrong usage or an error of our own, 3
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from asgi_upgrade import __version__
+from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.options import suggest
 
 PROGRAM = "asgi-upgrade"
@@ -123,11 +125,15 @@ def explain(rule: str) -> None:
 def doctor(app: str | None, factory: bool) -> int:
     """Say which rules what is installed here can enforce with the middleware alone, and which need the adapter.
 
-    With MODULE:ATTR, look at the middleware of that app too.
+    With MODULE:ATTR, look at the middleware of that app too. The server is that of [tool.asgi-upgrade.check].
     """
-    from asgi_upgrade.check.doctor import diagnose  # noqa: PLC0415 - only this command needs it
+    from asgi_upgrade.check.doctor import deployed, diagnose  # noqa: PLC0415 - only this command needs it
 
-    diagnosis = diagnose(app, factory=factory)
+    try:
+        server, options = deployed(Path.cwd())
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from error
+    diagnosis = diagnose(app, factory=factory, server=server, options=options)
     click.echo(diagnosis.text, nl=False)
     return diagnosis.exit_code
 

@@ -595,6 +595,17 @@ def test_doctor_says_what_is_enforced_by_whom(run: Run) -> None:
     assert run("doctor", "nothing_there:app").code == 3
 
 
+def test_doctor_reads_what_is_deployed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "pyproject.toml"
+    file.write_text('[tool.asgi-upgrade.check]\nserver-options = { ws = "wsproto" }\n')
+    assert ", wsproto), as [tool.asgi-upgrade.check] has it\n" in run("doctor").out
+    file.write_text("[tool.asgi-upgrade.check]\nserver-optoins = {}\n")
+    ran = run("doctor")
+    assert ran.code == 2
+    assert "server-options" in ran.err
+
+
 def test_the_version_and_the_help_are_told(run: Run) -> None:
     assert run("--version").out == f"asgi-upgrade, version {__version__}\n"
     for arguments in ((), ("check",), ("rules",), ("explain",), ("doctor",)):
