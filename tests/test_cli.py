@@ -144,7 +144,7 @@ def test_a_failed_check_exits_with_1(run: Run) -> None:
     ran = run("check", *FAILS)
     assert ran.code == 1
     assert ran.out.startswith("error[upgrade-http10-ignore]: ")
-    assert "examples/chat.py:" in ran.out.splitlines()[0]
+    assert ran.out.splitlines()[1].startswith("  at        examples/chat.py:")
     assert run("check", *FAILS, "--exit-zero").code == 0
 
 
