@@ -124,11 +124,15 @@ def _in_time(change: Change, short: Change) -> Run:
 
     async def run(wire: Wire) -> Outcome:
         answer = await wire.ask(change(wire.handshake()))
-        if answer is SILENT and await wire.ask(short(wire.handshake())) is SILENT:
-            return skipped("the server keeps silent on a short value of the same form too")
-        return answered(answer)
+        return _beside(answer, await wire.ask(short(wire.handshake())) if answer is SILENT else answer)
 
     return run
+
+
+def _beside(answer: Answer, twin: Answer) -> Outcome:
+    if twin is SILENT:
+        return skipped("the server keeps silent on a short value of the same form too")
+    return answered(answer)
 
 
 REJECT: tuple[Probe, ...] = (
