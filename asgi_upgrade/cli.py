@@ -11,13 +11,14 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from asgi_upgrade import __version__
 from asgi_upgrade.check.result import FAIL_ON
-from asgi_upgrade.errors import quote
+from asgi_upgrade.errors import ConfigurationError, quote
 from asgi_upgrade.options import suggest
 
 PROGRAM = "asgi-upgrade"
@@ -149,14 +150,18 @@ def explain(rule: str) -> None:
 def doctor(app: str | None, factory: bool) -> int:
     """Say which rules what is installed here can enforce with the middleware alone, and which need the adapter.
 
-    With MODULE:ATTR, look at the middleware of that app too.
+    With MODULE:ATTR, look at the middleware of that app too. The server is that of [tool.asgi-upgrade.check].
     """
-    from asgi_upgrade.check.doctor import diagnose  # noqa: PLC0415 - only this command needs it
+    from asgi_upgrade.check.doctor import deployed, diagnose  # noqa: PLC0415 - only this command needs it
     from asgi_upgrade.check.target import is_import  # noqa: PLC0415 - as above
 
     if app is not None and not is_import(app):
         raise click.UsageError(f"target={quote(app)}: write module:attribute, such as shop.main:app")
-    diagnosis = diagnose(app, factory=factory)
+    try:
+        server, options = deployed(Path.cwd())
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from error
+    diagnosis = diagnose(app, factory=factory, server=server, options=options)
     say(diagnosis.text)
     return diagnosis.exit_code
 

@@ -29,7 +29,7 @@ from asgi_upgrade.check.runner import check
 from asgi_upgrade.check.serving import importable
 from asgi_upgrade.check.session import Progress
 from asgi_upgrade.check.settings import Settings, find_settings, load_settings
-from asgi_upgrade.check.view import View
+from asgi_upgrade.check.view import UNWATCHED, View
 from asgi_upgrade.cli import say
 from asgi_upgrade.errors import ConfigurationError, quote
 
@@ -197,7 +197,7 @@ def _dashed(name: str) -> str:
 
 def _view(given: Mapping[str, Any]) -> View:
     detail: Any = "verbose" if given["verbose"] else "quiet" if given["quiet"] else "normal"
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else UNWATCHED
     color = _has_color(given["color"])
     return View(detail=detail, color=color, width=width, now=datetime.now(UTC), version=__version__)
 

@@ -15,6 +15,7 @@ WIRE_ONLY: tuple[Enforcer, ...] = ("adapter", "server")
 ON_REQUEST: tuple[Enforcer, ...] = ("middleware", "adapter", "server")
 ON_RESPONSE: tuple[Enforcer, ...] = ("app", "middleware")
 SERVER: tuple[Enforcer, ...] = ("server",)
+ANSWERER: tuple[Enforcer, ...] = ("app", "server")
 ANYONE: tuple[Enforcer, ...] = ("app", "middleware", "adapter", "server")
 
 

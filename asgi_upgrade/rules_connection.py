@@ -3,7 +3,7 @@
 As in ``rules_wire``, the checker observes, and nothing reacts.
 """
 
-from asgi_upgrade.rule import ANYONE, SERVER, WIRE_ONLY, rule
+from asgi_upgrade.rule import ANSWERER, ANYONE, SERVER, WIRE_ONLY, rule
 
 # fmt: off
 # A row is: id, reaction, level, who can enforce it, reference; title; why; fix.
@@ -21,7 +21,7 @@ CONNECTION = (
         "Serve the request as if Upgrade were not there.",
     ),
     rule(
-        "policy-unexpected-switch", "observe", "policy", ANYONE, "RFC 9110 section 7.8",
+        "policy-unexpected-switch", "observe", "policy", ANSWERER, "RFC 9110 section 7.8",
         "A WebSocket on a path that is HTTP only",
         "An entrance that nobody listed is one that nobody guards.",
         "Reject handshakes there, or name the path with --ws-path.",
@@ -144,7 +144,7 @@ SEEN = (
         "Send comma-separated tokens, and no empty members.",
     ),
     rule(
-        "405-allow", "observe", "must", ANYONE, "RFC 9110 section 15.5.6",
+        "405-allow", "observe", "must", ANSWERER, "RFC 9110 section 15.5.6",
         "A 405 has Allow",
         "The client must learn which methods would do.",
         "Send Allow with a 405.",
@@ -168,7 +168,7 @@ SEEN = (
         "Send 100 only when Expect asks for it.",
     ),
     rule(
-        "expect-417", "observe", "info", ANYONE, "RFC 9110 section 15.5.18",
+        "expect-417", "observe", "info", ANSWERER, "RFC 9110 section 15.5.18",
         "417 only for an unknown expectation",
         "The expectation 100-continue can always be met.",
         "Answer 417 only to an expectation that is not 100-continue.",

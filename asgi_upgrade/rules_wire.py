@@ -226,7 +226,7 @@ GRAMMAR = (
         "Answer 426 with Upgrade, Connection and Sec-WebSocket-Version.",
     ),
     rule(
-        "ws-header-cost", "observe", "should", ANYONE, "RFC 9110 section 17.5",
+        "ws-header-cost", "observe", "should", WIRE_ONLY, "RFC 9110 section 17.5",
         "Fields made to be slow to read",
         "One request would hold up all others.",
         "Read fields in time linear in their length.",

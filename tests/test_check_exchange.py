@@ -24,7 +24,7 @@ from asgi_upgrade.check.exchange import (
     Seen,
     Unreachable,
 )
-from asgi_upgrade.check.request import Request
+from asgi_upgrade.check.request import Masked, Request
 from asgi_upgrade.check.response import Response
 from tests.check.scripted import Answer, endless, head, holding, saying, scripted, silent, unused_port
 
@@ -246,6 +246,20 @@ def test_fewer_octets_than_waited_for_are_better_than_none() -> None:
 
 
 # What is kept
+
+
+@pytest.mark.parametrize(("secrets", "shown"), [((b"hunter2",), b"[redacted]"), ((), OK)], ids=["secret", "none"])
+def test_what_could_hide_a_secret_is_not_shown(secrets: tuple[bytes, ...], shown: bytes) -> None:
+    async def use(connection: Connection) -> Connection:
+        connection.hide_received()
+        assert connection.exchange.received == b""
+        await connection.send(Masked(bytes(GET), b"masked"))
+        await connection.first_octets(len(OK))
+        return connection
+
+    exchange = over(saying(OK), use, secrets=secrets).exchange
+    assert exchange.sent == b"masked"
+    assert exchange.received == shown
 
 
 def test_what_went_over_the_connection_is_kept_without_secrets() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_upgrade.check.origins import UNREADABLE, VARIANTS, admits, listed, seed, tricky
+from asgi_upgrade.check.origins import FOREIGN, UNREADABLE, VARIANTS, admits, let_in_by, listed, seed, tricky
 from asgi_upgrade.origin import parse_origin
 from asgi_upgrade.policy import UpgradePolicy
 
@@ -77,3 +77,26 @@ def test_a_function_of_the_users_cannot_be_asked() -> None:
     assert admits(asking, "https://attacker.example", scheme="http", authority=b"a") is None
     assert admits(asking, SHOP, scheme="http", authority=b"a") is True
     assert admits(asking, "a b", scheme="http", authority=b"a") is False
+
+
+@pytest.mark.parametrize("open_", [policy(SHOP, report_only=True), policy(check_origin=False), UpgradePolicy.lenient()])
+def test_where_nothing_is_compared_everything_is_admitted(open_: UpgradePolicy) -> None:
+    assert all(admits(open_, each, scheme="http", authority=b"a") for each in (FOREIGN, "null", "a b", ""))
+
+
+@pytest.mark.parametrize(
+    ("let_in", "cause"),
+    [
+        (None, "no policy says who may"),
+        (policy(SHOP, report_only=True), "report-only = true"),
+        (policy(check_origin=False), "check-origin = false"),
+        (UpgradePolicy.lenient(), 'mode = "lenient" without an option on origins'),
+        (policy(SHOP, "*"), 'allow-origins = ["*"]'),
+        (policy(allow_origin_regex=r"https://.*"), f"the policy admits {FOREIGN}"),
+        (policy(check_origin=lambda origin, scope: True), "check_origin"),
+        (policy(SHOP), None),
+        (UpgradePolicy.lenient(allow_origins=[SHOP]), None),
+    ],
+)
+def test_what_lets_the_pages_of_any_site_in_is_named(let_in: UpgradePolicy | None, cause: str | None) -> None:
+    assert let_in_by(let_in, scheme="http", authority=b"127.0.0.1:8000") == cause

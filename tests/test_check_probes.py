@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import RequestReceived
 
 from asgi_upgrade.check.catalogue import PROBES
 from asgi_upgrade.check.exchange import Address, ExchangeError
 from asgi_upgrade.check.options import CheckOptions
 from asgi_upgrade.check.probe import Outcome
 from asgi_upgrade.check.probes_accept import accept_of
-from asgi_upgrade.check.request import KEY
-from asgi_upgrade.check.response import parse_head
+from asgi_upgrade.check.request import KEY, Request
+from asgi_upgrade.check.response import Response, parse_head
+from asgi_upgrade.check.result import Exchange
 from asgi_upgrade.check.runner import check
 from asgi_upgrade.check.wire import Base, Wire
 from asgi_upgrade.policy import UpgradePolicy
@@ -34,7 +40,15 @@ SILENCE = 2.0
 ENDLESS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"
 SHORT = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 9\r\n\r\nok"
 NO_END = "the content of the response does not end here"
-SILENT = (NO_END, "did not answer in time", "is silent", "stayed open", "stays open", "neither answered nor closed")
+SILENT = (
+    NO_END,
+    "keeps silent",
+    "did not answer in time",
+    "is silent",
+    "stayed open",
+    "stays open",
+    "neither answered nor closed",
+)
 BY_NAME = {probe.name: probe for probe in PROBES}
 PLAIN = parse_head(b"HTTP/1.1 200 OK\r\n\r\n")
 
@@ -69,6 +83,16 @@ def twice(first: bytes, second: bytes) -> Answer:
     return answer
 
 
+def recording(heads: list[bytes], answer: bytes) -> Answer:
+    """Return how to answer, and keep the head of the request."""
+
+    def record(sock: socket.socket) -> None:
+        heads.append(head(sock))
+        sock.sendall(answer)
+
+    return record
+
+
 def at_last(outcome: Outcome) -> tuple[str, str]:
     return outcome.verdict, outcome.message
 
@@ -99,6 +123,34 @@ def test_a_handshake_without_an_answer_is_told_so() -> None:
     assert at_last(run("ws-101-status", saying())) == ("fail", "closed the connection without an answer")
 
 
+def test_what_is_answered_short_and_not_long_is_read_slowly() -> None:
+    outcome = run("ws-header-cost[quotes]", silent, saying(BAD), timeout=SILENCE)
+    assert at_last(outcome) == ("fail", "did not answer in time")
+
+
+class Asked(Wire):
+    """Answers every request with nothing, and keeps it."""
+
+    async def ask(self, request: Request) -> Response:
+        self.asked = request
+        return PLAIN
+
+
+@pytest.mark.parametrize("tls", [None, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)], ids=["cleartext", "tls"])
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("target-absolute-accept", b"http%b://a/ws"),
+        ("host-absolute-form", b"http%b://a:x/ws"),
+        ("ws-target", b"ws%b://a/ws"),
+    ],
+)
+def test_an_absolute_target_has_the_scheme_of_the_server(name: str, target: bytes, tls: ssl.SSLContext | None) -> None:
+    wire = Asked(Base(address=Address(host="a", port=1, authority="a", tls=tls), path="/ws"), [])
+    asyncio.run(BY_NAME[name].run(wire))  # type: ignore[arg-type]
+    assert wire.asked.target == target % (b"s" if tls else b"")
+
+
 # Outcomes by answer
 
 
@@ -118,7 +170,17 @@ def test_a_handshake_without_an_answer_is_told_so() -> None:
         ("ws-version-mismatch[99]", saying(), "fail", "closed the connection without an answer"),
         ("ws-version-mismatch[99]", saying(BAD), "fail", "answered 400 without Sec-WebSocket-Version: 13"),
         ("ws-version-426", saying(switched()), "pass", "the version is spoken here"),
+        ("ws-header-cost[subprotocols]", saying(BAD), "pass", "answered 400"),
+        (
+            *("ws-header-cost[subprotocols]", silent, "not-exercised"),
+            "the server keeps silent on a short value of the same form too",
+        ),
         # What is accepted
+        ("http-minor-higher", saying(switched()), "pass", "switched protocols"),
+        ("http-minor-higher", saying(BAD), "pass", "answered 400"),
+        ("http-minor-higher", saying(), "pass", "closed the connection without an answer"),
+        ("http-minor-higher", saying(OK), "fail", "answered 200"),
+        ("http-minor-higher", silent, "fail", "did not answer in time"),
         ("ws-101-upgrade", saying(BAD), "pass", "answered 400"),
         ("ws-101-upgrade", silent, "fail", "did not answer in time"),
         (
@@ -215,16 +277,16 @@ def test_a_handshake_without_an_answer_is_told_so() -> None:
         # HTTP/2
         ("h2-malformed", saying(BAD), "not-exercised", "the server does not speak HTTP/2 here"),
         ("h2-malformed", saying(), "not-exercised", "the server does not speak HTTP/2 here"),
-        ("h2-malformed", silent, "fail", "did not answer in time"),
-        ("h2-malformed", holding(SETTINGS), "fail", "did not answer in time"),
-        ("h2-malformed", saying(SETTINGS), "pass", "reset the stream"),
+        ("h2-malformed", silent, "not-exercised", "a plain GET over HTTP/2 did not answer in time"),
+        ("101-not-h2-h3", holding(SETTINGS), "fail", "did not answer in time"),
+        ("101-not-h2-h3", saying(SETTINGS), "pass", "reset the stream"),
         (
-            "h2-malformed",
+            "101-not-h2-h3",
             saying(SETTINGS, b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x01"),
             "pass",
             "reset the stream",
         ),
-        ("h2-malformed", saying(SETTINGS, b"\0\0\x01\x04\0\0\0\0\0x"), "pass", "reset the stream"),
+        ("101-not-h2-h3", saying(SETTINGS, b"\0\0\x01\x04\0\0\0\0\0x"), "pass", "reset the stream"),
         # What needs a policy
         ("misdirected[foreign]", saying(OK), "not-exercised", "there is no policy to compare with"),
     ],
@@ -258,7 +320,89 @@ def test_a_server_that_talks_http2_for_ever_is_not_listened_to_for_ever() -> Non
             sock.sendall(SETTINGS)
             sock.recv(65536)
 
-    assert at_last(run("h2-malformed", answer)) == ("fail", "did not answer in time")
+    assert at_last(run("101-not-h2-h3", answer)) == ("fail", "did not answer in time")
+
+
+def speaking_h2(status: Callable[[dict[bytes, bytes]], bytes]) -> Answer:
+    """Return how to answer over HTTP/2 with a status that the fields of the request decide; empty resets."""
+
+    def answer(sock: socket.socket) -> None:
+        speaker = H2Connection(H2Configuration(client_side=False, validate_inbound_headers=False))
+        speaker.initiate_connection()
+        while data := sock.recv(65536):
+            for event in speaker.receive_data(data):
+                if isinstance(event, RequestReceived):
+                    due = status(dict(event.headers))
+                    if due:
+                        echoed = [(name, value) for name, value in event.headers if name.startswith(b"x-")]
+                        speaker.send_headers(1, [(b":status", due), *echoed], end_stream=True)
+                    else:
+                        speaker.reset_stream(1)
+            sock.sendall(speaker.data_to_send())
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("plain", "offered", "verdict", "message"),
+    [
+        (b"200", b"400", "pass", "answered 400"),
+        (b"200", b"", "pass", "reset the stream"),
+        (b"200", b"200", "fail", "answered 200"),
+        (b"403", b"403", "not-exercised", "a plain GET over HTTP/2 answered 403"),
+        (b"", b"", "not-exercised", "a plain GET over HTTP/2 reset the stream"),
+    ],
+)
+def test_upgrade_over_http2_is_refused_where_a_plain_get_is_not(
+    plain: bytes, offered: bytes, verdict: str, message: str
+) -> None:
+    server = speaking_h2(lambda fields: offered if b"upgrade" in fields else plain)
+    assert at_last(run("h2-malformed", server)) == (verdict, message)
+
+
+def test_a_lenient_policy_passes_over_upgrade_in_http2() -> None:
+    server = speaking_h2(lambda _: b"200")
+    assert at_last(run("h2-malformed", server, policy=UpgradePolicy.lenient())) == ("pass", "answered 200")
+
+
+KEYED = ((b"X-Api-Key", b"letmein12"),)
+
+
+@pytest.mark.parametrize("name", ["request-grammar[no-version]", "request-grammar[lower-case]"])
+def test_fields_of_the_users_own_go_with_what_is_no_request_line(name: str) -> None:
+    def answer(sock: socket.socket) -> None:
+        sock.sendall(OK if b"\r\nX-Api-Key: letmein12\r\n" in head(sock) else BAD)
+
+    assert at_last(run(name, answer)) == ("pass", "answered 400")
+    assert at_last(run(name, answer, secret=KEYED)) == ("fail", "answered 200")
+
+
+def test_a_response_sent_as_request_has_the_fields_of_the_users_own() -> None:
+    heads: list[bytes] = []
+    run("ws-response-as-request", recording(heads, BAD), secret=KEYED)
+    assert heads[0].startswith(b"HTTP/1.1 101 Switching Protocols\r\nHost: ")
+    assert b"\r\nX-Api-Key: letmein12\r\n" in heads[0]
+
+
+def test_fields_of_the_users_own_go_over_http2_and_are_in_no_report() -> None:
+    server = speaking_h2(lambda fields: b"400" if fields.get(b"x-api-key") != b"letmein12" else b"200")
+    assert run("h2-malformed", server, secret=KEYED).verdict == "fail"
+
+    async def go(address: str) -> list[Exchange]:
+        host, _, port = address.partition(":")
+        base = Base(address=Address(host=host, port=int(port), authority=address), path="/", timeout=10, secret=KEYED)
+        wire = Wire(base, [])
+        await BY_NAME["h2-malformed"].run(wire)
+        return list(wire.exchanges)
+
+    with scripted(server) as address:
+        exchanges = asyncio.run(go(address))
+    for exchange in exchanges:
+        assert exchange.received == b"[redacted]"
+        reader = H2Connection(H2Configuration(client_side=False, validate_inbound_headers=False))
+        reader.initiate_connection()
+        (request,) = [event for event in reader.receive_data(exchange.sent) if isinstance(event, RequestReceived)]
+        assert dict(request.headers)[b"x-api-key"] == b"[redacted]"
 
 
 # Extensions and subprotocols
@@ -337,6 +481,39 @@ def test_an_answer_is_judged_by_the_policy(
     assert message in (None, outcome.message)
 
 
+ANY_PAGE = "any page on the web may open this with the cookies of whoever looks at it"
+
+
+@pytest.mark.parametrize(
+    ("policy", "cause"),
+    [
+        (None, "no policy says who may"),
+        (UpgradePolicy(allow_origins=["*"]), 'allow-origins = ["*"]'),
+        (NO_CHECK, "check-origin = false"),
+        (UpgradePolicy.lenient(), 'mode = "lenient" without an option on origins'),
+        (UpgradePolicy(report_only=True), "report-only = true"),
+        (UpgradePolicy(allow_origin_regex=r"https://.*"), "the policy admits https://attacker.example"),
+        (UpgradePolicy(check_origin=lambda *_: True), "check_origin"),
+        (SHOP, "against the policy"),
+    ],
+)
+def test_a_page_of_any_site_is_not_let_in_whatever_the_policy_says(policy: UpgradePolicy | None, cause: str) -> None:
+    outcome = run("ws-origin-check[cross-site]", saying(switched()), policy=policy)
+    assert at_last(outcome) == ("fail", f"switched protocols ({cause}): {ANY_PAGE}")
+    assert run("ws-origin-check[cross-site]", saying(BAD), policy=policy).verdict == "pass"
+
+
+@pytest.mark.parametrize(
+    ("secret", "cookies"), [((), [b"checked=1"]), (((b"COOKIE", b"a=secret"),), [b"a=secret"])], ids=["none", "own"]
+)
+def test_a_page_of_another_site_sends_a_cookie(secret: tuple[tuple[bytes, bytes], ...], cookies: list[bytes]) -> None:
+    heads: list[bytes] = []
+    run("ws-origin-check[cross-site]", recording(heads, BAD), secret=secret)
+    lines = heads[0].split(b"\r\n")
+    assert b"Origin: https://attacker.example" in lines
+    assert [line.partition(b": ")[2] for line in lines if line.lower().startswith(b"cookie:")] == cookies
+
+
 def test_what_is_ignored_is_not_switched_where_nothing_is_known_to_compare_with() -> None:
     assert run("h2c-obsolete[policy]", saying(OK), policy=UpgradePolicy(h2c="ignore")).verdict == "pass"
     assert run("h2c-obsolete[policy]", saying(switched()), policy=UpgradePolicy(h2c="ignore")).verdict == "fail"
@@ -347,6 +524,35 @@ def test_what_is_ignored_is_not_switched_where_nothing_is_known_to_compare_with(
 
 def test_rules_on_every_response_need_one() -> None:
     assert at_last(run("426-upgrade", saying(OK))) == ("not-exercised", "no 426 was seen")
+
+
+@pytest.mark.parametrize(
+    ("rule_id", "fields", "asking", "messages"),
+    [
+        ("101-unasked", b"Upgrade: x\r\nConnection: Upgrade\r\n", b"", {"a plain GET: switched protocols"}),
+        ("101-offered-only", b"Upgrade: x\r\n", b"h2c", {'every 101: the 101 names "x", which was not offered'}),
+        ("101-offered-only", b"", b"h2c", {"every 101: the 101 names no protocol"}),
+        (
+            *("upgrade-needs-connection-option", b"Upgrade: h2c\r\n", b"h2c"),
+            {
+                "every response with Upgrade, but the 101 of a WebSocket: "
+                "the 101 has Upgrade without Connection: Upgrade"
+            },
+        ),
+    ],
+)
+def test_every_101_is_judged_where_no_websocket_path_is_known(
+    rule_id: str, fields: bytes, asking: bytes, messages: set[str]
+) -> None:
+    def answer(sock: socket.socket) -> None:
+        switches = (b"Upgrade: " + asking if asking else b"GET") in head(sock)
+        sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\n" + fields + b"\r\n" if switches else OK)
+
+    with scripted(answer) as address:
+        select = tuple({rule_id, "h2c-obsolete"})
+        report = check([f"http://{address}/"], CheckOptions(select=select, timeout=10))
+    found = {result.message for _, result in report.results() if result.verdict == "fail"}
+    assert {message for message in found if "h2c" not in message} == messages
 
 
 def test_a_malformed_member_in_any_response_is_found() -> None:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_upgrade.check.request import KEY, Request
+from asgi_upgrade.check.request import KEY, Masked, Request
 
 BASE = Request(((b"Host", b"a"), (b"Upgrade", b"websocket"), (b"X", b"1")), b"/ws")
 NAMES = st.sampled_from([b"Host", b"upgrade", b"X", b"New"])
@@ -52,6 +53,17 @@ def test_a_secret_is_sent_and_not_shown() -> None:
     request = Request(BASE.fields, b"/", secret=((b"Authorization", b"1"),))
     assert bytes(request).endswith(b"Authorization: 1\r\n\r\n")
     assert request.shown.endswith(b"X: 1\r\nAuthorization: [redacted]\r\n\r\n")
+
+
+def test_a_line_that_is_no_request_line_is_sent_as_it_is() -> None:
+    odd = replace(BASE, line=b"GET /ws", secret=((b"Cookie", b"1"),))
+    assert bytes(odd).startswith(b"GET /ws\r\nHost: a\r\n")
+    assert odd.shown.startswith(b"GET /ws\r\nHost: a\r\n")
+
+
+def test_masked_octets_are_sent_and_others_shown() -> None:
+    masked = Masked(b"hunter2", b"[redacted]")
+    assert (bytes(masked), masked.shown) == (b"hunter2", b"[redacted]")
 
 
 def test_the_key_is_sixteen_octets() -> None:

@@ -502,14 +502,39 @@ def test_what_a_policy_says_is_what_the_middleware_does(parser: str, policy: Upg
     assert sum(result.verdict == "not-exercised" for result in results) <= unexercised
 
 
-def test_lenient_mode_meets_every_must() -> None:
-    policy = UpgradePolicy.lenient()
+def test_lenient_mode_is_not_blamed_for_what_it_lets_pass() -> None:
+    policy = UpgradePolicy.lenient(allow_origins=["https://shop.example"])
     app = Starlette(routes=[Route("/", page), WebSocketRoute("/ws", echo)])
     app.add_middleware(UpgradeMiddleware, policy=policy)
     options = CheckOptions(server_options={"http": "asgi_upgrade.uvicorn:AutoProtocol"}, policy=policy, timeout=10)
     report = check([app], options)
-    assert report.exit_code == 0
-    assert {result.rule.level for _, result in report.results() if result.verdict == "fail"} == {"should", "info"}
+    assert [result.message for _, result in report.results() if result.verdict == "fail"] == []
+    skipped = {result.rule.id for _, result in report.results() if "is lenient" in result.message}
+    assert skipped == {
+        *("ws-origin-single", "ws-target", "ws-protocol-grammar", "ws-protocol-nonempty", "ws-protocol-unique"),
+        *("upgrade-malformed", "connection-grammar", "connection-no-e2e"),
+    }
+
+
+def test_what_a_policy_only_reports_goes_on() -> None:
+    policy = UpgradePolicy(
+        report_only=True,
+        allow_origins=["https://shop.example"],
+        allow_missing_origin=False,
+        allowed_hosts=["shop.example"],
+        subprotocols=["chat"],
+        require_subprotocol=True,
+        h2c="reject",
+        unknown_protocols="reject",
+        websocket_only=["/ws"],
+        max_connections=1,
+    )
+    app = Starlette(routes=[Route("/", page), WebSocketRoute("/ws", echo)])
+    app.add_middleware(UpgradeMiddleware, policy=policy)
+    options = CheckOptions(server_options={"http": "asgi_upgrade.uvicorn:AutoProtocol"}, policy=policy, timeout=10)
+    results = [result for _, result in check([app], options).results()]
+    assert [result.probe for result in results if result.verdict == "fail"] == ["ws-origin-check[cross-site]"]
+    assert [result.verdict for result in results if result.probe == "upgrade-ignored-serves-http"] == ["pass"]
 
 
 def make() -> Starlette:

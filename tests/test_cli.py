@@ -162,7 +162,7 @@ def test_a_failed_check_exits_with_1(run: Run) -> None:
     ran = run("check", *FAILS)
     assert ran.code == 1
     assert ran.out.startswith("error[upgrade-http10-ignore]: ")
-    assert "examples/chat.py:" in ran.out.splitlines()[0]
+    assert ran.out.splitlines()[1].startswith("  at        examples/chat.py:")
     assert run("check", *FAILS, "--exit-zero").code == 0
 
 
@@ -754,6 +754,17 @@ def test_doctor_says_what_is_enforced_by_whom(run: Run) -> None:
     assert ran.code == 0
     assert "examples.chat:app: UpgradeMiddleware stands outermost\n" in ran.out
     assert run("doctor", "nothing_there:app").code == 3
+
+
+def test_doctor_reads_what_is_deployed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "pyproject.toml"
+    file.write_text('[tool.asgi-upgrade.check]\nserver-options = { ws = "wsproto" }\n')
+    assert ", wsproto), as [tool.asgi-upgrade.check] has it\n" in run("doctor").out
+    file.write_text("[tool.asgi-upgrade.check]\nserver-optoins = {}\n")
+    ran = run("doctor")
+    assert ran.code == 2
+    assert "server-options" in ran.err
 
 
 def test_the_version_and_the_help_are_told(run: Run) -> None:

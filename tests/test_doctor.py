@@ -15,7 +15,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from asgi_upgrade import UpgradeMiddleware
 from asgi_upgrade.check import doctor
-from asgi_upgrade.check.doctor import diagnose, installed
+from asgi_upgrade.check.doctor import deployed, diagnose, installed
 from asgi_upgrade.rules import RULES
 
 
@@ -73,6 +73,70 @@ def test_every_rule_is_in_one_group() -> None:
     assert "ws-key-present" in alone
     assert "upgrade-http10-ignore" in adapter
     assert "request-grammar" in server
+
+
+def groups_of(text: str) -> dict[str, list[str]]:
+    """Return the rules by what is said of them."""
+    found = re.findall(r"^(.*) \(\d+ rules\):\n((?:  .*\n)+)", text, re.MULTILINE)
+    return {title: re.split(r",\s+", rules.strip()) for title, rules in found}
+
+
+def test_what_the_server_keeps_from_the_middleware_is_not_enforced_by_it_alone() -> None:
+    groups = groups_of(diagnose().text)
+    alone = groups["the middleware alone enforces, or the server meets already"]
+    adapter = groups["the middleware needs the adapter for, or a server that does it itself"]
+    for rule_id in ("ws-version-mismatch", "ws-version-426", "ws-body", "ws-header-cost"):
+        assert rule_id not in alone
+        assert rule_id in adapter
+    for rule_id in ("405-allow", "expect-417", "policy-unexpected-switch"):
+        assert rule_id in groups["only the server, or the app, can meet"]
+
+
+@pytest.mark.parametrize(
+    ("options", "served", "hidden"),
+    [
+        ({"http": "h11", "ws": "websockets"}, "uvicorn (h11, websockets)", "ws-version-mismatch"),
+        ({"http": "h11", "ws": "wsproto"}, "uvicorn (h11, wsproto)", "426-upgrade"),
+        ({"ws": "none"}, "uvicorn (httptools, no WebSocket library)", ""),
+    ],
+)
+def test_the_server_is_the_one_deployed(options: dict[str, str], served: str, hidden: str) -> None:
+    text = diagnose(options=options).text
+    assert f"served by          {served}, as [tool.asgi-upgrade.check] has it\n" in text
+    adapter = groups_of(text)["the middleware needs the adapter for, or a server that does it itself"]
+    assert not hidden or hidden in adapter
+
+
+def test_another_server_is_known_too() -> None:
+    text = diagnose(server="hypercorn").text
+    assert "served by          hypercorn, by default\n" in text
+    assert "h2c-obsolete" in groups_of(text)["the middleware needs the adapter for, or a server that does it itself"]
+
+
+def test_on_the_adapter_the_middleware_enforces_the_rest_too() -> None:
+    text = diagnose(options={"http": "asgi_upgrade.uvicorn:H11Protocol"}).text
+    assert "served by          uvicorn (asgi_upgrade H11Protocol), as" in text
+    assert "upgrade-http10-ignore" in groups_of(text)["the middleware enforces on the adapter, which serves here"]
+
+
+def test_nothing_is_enforced_in_an_app_without_the_middleware(say: Callable[[Any], str]) -> None:
+    text = say(bare)
+    assert "without it, there is only what the server does by itself" in text
+    assert " enforces" not in text
+    assert "the middleware alone would enforce, or the server meets already (" in text
+
+
+def test_options_that_uvicorn_does_not_take_are_told_and_the_rest_said() -> None:
+    diagnosis = diagnose(options={"http": "nowhere:Protocol"})
+    assert diagnosis.exit_code == 3
+    assert "served by          uvicorn does not take its options: " in diagnosis.text
+    assert "the middleware alone enforces" in diagnosis.text
+
+
+def test_what_is_deployed_stands_in_the_nearest_file(tmp_path: Path) -> None:
+    assert deployed(tmp_path) == ("uvicorn", None)
+    (tmp_path / "pyproject.toml").write_text('[tool.asgi-upgrade.check]\nserver-options = { http = "h11" }\n')
+    assert deployed(tmp_path) == ("uvicorn", {"http": "h11"})
 
 
 def test_what_is_installed_is_named_with_its_version() -> None:

@@ -20,6 +20,7 @@ PROJECT = Path(__file__).parent.parent
 CI = PROJECT / "examples" / "ci"
 
 POLICED = 'policy=load_policy("pyproject.toml")'
+OPEN = '"ws-origin-check[cross-site]" = { reason = "a public feed: it reads no cookie" }'
 
 
 @pytest.fixture
@@ -59,6 +60,7 @@ def test_every_ignore_shown_is_one() -> None:
     shown = (CI / "pyproject.toml").read_text()
     example = re.search(r"^# (ws-key-16-bytes = .*)$", shown, re.MULTILINE)
     assert example is not None
+    assert f"# {OPEN}\n" in shown
 
 
 def test_the_workflow_passes_and_leaves_what_it_uploads(
@@ -78,6 +80,29 @@ def test_the_workflow_passes_and_leaves_what_it_uploads(
     assert run["automationDetails"]["id"] == "asgi-upgrade/shop.main:app/"
     assert run["results"] == []
     assert "✅" in (project / "summary.md").read_text()
+
+
+def test_the_hook_fails_where_the_table_lets_any_page_in(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = project / "pyproject.toml"
+    opened = table.read_text().replace('allow-origins = ["https://shop.example"]', 'allow-origins = ["*"]')
+    table.write_text(opened)
+    *_, hook = commands()
+    assert main(hook[1:]) == 1
+    (finding,) = capsys.readouterr().out.splitlines()
+    assert " error[ws-origin-check[cross-site]] " in finding
+    table.write_text(opened.replace("[tool.asgi-upgrade.ignore]", f"[tool.asgi-upgrade.ignore]\n{OPEN}"))
+    assert main(hook[1:]) == 0
+
+
+def test_the_hook_fails_without_a_table_too(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "shop" / "main.py").write_text(shop('allow_origins=["*"]'))
+    table = project / "pyproject.toml"
+    table.write_text(re.sub(r"\[tool\.asgi-upgrade\.policy\]\n(?:.+\n)*", "", table.read_text()))
+    assert load_settings(table).policy is None
+    *_, hook = commands()
+    assert main(hook[1:]) == 1
+    (finding,) = capsys.readouterr().out.splitlines()
+    assert " error[ws-origin-check[cross-site]] " in finding
 
 
 def test_the_hook_fails_where_a_policy_has_gone(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

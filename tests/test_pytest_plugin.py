@@ -29,10 +29,10 @@ pythonpath = ["."]
 
 [tool.asgi-upgrade.check]
 timeout = 10
-select = ["upgrade-http10-ignore", "ws-key-present", "http-major-unknown", "ws-origin-check"]
+select = ["upgrade-http10-ignore", "ws-key-present", "http-major-unknown", "misdirected"]
 """
 
-ITEMS = ["upgrade-http10-ignore", "http-major-unknown", "ws-key-present", "ws-origin-check"]
+ITEMS = ["upgrade-http10-ignore", "http-major-unknown", "ws-key-present", "misdirected"]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -153,8 +153,36 @@ def test_long_lines_are_wrapped_at_the_width_of_a_terminal_but_commands_are_not(
     lines = render(report(target(HTTP10)), replace(VERBOSE, width=80)).splitlines()
     why = lines.index("  why       RFC 9110 section 7.8 (MUST): An HTTP/1.0 hop in between forwards")
     assert lines[why + 1].startswith(" " * 12 + "Upgrade blindly")
-    long = [line for line in lines if len(line) > 80]
-    assert [line.split()[0] for line in long] == ["error[upgrade-http10-ignore]:", "again"]
+    assert lines[:3] == [
+        "error[upgrade-http10-ignore]: switched protocols for an HTTP/1.0 request, on /ws",
+        "  at        shop/main.py:12 (shop.main:app)",
+        "  sent      | GET /ws HTTP/1.0",
+    ]
+    assert [line.split()[0] for line in lines if len(line) > 80] == ["again"]
+
+
+def test_a_long_first_line_and_a_long_list_are_wrapped_too() -> None:
+    skipped = [
+        replace(SKIPPED, message=f"no {reason} configured") for reason in ("origin", "other origin", "third one")
+    ]
+    long = result("ws-wait", message="a message of more than one line, which says what was seen and where it was")
+    lines = render(report(target(long, *skipped)), replace(VIEW, width=60)).splitlines()
+    assert lines[0] == "error[ws-wait]: a message of more than one line, which says"
+    assert lines[1] == "  what was seen and where it was, on /ws"
+    assert lines[2].startswith("  at        shop/main.py")
+    first = next(index for index, line in enumerate(lines) if line.startswith("not exercised: "))
+    assert lines[first + 1].startswith("  ")
+    assert max(map(len, lines[:-1])) <= 60
+
+
+def test_what_to_do_is_said_once() -> None:
+    text = render(report(target(HTTP10, result("ws-wait"), result("ws-body"))), VIEW)
+    assert text.count("middleware alone cannot see this one") == 1
+    assert "  fix       as for upgrade-http10-ignore\n" in text
+    assert text.count("  fix  ") == 3
+    seven = result("ws-version-mismatch", variant="7", message="a")
+    verbose = render(report(target(seven, replace(seven, variant="8", message="b"))), VERBOSE)
+    assert "as for" not in verbose, "a rule is not referred to itself"
 
 
 @pytest.mark.parametrize("width", [0, 20])

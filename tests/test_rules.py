@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 
 import asgi_upgrade
-from asgi_upgrade.rule import ANYONE, ON_REQUEST, ON_RESPONSE, SERVER, WIRE_ONLY, Enforcer, Level, rule
+from asgi_upgrade.rule import ANSWERER, ANYONE, ON_REQUEST, ON_RESPONSE, SERVER, WIRE_ONLY, Enforcer, Level, rule
 from asgi_upgrade.rules import RULES, Rule, urn
 from asgi_upgrade.rules_request import FRAMING, UPGRADE
 from asgi_upgrade.rules_response import RESPONSE
@@ -123,7 +123,7 @@ def test_reference_names_document_and_section(entry: Rule) -> None:
 @every_rule
 def test_level_enforcers_and_reactions_are_known_ones(entry: Rule) -> None:
     assert entry.level in get_args(Level)
-    assert entry.fixed_by in {WIRE_ONLY, ON_REQUEST, ON_RESPONSE, SERVER, ANYONE}
+    assert entry.fixed_by in {WIRE_ONLY, ON_REQUEST, ON_RESPONSE, SERVER, ANSWERER, ANYONE}
     assert set(entry.fixed_by) <= set(get_args(Enforcer))
     words = {"raise", "repair"} if entry in RESPONSE else {"observe"} if entry in WIRE_RULES else {"ignore", "accept"}
     for reaction in (entry.strict, entry.lenient):

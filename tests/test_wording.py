@@ -88,10 +88,15 @@ def test_every_rule_has_an_area_and_says_why_and_how_to_mend_it(rule: Rule) -> N
     [
         pytest.param("upgrade-http10-ignore", "middleware alone cannot see this one", id="adapter"),
         pytest.param("ws-key-present", "UpgradeMiddleware, added last", id="middleware"),
-        pytest.param("426-upgrade", "raises or repairs it", id="app"),
+        pytest.param("asgi-no-101", "raises or repairs it", id="app"),
+        pytest.param("426-upgrade", "UpgradeMiddleware on the adapter sees to it", id="app-hidden"),
         pytest.param("request-grammar", "neither an app nor a middleware", id="server"),
         pytest.param("101-no-framing", "In whichever answers", id="anyone"),
-        pytest.param("ws-origin-check", "say so in [tool.asgi-upgrade.policy]", id="policy"),
+        pytest.param("ws-body", "middleware alone only where the server lets it see the request", id="hidden"),
+        pytest.param("ws-version-mismatch", "asgi_upgrade.uvicorn:AutoProtocol", id="hidden-version"),
+        pytest.param("405-allow", "In whichever answers, app or server.", id="answerer"),
+        pytest.param("misdirected", "say so in [tool.asgi-upgrade.policy]", id="policy"),
+        pytest.param("ws-origin-check", "if any page may, also say why in [tool.asgi-upgrade.ignore]", id="origin"),
         pytest.param("unused-ignore", "Remove it.", id="own"),
     ],
 )

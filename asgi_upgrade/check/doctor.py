@@ -1,21 +1,27 @@
-"""What an installation can enforce: from what is installed, and from who can enforce each rule.
+"""What an installation can enforce: from what is installed, and from what each server lets a middleware see.
 
 No server is started and nothing is probed; an application is imported only if one is named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
+from asgi_upgrade.check.enforcement import Stack, by_middleware
 from asgi_upgrade.check.options import OTHER_SERVERS
 from asgi_upgrade.check.serving import importable, load_app
+from asgi_upgrade.check.settings import Settings, find_settings, load_settings
 from asgi_upgrade.check.target import TargetProblem
+from asgi_upgrade.errors import quote
 from asgi_upgrade.middleware import UpgradeMiddleware
 from asgi_upgrade.rules import RULES, Rule
+from asgi_upgrade.types import Receive, Scope, Send
 
 ADAPTER = "asgi_upgrade.uvicorn:AutoProtocol"
 
@@ -38,25 +44,102 @@ class Diagnosis:
     exit_code: int = 0
 
 
-def diagnose(app: str | None = None, *, factory: bool = False) -> Diagnosis:
+def diagnose(
+    app: str | None = None,
+    *,
+    factory: bool = False,
+    server: str = "uvicorn",
+    options: Mapping[str, Any] | None = None,
+) -> Diagnosis:
     """Say which rules can be enforced here, and by whom.
 
     Args:
         app: ``module:attr`` of an application whose middleware is looked at too.
         factory: Whether the attribute is called to make it.
+        server: The server that is deployed.
+        options: Its options, as deployed; None for its defaults.
 
     Returns:
         The diagnosis.
     """
-    lines, code = [*_installed(), ""], 0
+    lines, code = list(_installed()), 0
+    stack: Stack | None = None
+    try:
+        stack = _served(server, options or {})
+        how = "by default" if options is None else "as [tool.asgi-upgrade.check] has it"
+        lines += [f"served by          {stack.name}, {how}"] if stack else []
+    except TargetProblem as problem:
+        lines, code = [*lines, f"served by          {problem}"], _UNREACHABLE
+    lines.append("")
+    guarded = True
     if app is not None:
         try:
             with importable():
-                lines += [_stack(app, load_app(app, factory=factory)), ""]
+                where, guarded = _stack(load_app(app, factory=factory))
+            lines += [f"{app}: {where}", ""]
         except TargetProblem as problem:
             lines, code = [*lines, str(problem), ""], _UNREACHABLE
-    lines += _enforced()
+    lines += _enforced(stack, guarded=guarded)
     return Diagnosis(text="\n".join(lines).rstrip() + "\n", exit_code=code)
+
+
+def deployed(folder: Path) -> tuple[str, Mapping[str, Any] | None]:
+    """Return the server that a project is deployed with, as the nearest pyproject.toml has it.
+
+    Args:
+        folder: Where to begin to look.
+
+    Returns:
+        The server, and its options; None where the file says nothing of them.
+
+    Raises:
+        ConfigurationError: The file cannot mean what was written.
+    """
+    path = find_settings(folder)
+    settings = Settings() if path is None else load_settings(path)
+    return settings.options.get("server", "uvicorn"), settings.options.get("server_options")
+
+
+def _served(server: str, options: Mapping[str, Any]) -> Stack | None:
+    if server != "uvicorn":
+        return Stack(server=server)
+    return uvicorn_stack(options) if installed("uvicorn") else None
+
+
+def uvicorn_stack(options: Mapping[str, Any]) -> Stack:
+    """Return what uvicorn makes of its options here.
+
+    Args:
+        options: Its ``http`` and ``ws``; what else there is changes nothing.
+
+    Returns:
+        The stack.
+
+    Raises:
+        TargetProblem: It does not take them, or what they name is not installed.
+    """
+    import uvicorn  # noqa: PLC0415 - only where it is installed
+
+    chosen = {name: options[name] for name in ("http", "ws") if name in options}
+    try:
+        with importable(), warnings.catch_warnings(action="ignore"):
+            config = uvicorn.Config(_never, **chosen, log_config=None)
+            config.load()
+    except Exception as error:
+        raise TargetProblem(f"uvicorn does not take its options: {quote(error)[1:-1]}") from error
+    http, websocket = config.http_protocol_class, config.ws_protocol_class
+    if http.__module__.startswith("asgi_upgrade."):
+        return Stack(server="uvicorn", parser=http.__name__, adapter=True)
+    library = "no WebSocket library" if websocket is None else _named(websocket)
+    return Stack(server="uvicorn", parser=_named(http), library=library)
+
+
+def _named(protocol: Any) -> str:
+    module: str = protocol.__module__
+    return module.rpartition(".")[2].removesuffix("_impl").replace("_", "-")
+
+
+async def _never(scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
 def installed(name: str) -> str | None:
@@ -91,41 +174,39 @@ def _preferred(found: list[str]) -> str:
     return f"{first}, which uvicorn takes by default; also {', '.join(rest)}" if rest else first
 
 
-def _stack(name: str, app: Any) -> str:
-    """Say where in an application the middleware stands."""
+def _stack(app: Any) -> tuple[str, bool]:
+    """Say where in an application the middleware stands, and whether it is there at all."""
     if isinstance(app, UpgradeMiddleware):
-        return f"{name}: UpgradeMiddleware stands outermost"
+        return "UpgradeMiddleware stands outermost", True
     # Starlette keeps what was added, the outermost first.
     added = [getattr(entry, "cls", None) for entry in getattr(app, "user_middleware", ())]
     if added and added[0] is UpgradeMiddleware:
-        return f"{name}: UpgradeMiddleware stands outermost"
+        return "UpgradeMiddleware stands outermost", True
     if UpgradeMiddleware in added:
         outside = getattr(added[0], "__name__", "another middleware")
-        return f"{name}: UpgradeMiddleware stands inside of {outside}, which sees handshakes first; add it last"
+        return f"UpgradeMiddleware stands inside of {outside}, which sees handshakes first; add it last", True
     inner, depth = getattr(app, "app", None), 0
     while inner is not None and depth < 32:
         if isinstance(inner, UpgradeMiddleware):
-            return f"{name}: UpgradeMiddleware stands inside of {type(app).__name__}, which sees handshakes first"
+            return f"UpgradeMiddleware stands inside of {type(app).__name__}, which sees handshakes first", True
         inner, depth = getattr(inner, "app", None), depth + 1
-    return f"{name}: no UpgradeMiddleware is to be seen; without it, nothing below is enforced"
+    return "no UpgradeMiddleware is to be seen; without it, there is only what the server does by itself", False
 
 
-def _enforced() -> Iterator[str]:
-    rules = RULES.values()
-    yield from _group("the middleware alone enforces", [rule for rule in rules if _by_middleware(rule)])
-    yield from _group(
-        "the middleware needs the adapter for, or a server that does it itself",
-        [rule for rule in rules if "adapter" in rule.fixed_by and not _by_middleware(rule)],
-    )
-    yield from _group("only the server, or the app, can meet", [rule for rule in rules if _by_neither(rule)])
-
-
-def _by_middleware(rule: Rule) -> bool:
-    return "middleware" in rule.fixed_by
-
-
-def _by_neither(rule: Rule) -> bool:
-    return not {"middleware", "adapter"} & set(rule.fixed_by)
+def _enforced(stack: Stack | None, *, guarded: bool) -> Iterator[str]:
+    lets = by_middleware if stack is None else stack.lets_enforce
+    alone = [rule for rule in RULES.values() if lets(rule)]
+    others = [rule for rule in RULES.values() if not lets(rule)]
+    # On the adapter no server answers in the place of the application.
+    wire = [rule for rule in others if "adapter" in rule.fixed_by or by_middleware(rule)]
+    rest = [rule for rule in others if rule not in wire]
+    enforces = "enforces" if guarded else "would enforce"
+    yield from _group(f"the middleware alone {enforces}, or the server meets already", alone)
+    if stack is not None and stack.adapter:
+        yield from _group(f"the middleware {enforces} on the adapter, which serves here", wire)
+    else:
+        yield from _group("the middleware needs the adapter for, or a server that does it itself", wire)
+    yield from _group("only the server, or the app, can meet", rest)
 
 
 def _group(title: str, rules: list[Rule]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from typing import Self, TypeAlias
 
 from asgi_upgrade.check import frames
 from asgi_upgrade.check.redaction import redact
-from asgi_upgrade.check.request import Request
+from asgi_upgrade.check.request import REDACTED, Masked, Request
 from asgi_upgrade.check.response import NotHTTP, Response, content_length, dechunk, parse_head, split_head
 from asgi_upgrade.check.result import Exchange
 from asgi_upgrade.errors import quote
@@ -121,6 +121,7 @@ class Connection:
         self._sent = bytearray()
         self._received = bytearray()
         self._switched = False
+        self._hides = False
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
 
@@ -162,12 +163,18 @@ class Connection:
         """What went over the connection so far, for the report."""
         received = redact(bytes(self._received), self._secrets, cut=len(self._received) == SHOWN)
         sent = redact(bytes(self._sent[:SHOWN]), self._hidden, cut=len(self._sent) > SHOWN)
+        if self._hides and received:
+            received = REDACTED
         return Exchange(sent=sent, received=received)
 
-    async def send(self, *parts: Request | bytes) -> None:
+    def hide_received(self) -> None:
+        """Show nothing of what comes, where a secret could not be found in it."""
+        self._hides = bool(self._secrets)
+
+    async def send(self, *parts: Request | Masked | bytes) -> None:
         """Send octets, together; a peer that has gone shows when its answer is read."""
         self._asked.extend(part for part in parts if isinstance(part, Request))
-        self._sent += b"".join(part.shown if isinstance(part, Request) else part for part in parts)
+        self._sent += b"".join(part if isinstance(part, bytes) else part.shown for part in parts)
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(self._timeout):
                 self._writer.write(b"".join(map(bytes, parts)))

@@ -1,7 +1,7 @@
 """One request over HTTP/2, by prior knowledge or over TLS; the frames are made by the ``h2`` library.
 
-The library is told to send what is malformed, and to show what came. Fields of the user's own are not sent: what is
-compressed could not be taken out of a report.
+The library is told to send what is malformed, and to show what came. Fields of the user's own are compressed, so that
+they cannot be taken out of octets: a report shows what another speaker would have sent, and nothing of what came.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from asgi_upgrade.check.exchange import CLOSED, SILENT, Connection, Missing
+from asgi_upgrade.check.request import REDACTED, Masked
 from asgi_upgrade.check.wire import Wire
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ async def ask(wire: Wire, *fields: tuple[bytes, bytes]) -> H2Answer:
     Raises:
         ExchangeError: The server cannot be connected to.
     """
-    speaker = _speaker()
-    if speaker is None:
+    speaker, shown = _speaker(), _speaker()
+    if speaker is None or shown is None:
         return "no library"
     base = wire.base
     pseudo = [
@@ -61,13 +62,17 @@ async def ask(wire: Wire, *fields: tuple[bytes, bytes]) -> H2Answer:
         (b":authority", base.authority),
         (b":path", base.path.encode("ascii")),
     ]
+    secret = [(name.lower(), value) for name, value in base.secret]
+    redacted = [(name, REDACTED) for name, _ in secret]
     async with wire.open(replace(base.address, tls=base.address.tls_h2)) as connection:
-        await connection.send(speaker.data_to_send())
+        connection.hide_received()
+        await connection.send(Masked(speaker.data_to_send(), shown.data_to_send()))
         first = await connection.first_octets(9)
         if not isinstance(first, bytes) or first[3:4] != b"\x04":
             return first if first is SILENT else "no HTTP/2"
-        speaker.send_headers(1, [*pseudo, *fields], end_stream=True)
-        await connection.send(speaker.data_to_send())
+        speaker.send_headers(1, [*pseudo, *secret, *fields], end_stream=True)
+        shown.send_headers(1, [*pseudo, *redacted, *fields], end_stream=True)
+        await connection.send(Masked(speaker.data_to_send(), shown.data_to_send()))
         return await _listen(connection, speaker)
 
 

@@ -65,6 +65,12 @@ def answered(answer: Answer) -> Outcome:
     return failed(said(answer)) if answer is SILENT else passed(said(answer))
 
 
+def switched_or_refused(answer: Answer) -> Outcome:
+    """Judge what is to be answered with 101, or with an error."""
+    wrong = answer is SILENT or (isinstance(answer, Response) and answer.status != 101 and answer.status < 400)
+    return failed(said(answer)) if wrong else passed(said(answer))
+
+
 def with_status(*statuses: int, close: bool = False) -> Judge:
     """Return the judgement that one of these statuses is due.
 
@@ -110,6 +116,30 @@ def handshake(change: Change, judge: Judge = not_switched) -> Run:
     return run
 
 
+def aiming(form: bytes, judge: Judge = not_switched) -> Run:
+    """Return how to send the accepted handshake with a target made of its parts.
+
+    Args:
+        form: The target, with ``%(http)b`` and ``%(ws)b`` for the schemes of the server, ``%(host)b`` and ``%(path)b``.
+        judge: Judges the answer.
+
+    Returns:
+        The run of a probe.
+    """
+
+    async def run(wire: Wire) -> Outcome:
+        scheme, request = wire.base.scheme, wire.handshake()
+        parts = {
+            b"http": scheme.encode("ascii"),
+            b"ws": scheme.replace("http", "ws").encode("ascii"),
+            b"host": wire.base.authority,
+            b"path": request.target,
+        }
+        return judge(await wire.ask(request.having_line(target=form % parts)))
+
+    return run
+
+
 def plain(change: Change, judge: Judge = not_switched) -> Run:
     """Return how to send a plain GET with one change, and judge the answer."""
 
@@ -117,6 +147,18 @@ def plain(change: Change, judge: Judge = not_switched) -> Run:
         return judge(await wire.ask(change(wire.get())))
 
     return run
+
+
+def unless_lenient(run: Run) -> Run:
+    """Return how to probe for what only a strict policy rejects: a lenient one lets it pass, as the standards allow."""
+
+    async def run_unless(wire: Wire) -> Outcome:
+        policy = wire.base.policy
+        return (
+            await run(wire) if policy is None or policy.strict else skipped("the policy is lenient, and lets it pass")
+        )
+
+    return run_unless
 
 
 async def ping(connection: Connection) -> Outcome:

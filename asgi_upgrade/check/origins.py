@@ -9,6 +9,8 @@ from asgi_upgrade.origin import Origin, judge_origin, parse_origin
 from asgi_upgrade.policy import UpgradePolicy
 
 FOREIGN = "https://attacker.example"
+COOKIE = (b"Cookie", b"checked=1")
+"""Sent along with a foreign origin, as a browser does: it is what makes another site's page speak for its visitor."""
 
 VARIANTS = {
     "own": "the service's own origin",
@@ -94,6 +96,8 @@ def admits(policy: UpgradePolicy, value: str, *, scheme: str, authority: bytes) 
     Returns:
         Whether it is admitted; None where only a function of the user's can tell.
     """
+    if policy.report_only or not policy.checks_origin:
+        return True
     origin: Origin | None = parse_origin(value.encode("latin-1"))
     admission = judge_origin(
         origin, rules=policy.origins, pattern=policy.origin_pattern, scheme=scheme, host=parse_host(authority)
@@ -101,3 +105,28 @@ def admits(policy: UpgradePolicy, value: str, *, scheme: str, authority: bytes) 
     if admission is None and origin is not None and callable(policy.check_origin):
         return None
     return admission is not None
+
+
+def let_in_by(policy: UpgradePolicy | None, *, scheme: str, authority: bytes) -> str | None:
+    """Say what of a policy lets the pages of any site in.
+
+    Args:
+        policy: The policy; None where the service has none.
+        scheme: The scheme of the request.
+        authority: The value of Host.
+
+    Returns:
+        It, as the file spells it; None if the policy lets only some in.
+    """
+    if policy is None:
+        return "no policy says who may"
+    if policy.report_only:
+        return "report-only = true"
+    if policy.check_origin is False:
+        return "check-origin = false"
+    if not policy.checks_origin:
+        return 'mode = "lenient" without an option on origins'
+    if any(entry == "*" for entry in policy.allow_origins):
+        return 'allow-origins = ["*"]'
+    admitted = admits(policy, FOREIGN, scheme=scheme, authority=authority)
+    return None if admitted is False else "check_origin" if admitted is None else f"the policy admits {FOREIGN}"

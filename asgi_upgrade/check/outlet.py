@@ -9,7 +9,7 @@ from pathlib import Path
 
 from asgi_upgrade.check.report import LINES, RENDERERS
 from asgi_upgrade.check.result import Report
-from asgi_upgrade.check.view import View
+from asgi_upgrade.check.view import UNWATCHED, View
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.options import suggest
 
@@ -91,7 +91,7 @@ def write_reports(
             echo(RENDERERS[outlet.format](report, view))
             continue
         try:
-            _write(outlet.path, RENDERERS[outlet.format](report, replace(view, color=False, width=0)))
+            _write(outlet.path, RENDERERS[outlet.format](report, replace(view, color=False, width=UNWATCHED)))
         except OSError as error:
             failed = ConfigurationError("report", outlet.path, f"cannot be written ({error.strerror or error})")
     if any(outlet.format == "github" for outlet in outlets) and (summary := environ.get(SUMMARY)):

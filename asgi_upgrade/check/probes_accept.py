@@ -7,7 +7,7 @@ import hashlib
 
 from asgi_upgrade.check.judge import (
     Judge,
-    answered,
+    aiming,
     failed,
     handshake,
     not_switched,
@@ -16,6 +16,7 @@ from asgi_upgrade.check.judge import (
     said,
     skipped,
     switched,
+    switched_or_refused,
     when_switched,
 )
 from asgi_upgrade.check.probe import Outcome, Probe, Run, probe
@@ -127,11 +128,6 @@ async def _on_later_request(wire: Wire) -> Outcome:
         return switched(await connection.response())
 
 
-def _absolute(request: Request) -> Request:
-    (host,) = request.values(b"Host")
-    return request.having_line(target=b"http://%b%b" % (host, request.target))
-
-
 def _connection(*values: bytes) -> Run:
     return handshake(lambda request: request.having(b"Connection", *values), switched)
 
@@ -224,13 +220,19 @@ ACCEPT: tuple[Probe, ...] = (
     probe("list-recipient-empty", "upgrade", "Upgrade: ,websocket,", ACCEPTED, _upgrade(b",websocket,")),
     probe("upgrade-preference-free", "", "Upgrade: foo/1, websocket", ACCEPTED, _upgrade(b"foo/1, websocket")),
     probe("upgrade-any-request", "", "the handshake behind a plain GET", ACCEPTED, _on_later_request),
-    probe("target-absolute-accept", "", "the target as http URI", ACCEPTED, handshake(_absolute, switched)),
+    probe(
+        "target-absolute-accept",
+        "",
+        "the target as http or https URI",
+        ACCEPTED,
+        aiming(b"%(http)b://%(host)b%(path)b", switched),
+    ),
     probe(
         "http-minor-higher",
         "",
         "the handshake in HTTP/1.2",
         "101 as in HTTP/1.1, or an error",
-        handshake(lambda request: request.having_line(version=b"HTTP/1.2"), answered),
+        handshake(lambda request: request.having_line(version=b"HTTP/1.2"), switched_or_refused),
     ),
     probe(
         "protocol-version-match",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from asgi_upgrade.check.judge import NOT_101, failed, handshake, passed, skipped, when_switched
+from asgi_upgrade.check.judge import NOT_101, failed, handshake, passed, skipped, unless_lenient, when_switched
 from asgi_upgrade.check.probe import Outcome, Probe, Run, probe
 from asgi_upgrade.check.request import Request
 from asgi_upgrade.check.response import Response
@@ -172,23 +172,27 @@ AGREEMENT: tuple[Probe, ...] = (
         "",
         "Sec-WebSocket-Protocol: a/1",
         NOT_101,
-        handshake(lambda request: request.having(PROTOCOL, b", ".join((*request.values(PROTOCOL), b"a/1")))),
+        unless_lenient(
+            handshake(lambda request: request.having(PROTOCOL, b", ".join((*request.values(PROTOCOL), b"a/1"))))
+        ),
     ),
     probe(
         "ws-protocol-nonempty",
         "",
         "an empty Sec-WebSocket-Protocol",
         NOT_101,
-        handshake(lambda request: request.having(PROTOCOL, b",")),
+        unless_lenient(handshake(lambda request: request.having(PROTOCOL, b","))),
     ),
     probe(
         "ws-protocol-unique",
         "",
         "a subprotocol twice",
         NOT_101,
-        handshake(
-            lambda request: request.having(
-                PROTOCOL, b", ".join((*request.values(PROTOCOL), b"x-checked.1, x-checked.1"))
+        unless_lenient(
+            handshake(
+                lambda request: request.having(
+                    PROTOCOL, b", ".join((*request.values(PROTOCOL), b"x-checked.1, x-checked.1"))
+                )
             )
         ),
     ),

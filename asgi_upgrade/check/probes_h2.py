@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from asgi_upgrade.check.exchange import SILENT
+from asgi_upgrade.check.exchange import SILENT, Missing
 from asgi_upgrade.check.http2 import H2Answer, H2Response, ask
 from asgi_upgrade.check.judge import failed, passed, skipped
 from asgi_upgrade.check.probe import Outcome, Probe, Run, probe
@@ -18,17 +18,34 @@ def over_h2(judge: Callable[[H2Answer], Outcome], *fields: tuple[bytes, bytes]) 
     """Return how to send a GET over HTTP/2, where it is spoken, and judge the answer."""
 
     async def run(wire: Wire) -> Outcome:
-        answer = await ask(wire, *fields)
-        if answer == "no HTTP/2":
-            return skipped("the server does not speak HTTP/2 here")
-        if answer == "no library":
-            return skipped("HTTP/2 is checked with the h2 library; run pip install h2")
-        return failed("did not answer in time") if answer is SILENT else judge(answer)
+        return _judged(await ask(wire, *fields), judge)
 
     return run
 
 
+def _judged(answer: H2Answer, judge: Callable[[H2Answer], Outcome]) -> Outcome:
+    if answer == "no HTTP/2":
+        return skipped("the server does not speak HTTP/2 here")
+    if answer == "no library":
+        return skipped("HTTP/2 is checked with the h2 library; run pip install h2")
+    return failed("did not answer in time") if answer is SILENT else judge(answer)
+
+
+async def _refused(wire: Wire) -> Outcome:
+    """Send a plain GET first: where that is refused too, a refusal says nothing of Upgrade."""
+    control = await ask(wire)
+    if control in ("no HTTP/2", "no library"):
+        return _judged(control, _malformed)
+    if not isinstance(control, H2Response) or control.status >= 400:
+        return skipped(f"a plain GET over HTTP/2 {_said(control)}")
+    policy = wire.base.policy
+    ignores = policy is not None and not policy.strict
+    return _judged(await ask(wire, *UPGRADE), _no_101 if ignores else _malformed)
+
+
 def _said(answer: H2Answer) -> str:
+    if isinstance(answer, Missing):
+        return answer.value
     return f"answered {answer.status}" if isinstance(answer, H2Response) else "reset the stream"
 
 
@@ -53,7 +70,7 @@ H2: tuple[Probe, ...] = (
         "",
         "Upgrade and Connection over HTTP/2",
         "an error, or the stream reset",
-        over_h2(_malformed, *UPGRADE),
+        _refused,
         where="http",
     ),
     probe(

@@ -53,7 +53,7 @@ async def _ignored(wire: Wire) -> Outcome:
     policy = wire.base.policy
     if ordinary is None:
         return skipped("a plain GET of this path has no answer to compare with")
-    if policy is not None and policy.unknown_protocols == "reject":
+    if policy is not None and policy.unknown_protocols == "reject" and not policy.report_only:
         return skipped("the policy rejects unknown protocols")
     answer = await wire.ask(wire.upgrade(b"x-checked/1"))
     same = isinstance(answer, Response) and answer.status == ordinary.status

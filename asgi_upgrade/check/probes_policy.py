@@ -13,9 +13,20 @@ from asgi_upgrade.check.judge import (
     said,
     skipped,
     switched,
+    unless_lenient,
     with_status,
 )
-from asgi_upgrade.check.origins import UNREADABLE, VARIANTS, admits, listed, seed, tricky
+from asgi_upgrade.check.origins import (
+    COOKIE,
+    FOREIGN,
+    UNREADABLE,
+    VARIANTS,
+    admits,
+    let_in_by,
+    listed,
+    seed,
+    tricky,
+)
 from asgi_upgrade.check.probe import Outcome, Probe, Run, probe
 from asgi_upgrade.check.request import Request
 from asgi_upgrade.check.response import Response
@@ -27,6 +38,7 @@ from asgi_upgrade.policy import UpgradePolicy
 ORIGIN, PROTOCOL = b"Origin", b"Sec-WebSocket-Protocol"
 FOREIGN_HOST = b"attacker.example"
 AS_POLICY = "as the policy says"
+ANY_PAGE = "any page on the web may open this with the cookies of whoever looks at it"
 MOST_LISTED = 16
 """How many entries of a list are tried."""
 
@@ -34,16 +46,20 @@ Part = Callable[[Wire, UpgradePolicy], Awaitable[Outcome]]
 
 
 def policed(part: Part) -> Run:
-    """Return how to probe with a policy; without one there is nothing to compare with."""
+    """Return how to probe with a policy; without one, and of what it only reports, there is nothing to compare with."""
 
     async def run(wire: Wire) -> Outcome:
         policy = wire.base.policy
-        return skipped("there is no policy to compare with") if policy is None else await part(wire, policy)
+        if policy is None:
+            return skipped("there is no policy to compare with")
+        return await part(wire, policy.relaxed() if policy.report_only else policy)
 
     return run
 
 
 def _no_origins(policy: UpgradePolicy) -> str | None:
+    if policy.report_only:
+        return "the policy only reports"
     return None if policy.checks_origin else "the policy does not check Origin"
 
 
@@ -66,6 +82,18 @@ def origin(variant: str) -> Run:
         return await _try_origin(wire, policy, tricky(variant, seed(policy, own), own))
 
     return policed(part)
+
+
+async def _cross_site(wire: Wire) -> Outcome:
+    """Try what a page of another site does, whatever the policy says: that anybody may is to be said with a reason."""
+    request = wire.handshake().having(ORIGIN, FOREIGN.encode("ascii"))
+    if not any(name.lower() == b"cookie" for name, _ in wire.base.secret):
+        request = request.having(*COOKIE)
+    answer = await wire.ask(request)
+    if switched(answer).verdict != "pass":
+        return not_switched(answer)
+    cause = let_in_by(wire.base.policy, scheme=wire.base.scheme, authority=wire.base.authority)
+    return failed(f"{said(answer)} ({cause or 'against the policy'}): {ANY_PAGE}")
 
 
 async def _listed_origins(wire: Wire, policy: UpgradePolicy) -> Outcome:
@@ -188,11 +216,12 @@ def _origin_probe(rule_id: str, variant: str, title: str) -> Probe:
 
 
 POLICY: tuple[Probe, ...] = (
+    probe("ws-origin-check", "cross-site", "a foreign Origin, with a cookie", NOT_101, _cross_site),
     probe("ws-origin-check", "listed", "every origin that the policy lists", "101", policed(_listed_origins)),
     *(_origin_probe("ws-origin-check", variant, title) for variant, title in VARIANTS.items()),
     *(_origin_probe("ws-origin-value", variant, title or "empty") for variant, title in UNREADABLE.items()),
     probe("ws-origin-browser", "", "no Origin", AS_POLICY, policed(_no_origin)),
-    probe("ws-origin-single", "", "two Origin lines", NOT_101, _two_origins),
+    probe("ws-origin-single", "", "two Origin lines", NOT_101, unless_lenient(_two_origins)),
     probe("misdirected", "listed", "every host that the policy allows", "101", policed(_listed_hosts)),
     probe("misdirected", "foreign", "another host", NOT_101, policed(_foreign_host)),
     probe("misdirected", "suffix", "an allowed host with more behind it", NOT_101, policed(_host_suffix)),

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from asgi_upgrade.check.exchange import SILENT, Answer
 from asgi_upgrade.check.judge import (
     NOT_101,
     Change,
     Judge,
+    aiming,
     answered,
     failed,
     handshake,
     passed,
     plain,
     said,
+    skipped,
+    unless_lenient,
     with_status,
 )
 from asgi_upgrade.check.probe import Outcome, Probe, Run, probe
@@ -20,6 +25,7 @@ from asgi_upgrade.check.request import KEY, Request
 from asgi_upgrade.check.response import Response
 from asgi_upgrade.check.wire import Wire
 from asgi_upgrade.errors import quote
+from asgi_upgrade.rules import RULES
 
 VERSION, KEY_FIELD = b"Sec-WebSocket-Version", b"Sec-WebSocket-Key"
 UNSUPPORTED = ("0", "14", "99")
@@ -41,12 +47,12 @@ MALFORMED_VERSIONS = {
     "1337": "1337",
 }
 BAD_LINES = {
-    "no-version": b"GET %b\r\n",
-    "HTTP/1": b"GET %b HTTP/1\r\n",
-    "HTTP/1.10": b"GET %b HTTP/1.10\r\n",
-    "HTTP/11": b"GET %b HTTP/11\r\n",
-    "lower-case": b"GET %b http/1.1\r\n",
-    "HTTPS/1.1": b"GET %b HTTPS/1.1\r\n",
+    "no-version": b"GET %b",
+    "HTTP/1": b"GET %b HTTP/1",
+    "HTTP/1.10": b"GET %b HTTP/1.10",
+    "HTTP/11": b"GET %b HTTP/11",
+    "lower-case": b"GET %b http/1.1",
+    "HTTPS/1.1": b"GET %b HTTPS/1.1",
 }
 
 
@@ -66,8 +72,9 @@ def line(*, method: bytes | None = None, target: bytes | None = None, version: b
 
 
 def reject(rule_id: str, variant: str, title: str, change: Change) -> Probe:
-    """Make a probe that is passed by any status but 101."""
-    return probe(rule_id, variant, title, NOT_101, handshake(change))
+    """Make a probe that is passed by any status but 101, unless the mode of a policy lets the rule's breach pass."""
+    run = handshake(change)
+    return probe(rule_id, variant, title, NOT_101, unless_lenient(run) if RULES[rule_id].lenient == "accept" else run)
 
 
 def _says_version(answer: Answer) -> Outcome:
@@ -99,30 +106,33 @@ def _hixie(request: Request) -> Request:
 
 
 async def _response_as_request(wire: Wire) -> Outcome:
-    request = wire.handshake()
-    async with wire.open() as connection:
-        await connection.send(b"HTTP/1.1 101 Switching Protocols\r\n" + bytes(_public(request)).partition(b"\r\n")[2])
-        return with_status(400, close=True)(await connection.response())
-
-
-def _public(request: Request) -> Request:
-    """Return the request without its secret fields, for what is sent as bare octets."""
-    return Request(request.fields, request.target, request.method, request.version, (), request.body)
+    request = replace(wire.handshake(), line=b"HTTP/1.1 101 Switching Protocols")
+    return with_status(400, close=True)(await wire.ask(request))
 
 
 def _bad_line(first: bytes) -> Run:
-    async def run(wire: Wire) -> Outcome:
-        request = _public(wire.handshake())
-        async with wire.open() as connection:
-            await connection.send(first.replace(b"%b", request.target) + bytes(request).partition(b"\r\n")[2])
-            return _refused(await connection.response())
-
-    return run
+    return handshake(lambda request: replace(request, line=first.replace(b"%b", request.target)), _refused)
 
 
 def _refused(answer: Answer) -> Outcome:
     wrong = answer is SILENT or (isinstance(answer, Response) and answer.status < 400)
     return failed(said(answer)) if wrong else passed(said(answer))
+
+
+def _in_time(change: Change, short: Change) -> Run:
+    """Return how to send what is slow to read; silence on little of the same is no slowness."""
+
+    async def run(wire: Wire) -> Outcome:
+        answer = await wire.ask(change(wire.handshake()))
+        return _beside(answer, await wire.ask(short(wire.handshake())) if answer is SILENT else answer)
+
+    return run
+
+
+def _beside(answer: Answer, twin: Answer) -> Outcome:
+    if twin is SILENT:
+        return skipped("the server keeps silent on a short value of the same form too")
+    return answered(answer)
 
 
 REJECT: tuple[Probe, ...] = (
@@ -131,7 +141,7 @@ REJECT: tuple[Probe, ...] = (
     reject("upgrade-without-connection", "keep-alive", "Connection: keep-alive", having(b"Connection", b"keep-alive")),
     reject("upgrade-without-connection", "near-miss", "Connection: not-upgrade", having(b"Connection", b"not-upgrade")),
     reject("101-unasked", "", "no Upgrade", having(b"Upgrade")),
-    probe("101-unasked", "plain", "a plain GET", NOT_101, plain(lambda request: request)),
+    probe("101-unasked", "plain", "a plain GET", NOT_101, plain(lambda request: request), where="every"),
     reject("upgrade-empty", "", "an empty Upgrade", having(b"Upgrade", b"")),
     reject("ws-upgrade-token", "longer", "Upgrade: websocketa", having(b"Upgrade", b"websocketa")),
     reject("ws-upgrade-token", "shorter", "Upgrade: websocke", having(b"Upgrade", b"websocke")),
@@ -169,18 +179,20 @@ REJECT: tuple[Probe, ...] = (
         lambda request: request.having_line(method=b"CONNECT", target=request.values(b"Host")[0]),
     ),
     reject("target-invalid", "", "a target without slash", line(target=b"checked")),
-    reject(
+    probe(
         "ws-target",
         "",
-        "the target as ws URI",
-        lambda request: request.having_line(target=b"ws://%b%b" % (request.values(b"Host")[0], request.target)),
+        "the target as ws or wss URI",
+        NOT_101,
+        unless_lenient(aiming(b"%(ws)b://%(host)b%(path)b")),
     ),
     reject("ws-no-fragment", "", "a target with a fragment", line(target=b"%b#checked")),
-    reject(
+    probe(
         "host-absolute-form",
         "",
-        "the target as http URI with a bad port",
-        lambda request: request.having_line(target=b"http://%b:x%b" % (request.values(b"Host")[0], request.target)),
+        "the target as http or https URI with a bad port",
+        NOT_101,
+        aiming(b"%(http)b://%(host)b:x%(path)b"),
     ),
     *(
         probe("request-grammar", variant, f"{variant} in the request line", "an error, or closed", _bad_line(first))
@@ -265,13 +277,18 @@ REJECT: tuple[Probe, ...] = (
             variant,
             f"{name.decode()} made to be slow to read",
             "an answer in time",
-            handshake(having(name, value), answered),
+            _in_time(having(name, value), having(name, short)),
         )
-        for variant, name, value in (
-            ("spaces", b"Sec-WebSocket-Extensions", b"a" + b" " * 6000 + b"b"),
-            ("quotes", b"Sec-WebSocket-Extensions", b'a; b="' + b"\\" * 6000),
-            ("parameters", b"Sec-WebSocket-Extensions", b"permessage-deflate" + b"; a" * 2000),
-            ("subprotocols", b"Sec-WebSocket-Protocol", b"a," * 3000 + b"\x01"),
+        for variant, name, value, short in (
+            ("spaces", b"Sec-WebSocket-Extensions", b"a" + b" " * 6000 + b"b", b"a  b"),
+            ("quotes", b"Sec-WebSocket-Extensions", b'a; b="' + b"\\" * 6000, b'a; b="\\'),
+            (
+                "parameters",
+                b"Sec-WebSocket-Extensions",
+                b"permessage-deflate" + b"; a" * 2000,
+                b"permessage-deflate; a",
+            ),
+            ("subprotocols", b"Sec-WebSocket-Protocol", b"a," * 3000 + b"\x01", b"a,\x01"),
         )
     ),
 )

@@ -57,19 +57,30 @@ def _without_option(seen: Seen) -> str | None:
     return None if "upgrade" in response.options else f"the {response.status} has Upgrade without Connection: Upgrade"
 
 
+def _offers(seen: Seen) -> set[str]:
+    return {offer.name for offer in parse_upgrade(seen.request.values(b"Upgrade")).members}
+
+
 def _advertises(seen: Seen) -> bool:
-    return _has(b"upgrade")(seen) and seen.response.status != 101
+    # Of a 101 that opens a WebSocket, ws-101-connection says it.
+    opened = seen.response.status == 101 and "websocket" in _offers(seen)
+    return _has(b"upgrade")(seen) and not opened
 
 
-def _is_websocket_101(seen: Seen) -> bool:
-    offered = parse_upgrade(seen.request.values(b"Upgrade")).members
-    return seen.response.status == 101 and any(offer.name == "websocket" for offer in offered)
+def _is_asked_101(seen: Seen) -> bool:
+    offered = _offers(seen)
+    # Of a handshake with another token, ws-upgrade-token says it.
+    other = "websocket" not in offered and bool(seen.request.values(b"Sec-WebSocket-Key"))
+    return seen.response.status == 101 and bool(offered) and not other
 
 
 def _not_offered(seen: Seen) -> str | None:
-    offered = {offer.name for offer in parse_upgrade(seen.request.values(b"Upgrade")).members}
-    other = [name for name in seen.response.protocols if name not in offered]
-    return f"the 101 names {quote(other[0])}, which was not offered" if other else None
+    offered, named = _offers(seen), seen.response.protocols
+    other = [name for name in named if name not in offered]
+    if other:
+        return f"the 101 names {quote(other[0])}, which was not offered"
+    # Of one that opens a WebSocket, ws-101-upgrade says it.
+    return None if named or "websocket" in offered else "the 101 names no protocol"
 
 
 def _malformed(seen: Seen) -> str | None:
@@ -120,7 +131,7 @@ SEEN: tuple[Probe, ...] = (
         "",
         "every 101",
         "protocols of the offer",
-        every(_is_websocket_101, _not_offered, "no 101 was seen"),
+        every(_is_asked_101, _not_offered, "no 101 was seen"),
         where="seen",
     ),
     probe(
@@ -134,7 +145,7 @@ SEEN: tuple[Probe, ...] = (
     probe(
         "upgrade-needs-connection-option",
         "",
-        "every other response with Upgrade",
+        "every response with Upgrade, but the 101 of a WebSocket",
         "Connection: Upgrade",
         every(_advertises, _without_option, "no response had Upgrade"),
         where="seen",

@@ -38,36 +38,50 @@ def render(report: Report, view: View) -> str:
     return f"{text}\n" if text else ""
 
 
-def describe(finding: Finding, view: View, also: Sequence[Finding] = ()) -> list[str]:
+def describe(finding: Finding, view: View, also: Sequence[Finding] = (), alike: str = "") -> list[str]:
     """Return the lines on one failure.
 
     Args:
         finding: The failure.
         view: How much is to be said.
         also: Further failures of the same rule and target, which differ in what was sent.
+        alike: A rule that has been told with the same way to mend it; empty if there is none.
 
     Returns:
         What and where, and, unless it is to be brief, everything about it.
     """
     problem = PROBLEM[finding.result.rule.level]
-    label, what = f"{problem}[{finding.result.probe}]", f": {_seen(finding)}"
+    label, what, where = f"{problem}[{finding.result.probe}]", f": {_seen(finding)}", place(finding.target)
     gap = " " * max(2, _PLACE_COLUMN - len(label) - len(what))
-    head = _paint(clean(label), problem, view) + what + gap + _paint(place(finding.target), "dim", view)
+    painted = _paint(clean(label), problem, view)
     if view.detail == "quiet":
-        return [head]
-    details = (
-        (name, line) for name, text in _details(finding, view, also) for name, line in _wrapped(name, text, view)
-    )
-    return [head, *(f"  {_paint(f'{name:<9}', 'dim', view)} {line}" for name, line in details)]
+        return [painted + what + gap + _paint(where, "dim", view)]
+    told = list(_details(finding, view, also, alike))
+    head = [painted + what + gap + _paint(where, "dim", view)]
+    if _wraps(view) and len(label + what + gap + where) > view.width:
+        first, *rest = _broken(label + what, view.width, "  ")
+        head = [painted + first.removeprefix(label), *rest]
+        told.insert(0, ("at", where))
+    details = ((name, line) for name, text in told for name, line in _wrapped(name, text, view))
+    return [*head, *(f"  {_paint(f'{name:<9}', 'dim', view)} {line}" for name, line in details)]
+
+
+def _wraps(view: View) -> bool:
+    return view.width >= _INDENT + _NARROWEST
 
 
 def _wrapped(name: str, text: str, view: View) -> Iterable[tuple[str, str]]:
     """Break a text into lines of the width given; a command stays in one, for whoever copies it."""
     room = view.width - _INDENT
-    if room < _NARROWEST or len(text) <= room or name == "again":
+    if not _wraps(view) or len(text) <= room or name == "again":
         return [(name, text)]
-    broken = wrap(text, room, break_on_hyphens=False, break_long_words=False)
+    broken = _broken(text, room)
     return [("" if index else name, line) for index, line in enumerate(broken)]
+
+
+def _broken(text: str, width: int, indent: str = "") -> list[str]:
+    """Break a text into lines; names, targets and values stay whole, for whoever searches for them."""
+    return wrap(text, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
 
 
 def _seen(finding: Finding) -> str:
@@ -75,7 +89,7 @@ def _seen(finding: Finding) -> str:
     return clean(finding.result.message) + (f", {paths}" if paths else "")
 
 
-def _details(finding: Finding, view: View, also: Sequence[Finding]) -> Iterator[tuple[str, str]]:
+def _details(finding: Finding, view: View, also: Sequence[Finding], alike: str) -> Iterator[tuple[str, str]]:
     result, rule = finding.result, finding.result.rule
     for exchange in result.exchanges:
         if view.detail == "verbose":
@@ -88,7 +102,7 @@ def _details(finding: Finding, view: View, also: Sequence[Finding]) -> Iterator[
         yield "also", f"[{clean(other.result.variant)}] {_seen(other)}"
     yield "expected", clean(result.expected)
     yield "why", why(rule)
-    yield "fix", fix(rule)
+    yield "fix", f"as for {alike}" if alike else fix(rule)
     if view.detail == "verbose":
         for exchange in result.exchanges:
             if command := reproduction(finding.target, exchange):
@@ -104,8 +118,11 @@ def _in_full(name: str, data: bytes) -> Iterator[tuple[str, str]]:
 
 def _report(report: Report, view: View) -> Iterator[str]:
     quiet = view.detail == "quiet"
+    first: dict[str, str] = {}
     for finding, *also in _by_rule(report, view):
-        yield from describe(finding, view, also)
+        rule = finding.result.rule
+        alike = first.setdefault(fix(rule), rule.id)
+        yield from describe(finding, view, also, "" if alike == rule.id else alike)
         if not quiet:
             yield ""
     for target in report.targets:
@@ -149,7 +166,9 @@ def _skipped(target: TargetReport, view: View, *, several: bool) -> Iterator[str
         most = len(RULES) if view.detail == "verbose" else _MOST_NAMED
         each = (f"{_named(rules, most)} ({reason})" for reason, rules in reasons.items())
         whose = f" on {clean(target.name)}" if several else ""
-        yield f"{_paint('not exercised', 'dim', view)}{whose}: {'; '.join(each)}"
+        text = f"not exercised{whose}: {'; '.join(each)}"
+        broken = _broken(text, view.width, "  ") if _wraps(view) else [text]
+        yield _paint("not exercised", "dim", view) + "\n".join(broken).removeprefix("not exercised")
 
 
 def _named(rules: list[str], most: int) -> str:

@@ -14,6 +14,22 @@ KEY = b"YXNnaS11cGdyYWRlLzEuMA=="
 
 
 @dataclass(frozen=True, slots=True)
+class Masked:
+    """Octets with a secret in them.
+
+    Args:
+        octets: What is sent.
+        shown: What a report shows in their place.
+    """
+
+    octets: bytes
+    shown: bytes
+
+    def __bytes__(self) -> bytes:
+        return self.octets
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One request.
 
@@ -24,6 +40,7 @@ class Request:
         version: The version, with everything behind the target.
         secret: Fields whose values are in no report; written last.
         body: What follows the head.
+        line: A first line that method, target and version cannot make; they make it where this is empty.
     """
 
     fields: tuple[tuple[bytes, bytes], ...]
@@ -32,6 +49,7 @@ class Request:
     version: bytes = b"HTTP/1.1"
     secret: tuple[tuple[bytes, bytes], ...] = ()
     body: bytes = b""
+    line: bytes = b""
 
     def __bytes__(self) -> bytes:
         return self._render(self.secret)
@@ -43,7 +61,8 @@ class Request:
 
     def _render(self, secret: tuple[tuple[bytes, bytes], ...]) -> bytes:
         lines = b"".join(b"%b: %b\r\n" % field for field in (*self.fields, *secret))
-        return b"%b %b %b\r\n%b\r\n%b" % (self.method, self.target, self.version, lines, self.body)
+        first = self.line or b"%b %b %b" % (self.method, self.target, self.version)
+        return b"%b\r\n%b\r\n%b" % (first, lines, self.body)
 
     def values(self, name: bytes) -> list[bytes]:
         """Return the value of every line of a field."""

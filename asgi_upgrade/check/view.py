@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
+UNWATCHED = 100
+"""The columns that text is wrapped at where no terminal has a width: in a file, and in the log of a CI."""
+
 Detail: TypeAlias = Literal["quiet", "normal", "verbose"]
 
 

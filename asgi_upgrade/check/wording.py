@@ -10,8 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from asgi_upgrade.check.enforcement import HIDDEN_SOMEWHERE
 from asgi_upgrade.check.own_rules import ALL_RULES
 from asgi_upgrade.check.result import SEVERITY, Exchange, Report, Result, TargetReport
+from asgi_upgrade.rule import ON_REQUEST
 from asgi_upgrade.rules import Level, Rule
 from asgi_upgrade.rules_connection import CONNECTION, SEEN
 from asgi_upgrade.rules_request import FRAMING, UPGRADE
@@ -35,24 +37,32 @@ _AREAS = {
 }
 _AREA_OF = {rule.id: area for area, rules in _AREAS.items() for rule in rules}
 
+_ADAPTER = "On uvicorn: --http asgi_upgrade.uvicorn:AutoProtocol, with UpgradeMiddleware in the app"
+
 _WHERE = (
     ({"server"}, "In the server: neither an app nor a middleware sees this one."),
-    (
-        {"adapter", "server"},
-        "In the server. On uvicorn: --http asgi_upgrade.uvicorn:AutoProtocol, with UpgradeMiddleware in the app; "
-        "middleware alone cannot see this one.",
-    ),
+    ({"adapter", "server"}, f"In the server. {_ADAPTER}; middleware alone cannot see this one."),
     (
         {"middleware", "adapter", "server"},
         "In the server, or in the app: UpgradeMiddleware, added last so that it stands outermost.",
     ),
     ({"app", "middleware"}, "In the app, which answers this; UpgradeMiddleware raises or repairs it."),
+    ({"app", "server"}, "In whichever answers, app or server."),
     (
         {"app", "middleware", "adapter", "server"},
         "In whichever answers, app or server; UpgradeMiddleware on the adapter sees to it.",
     ),
 )
 """Where a rule can be met, by who can enforce it."""
+
+_SOMETIMES_HIDDEN = f"In the server. {_ADAPTER}; middleware alone only where the server lets it see the request."
+"""Where one can be met that some servers answer before a middleware is asked."""
+
+_MEANT = {
+    "ws-origin-check": "Say in [tool.asgi-upgrade.policy] who may connect; if any page may, also say why in "
+    "[tool.asgi-upgrade.ignore]."
+}
+"""What to write if it is meant, where the policy alone does not settle it."""
 
 _SHORT = 220
 _MARKS = {"\r": "\\r", "\t": "\\t", "\\": "\\\\"}
@@ -184,9 +194,13 @@ def fix(rule: Rule) -> str:
     """Say where, and for a rule that only the checker judges also how, the rule can be met."""
     # The catalogue's own advice on a request is for whoever sent it, which here was the checker.
     advice = [rule.fix] if rule.strict == "observe" or not rule.fixed_by else []
-    advice += [where for by, where in _WHERE if by == set(rule.fixed_by)]
+    by = {*rule.fixed_by, *(("adapter", "server") if rule.id in HIDDEN_SOMEWHERE else ())}
+    if by == set(ON_REQUEST) and rule.id in HIDDEN_SOMEWHERE:
+        advice.append(_SOMETIMES_HIDDEN)
+    else:
+        advice += [where for enforcers, where in _WHERE if enforcers == by]
     if rule.level == "policy":
-        advice.append("If it is meant, say so in [tool.asgi-upgrade.policy].")
+        advice.append(_MEANT.get(rule.id, "If it is meant, say so in [tool.asgi-upgrade.policy]."))
     return " ".join(advice)
 
 

@@ -186,3 +186,6 @@ POLICY: Mapping[str, tuple[Predicate, int]] = {
     "ws-origin-check": (_is_foreign, 403),
 }
 """What a handshake is rejected for under the policy of these tests."""
+
+CROSS_SITE = {"ws-origin-check": POLICY["ws-origin-check"]}
+"""What it is rejected for without one."""

@@ -14,7 +14,7 @@ from tests.check.content import check_framing, has_content, read_content
 from tests.check.deflate import negotiate
 from tests.check.h2 import speak_h2
 from tests.check.head import Head, Rejected, read_head
-from tests.check.opening import POLICY, REQUEST, UPGRADE, WEBSOCKET, check, path_of
+from tests.check.opening import CROSS_SITE, POLICY, REQUEST, UPGRADE, WEBSOCKET, check, path_of
 from tests.check.upgrade import protocol
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -198,8 +198,7 @@ class Connection:
         if self.fault == "conn-close-with-upgrade" and options == {b"close", b"upgrade"}:
             self.keep_silent()
         check(head, WEBSOCKET)
-        if self.policed:
-            check(head, POLICY)
+        check(head, POLICY if self.policed else CROSS_SITE)
         if self.fault == "ws-101-status":
             raise Rejected(403)
         omitted = "expect-100-then-101" if has_content(head) else "expect-without-content"

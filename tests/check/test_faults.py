@@ -98,6 +98,12 @@ def test_a_careless_comparison_of_origins_is_found(way: str) -> None:
     assert list(findings) == ["ws-origin-check"], findings
 
 
+def test_a_server_that_lets_the_pages_of_any_site_in_is_found_without_a_policy() -> None:
+    report = checked("ws-origin-check", policed=False)
+    assert list(found(report)) == ["ws-origin-check"]
+    assert report.exit_code == 1
+
+
 def test_every_probe_is_exercised_by_the_little_server() -> None:
     results = [result for policed in (False, True) for _, result in checked("", policed=policed).results()]
     passed = {result.probe for result in results if result.verdict == "pass"}
