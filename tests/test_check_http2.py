@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import cast
+
 import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 
 from asgi_upgrade.check import http2
+from asgi_upgrade.check.exchange import CLOSED, SILENT, Connection, Missing
 from asgi_upgrade.check.http2 import H2Answer, H2Response
 
 
@@ -52,3 +56,19 @@ def test_stream_or_connection_that_is_given_up_is_reset() -> None:
 def test_octets_that_are_no_frames_are_a_reset() -> None:
     client, _ = asked()
     assert http2._answer(client, b"\0\0\x01\x04\0\0\0\0\0x") == "reset"  # SETTINGS of one octet
+
+
+class Ended:
+    """A connection on which nothing more comes."""
+
+    def __init__(self, how: Missing) -> None:
+        self._how = how
+
+    async def octets(self) -> Missing:
+        return self._how
+
+
+@pytest.mark.parametrize(("how", "expected"), [(CLOSED, "reset"), (SILENT, SILENT)])
+def test_nothing_more_is_a_reset_or_silence(how: Missing, expected: H2Answer) -> None:
+    client, _ = asked()
+    assert asyncio.run(http2._listen(cast(Connection, Ended(how)), client)) == expected

@@ -34,7 +34,7 @@ ACCEPT = accept_of(KEY).decode()
 CLOSING = BAD.replace(b"Content", b"Connection: close\r\nContent")
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
-SILENCE = 2.0
+SILENCE = 1.0
 """Seconds after which a server counts as silent."""
 
 ENDLESS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"

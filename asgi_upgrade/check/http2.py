@@ -95,9 +95,9 @@ async def _listen(connection: Connection, speaker: H2Connection) -> H2Answer:
     """Read what comes until it amounts to something, and acknowledge it."""
     for _ in range(_MOST_SEGMENTS):
         octets = await connection.octets()
-        if not isinstance(octets, bytes):
-            return "reset" if octets is CLOSED else octets
-        answer = _answer(speaker, octets)
+        if octets is CLOSED:
+            return "reset"
+        answer = _answer(speaker, octets) if isinstance(octets, bytes) else SILENT
         if answer is not None:
             return answer
         await connection.send(speaker.data_to_send())
