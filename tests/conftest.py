@@ -6,12 +6,15 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 # How long an example takes says more about the machine than about the code.
-settings.register_profile("asgi-upgrade", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+COMMON: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("thorough", max_examples=200, **COMMON)  # .ci/run, where coverage does not slow it down
+settings.register_profile("asgi-upgrade", max_examples=50, **COMMON)
 settings.load_profile("asgi-upgrade")
 
 WORLD = Path(__file__).parent / "world"

@@ -43,7 +43,6 @@ class Graves:
 @pytest.fixture
 def graves() -> Iterator[Graves]:
     """While the garbage collector is off."""
-    gc.collect()
     gc.disable()
     yield Graves()
     gc.enable()
