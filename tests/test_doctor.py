@@ -82,7 +82,7 @@ def groups_of(text: str) -> dict[str, list[str]]:
 
 
 def test_what_the_server_keeps_from_the_middleware_is_not_enforced_by_it_alone() -> None:
-    groups = groups_of(diagnose().text)
+    groups = groups_of(diagnose(options={"http": "httptools", "ws": "websockets-sansio"}).text)
     alone = groups["the middleware alone enforces, or the server meets already"]
     adapter = groups["the middleware needs the adapter for, or a server that does it itself"]
     for rule_id in ("ws-version-mismatch", "ws-version-426", "ws-body", "ws-header-cost"):
