@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -80,7 +81,15 @@ def test_a_server_that_ends_silently_is_a_problem(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_server_that_never_listens_is_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(10)
+    stubborn = f"""
+import os, signal, socket, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if not os.fork():
+    kept = socket.create_connection(("127.0.0.1", {listener.getsockname()[1]}))
+time.sleep(60)
+"""
     (tmp_path / "stubborn.py").write_text(stubborn)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(serving_process, "COMMANDS", {"hypercorn": lambda *_: ("stubborn",)})
@@ -88,6 +97,9 @@ def test_a_server_that_never_listens_is_stopped(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(serving_process, "STOP_TIMEOUT", 0.5)
     with pytest.raises(TargetProblem, match=r"^the server did not listen within 1\.5 s$"):
         start(server="hypercorn")
+    with listener, listener.accept()[0] as worker:
+        worker.settimeout(10)
+        assert worker.recv(1) == b""
 
 
 def test_a_server_that_is_not_installed_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import inspect
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -117,6 +118,7 @@ async def _spawn(command: Sequence[str], said: IO[bytes]) -> asyncio.subprocess.
         stdin=asyncio.subprocess.DEVNULL,
         stdout=said,
         stderr=said,
+        start_new_session=True,
         env={**os.environ, "PYTHONPATH": found},
     )
 
@@ -149,3 +151,6 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
                 end()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), STOP_TIMEOUT)
+    # Its workers, where it was killed before it had ended them; there are no process groups on Windows.
+    with contextlib.suppress(ProcessLookupError, AttributeError):
+        os.killpg(process.pid, signal.SIGKILL)
