@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 # How long an example takes says more about the machine than about the code.
 COMMON: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("thorough", max_examples=200, **COMMON)  # .ci/run, where coverage does not slow it down
+settings.register_profile("least", max_examples=1, **COMMON)  # shows what chance alone would cover
 settings.register_profile("asgi-upgrade", max_examples=50, **COMMON)
 settings.load_profile("asgi-upgrade")
 

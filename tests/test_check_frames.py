@@ -23,6 +23,11 @@ def test_a_frame_of_any_length_is_read(length: int) -> None:
     assert parse(data + b"\x8a") == (Frame(TEXT, b"x" * length), len(data))
 
 
+@pytest.mark.parametrize("data", [b"", b"\x81", b"\x81\x02a", b"\x81\x7e\x01"])
+def test_the_beginning_of_a_frame_is_awaited(data: bytes) -> None:
+    assert parse(data) is None
+
+
 @given(st.integers(min_value=0, max_value=300), st.data())
 def test_a_frame_that_has_not_arrived_is_awaited(length: int, data: st.DataObject) -> None:
     whole = framed(PONG, b"x" * length)
