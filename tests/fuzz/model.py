@@ -59,6 +59,7 @@ class Model:
     opcode: int = 0
     compressed: bool = False
     content: bytes = b""
+    begun: bool = False
     inflater: zlib._Decompress = field(default_factory=lambda: zlib.decompressobj(-15))
 
     def events(self, stream: bytes) -> list[Expected]:
@@ -93,6 +94,7 @@ class Model:
             return _control(one) if one.whole else None
         if one.opcode:
             self.opcode, self.compressed, self.content = one.opcode, bool(one.rsv & 4), b""
+            self.begun = False
         if not one.whole and (self.compressed or len(self.content) + one.announced <= self.max_size):
             return None  # what there is of it cannot be judged yet
         faults = self._add(one)
@@ -123,9 +125,13 @@ class Model:
         return faults
 
     def _inflate(self, data: bytes, *, final: bool) -> bytes:
-        """Inflate, with the tail put back (RFC 7692 section 7.2.2) unless a final block made it unnecessary."""
+        """Inflate, with the tail put back (RFC 7692 section 7.2.2) unless a final block made it unnecessary.
+
+        Behind nothing at all the tail would be the beginning of a block, so a message without octets is empty.
+        """
+        self.begun = self.begun or bool(data)
         out = self._inflate_all(data)
-        return out + self._inflate_all(TAIL) if final and not self.inflater.eof else out
+        return out + self._inflate_all(TAIL) if final and self.begun and not self.inflater.eof else out
 
     def _inflate_all(self, data: bytes) -> bytes:
         out = b""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asgi_upgrade.deflate import Agreement
@@ -46,6 +46,7 @@ seeds = st.integers(0, (1 << 64) - 1)
 
 @compressed_or_not
 @settings(max_examples=300)
+@example(561_697_180_599_354)  # a compressed message without octets, and others behind it
 @given(seeds)
 def test_engines_and_model_agree_wherever_a_stream_is_cut(compression: bool, seed: int) -> None:
     streams = Streams(Random(seed), MAX_SIZE, compression=compression)
