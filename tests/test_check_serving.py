@@ -10,16 +10,13 @@ from typing import Any
 
 import pytest
 import uvicorn
-from starlette.applications import Starlette
-from starlette.middleware.gzip import GZipMiddleware
 
-from asgi_upgrade import UpgradeMiddleware
 from asgi_upgrade.check import serving
 from asgi_upgrade.check.exchange import Connection
 from asgi_upgrade.check.options import CheckOptions
 from asgi_upgrade.check.request import Request
 from asgi_upgrade.check.response import Response
-from asgi_upgrade.check.serving import importable, is_guarded, load_app, quiet, serve_app
+from asgi_upgrade.check.serving import importable, load_app, quiet, serve_app
 from asgi_upgrade.check.target import TargetProblem
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.types import ASGIApp
@@ -218,17 +215,6 @@ def test_an_application_that_never_starts_is_not_waited_for_for_ever(monkeypatch
         released.set()
         for thread in set(threading.enumerate()) - before:
             thread.join(10)
-
-
-# What is there
-
-
-def test_the_middleware_is_seen_around_an_application_and_among_what_it_adds() -> None:
-    added = Starlette()
-    added.add_middleware(UpgradeMiddleware)
-    assert is_guarded(added)
-    assert is_guarded(GZipMiddleware(UpgradeMiddleware(plain)))
-    assert not is_guarded(GZipMiddleware(plain))
 
 
 # Logging

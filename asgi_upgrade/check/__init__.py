@@ -3,7 +3,8 @@
 - octets: ``exchange`` and ``http2`` out and in; ``request``, ``response`` and ``frames`` say what they mean
 - probes: ``catalogue`` lists those of the ``probes_*`` modules; ``probe`` says what one is, ``wire`` is what it is
   given, and ``judge`` and ``origins`` are what several of them share
-- what is probed: ``target``; ``serving``, ``serving_process`` and ``routes`` for an application that has to be served
+- what is probed: ``target``; ``serving``, ``serving_process``, ``routes`` and ``standing`` for an application that has
+  to be served
 - a run: ``options`` and ``settings`` go in; ``runner`` goes from target to target, ``session`` through one
 - what it comes to: ``result``, on which ``ignores``, ``own_rules`` and ``location`` have their say
 - who is told: ``report`` names the ``report_*`` renderers, which share ``view`` and ``wording``; ``outlet`` writes

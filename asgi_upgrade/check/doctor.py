@@ -17,9 +17,9 @@ from asgi_upgrade.check.enforcement import Stack, by_middleware
 from asgi_upgrade.check.options import OTHER_SERVERS
 from asgi_upgrade.check.serving import importable, load_app
 from asgi_upgrade.check.settings import Settings, find_settings, load_settings
+from asgi_upgrade.check.standing import outside
 from asgi_upgrade.check.target import TargetProblem
 from asgi_upgrade.errors import quote
-from asgi_upgrade.middleware import UpgradeMiddleware
 from asgi_upgrade.rules import RULES, Rule
 from asgi_upgrade.types import Receive, Scope, Send
 
@@ -174,23 +174,14 @@ def _preferred(found: list[str]) -> str:
     return f"{first}, which uvicorn takes by default; also {', '.join(rest)}" if rest else first
 
 
-def _stack(app: Any) -> tuple[str, bool]:
+def _stack(app: object) -> tuple[str, bool]:
     """Say where in an application the middleware stands, and whether it is there at all."""
-    if isinstance(app, UpgradeMiddleware):
+    outer = outside(app)
+    if outer is None:
+        return "no UpgradeMiddleware is to be seen; without it, there is only what the server does by itself", False
+    if not outer:
         return "UpgradeMiddleware stands outermost", True
-    # Starlette keeps what was added, the outermost first.
-    added = [getattr(entry, "cls", None) for entry in getattr(app, "user_middleware", ())]
-    if added and added[0] is UpgradeMiddleware:
-        return "UpgradeMiddleware stands outermost", True
-    if UpgradeMiddleware in added:
-        outside = getattr(added[0], "__name__", "another middleware")
-        return f"UpgradeMiddleware stands inside of {outside}, which sees handshakes first; add it last", True
-    inner, depth = getattr(app, "app", None), 0
-    while inner is not None and depth < 32:
-        if isinstance(inner, UpgradeMiddleware):
-            return f"UpgradeMiddleware stands inside of {type(app).__name__}, which sees handshakes first", True
-        inner, depth = getattr(inner, "app", None), depth + 1
-    return "no UpgradeMiddleware is to be seen; without it, there is only what the server does by itself", False
+    return f"UpgradeMiddleware stands inside of {outer}, which sees handshakes first; add it last", True
 
 
 def _enforced(stack: Stack | None, *, guarded: bool) -> Iterator[str]:

@@ -21,7 +21,6 @@ from asgi_upgrade.check.exchange import Address
 from asgi_upgrade.check.options import CheckOptions
 from asgi_upgrade.check.target import AppTarget, TargetProblem
 from asgi_upgrade.errors import ConfigurationError, quote
-from asgi_upgrade.middleware import UpgradeMiddleware
 from asgi_upgrade.options import suggest
 from asgi_upgrade.types import ASGIApp
 
@@ -38,7 +37,6 @@ _CHOSEN_HERE = frozenset(
     {"app", "host", "port", "uds", "fd", "factory", "reload", "workers", "log_config", "log_level"}
 )
 _LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "asgi_upgrade", "websockets", "asyncio")
-_DEEPEST = 32
 _ADAPTED = "asgi_upgrade "
 _TRUTH = {"true": True, "false": False}
 
@@ -237,16 +235,6 @@ def _describe(config: uvicorn.Config) -> str:
 def is_adapted(served: Served) -> bool:
     """Tell whether an application is served with the adapter, which leaves handshakes to the middleware."""
     return _ADAPTED in served.served_by
-
-
-def is_guarded(app: object) -> bool:
-    """Tell whether UpgradeMiddleware is to be seen around an application, or among what it was told to add."""
-    for _ in range(_DEEPEST):
-        added = getattr(app, "user_middleware", ())
-        if isinstance(app, UpgradeMiddleware) or any(getattr(each, "cls", None) is UpgradeMiddleware for each in added):
-            return True
-        app = getattr(app, "app", None)
-    return False
 
 
 class _Running:

@@ -21,6 +21,7 @@ from asgi_upgrade.check.redaction import credentials
 from asgi_upgrade.check.response import Response
 from asgi_upgrade.check.result import Result, TargetReport, Verdict
 from asgi_upgrade.check.routes import Routes, find_routes
+from asgi_upgrade.check.standing import outside
 from asgi_upgrade.check.target import AppTarget, TargetProblem, UrlTarget
 from asgi_upgrade.check.wire import Base, Wire
 from asgi_upgrade.errors import quote
@@ -95,7 +96,7 @@ class Session:
             serve = serving.serve_app(app, options) if own else serving_process.serve_name(target, app, options)
             async with serve as served:
                 self._served_by = served.served_by
-                if serving.is_adapted(served) and not serving.is_guarded(served.app):
+                if serving.is_adapted(served) and outside(served.app) is None:
                     self._advice = UNGUARDED
                 await self._check(served.address, find_routes(served.app, options.ws_paths, options.http_paths))
 
