@@ -117,6 +117,16 @@ async def accept(receive: Receive, send: Send) -> None:
     await send({"type": "websocket.accept"})
 
 
+def accepting(go: asyncio.Event) -> ASGIApp:
+    """Return an application that accepts, and does not receive before it returns."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        await go.wait()
+
+    return app
+
+
 def recording(seen: list[Message], count: int = 1000) -> ASGIApp:
     """Return an application that accepts and keeps what it receives, up to the disconnect."""
 

@@ -12,6 +12,7 @@ from asgi_upgrade.types import Message, Receive, Scope, Send
 from tests.bridged import (
     Server,
     accept,
+    accepting,
 )
 from tests.peer import BINARY, CLOSE, PING, PONG, TEXT, Sent, close_frame, frame, passes, run
 
@@ -120,12 +121,8 @@ def test_answers_of_an_application_that_is_behind_are_written_together() -> None
 
 def test_closing_reads_on_to_the_peers_close_frame() -> None:
     async def scenario() -> None:
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            await accept(receive, send)
-            await go.wait()
-
         go = asyncio.Event()
-        server = Server(app, limits=Limits(max_queue=2, ping_interval=None))
+        server = Server(accepting(go), limits=Limits(max_queue=2, ping_interval=None))
         await server.open()
         server.feed(frame(TEXT, b"x") * 10)
         assert server.transport.paused()
@@ -141,12 +138,8 @@ def test_closing_reads_on_to_the_peers_close_frame() -> None:
 
 def test_close_frame_that_waits_behind_a_full_queue_ends_the_closing_handshake_at_once() -> None:
     async def scenario() -> None:
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            await accept(receive, send)
-            await go.wait()
-
         go = asyncio.Event()
-        server = Server(app, limits=Limits(max_queue=2, ping_interval=None))
+        server = Server(accepting(go), limits=Limits(max_queue=2, ping_interval=None))
         await server.open()
         server.feed(frame(TEXT, b"x") * 10 + close_frame(1000))
         go.set()

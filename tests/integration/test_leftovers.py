@@ -16,8 +16,6 @@ from tests.integration.serving import TIMEOUT, RawClient, Serving, serve
 from tests.integration.wire import request
 from tests.peer import close_frame
 
-CUSTOM = request(upgrade=b"tcp")
-
 
 class Graves:
     """Tells when objects are gone."""
@@ -30,6 +28,11 @@ class Graves:
         """Watch one object."""
         weakref.finalize(thing, self._gone.put, name)
         self._seen.put(name)
+
+    def watch_connection(self, server: Serving) -> None:
+        """Watch the server's protocol of the one connection that there is."""
+        (protocol,) = server.server.server_state.connections
+        self.watch("protocol", protocol)
 
     def watched(self) -> str:
         """Wait for an object to be watched, and return its name."""
@@ -75,42 +78,34 @@ def close(client: RawClient) -> None:
     client.close()
 
 
-@pytest.mark.parametrize("leave", [close, RawClient.reset])
-def test_nothing_is_left_of_a_websocket(server: Serving, graves: Graves, leave: Callable[[RawClient], None]) -> None:
-    with server.connect() as client:
-        client.send(request())
-        assert client.recv_until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
-        assert graves.watched() == "bridge"
-        (protocol,) = server.server.server_state.connections
-        graves.watch("protocol", protocol)
-        del protocol
-        leave(client)
-        assert {graves.dug(), graves.dug()} == {"bridge", "protocol"}
-
-
-@pytest.mark.parametrize("leave", [RawClient.close, RawClient.reset])
-def test_nothing_is_left_of_another_protocol(
-    server: Serving, graves: Graves, leave: Callable[[RawClient], None]
+@pytest.mark.parametrize(
+    ("asked", "leave", "watched"),
+    [
+        pytest.param(request(), close, "bridge", id="websocket-closed"),
+        pytest.param(request(), RawClient.reset, "bridge", id="websocket-reset"),
+        pytest.param(request(upgrade=b"tcp"), RawClient.close, "stream", id="tcp-closed"),
+        pytest.param(request(upgrade=b"tcp"), RawClient.reset, "stream", id="tcp-reset"),
+    ],
+)
+def test_nothing_is_left_of_an_upgraded_connection(
+    server: Serving, graves: Graves, asked: bytes, leave: Callable[[RawClient], None], watched: str
 ) -> None:
     with server.connect() as client:
-        client.send(CUSTOM)
+        client.send(asked)
         assert client.recv_until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
-        assert graves.watched() == "stream"
-        (protocol,) = server.server.server_state.connections
-        graves.watch("protocol", protocol)
-        del protocol
+        assert graves.watched() == watched
+        graves.watch_connection(server)
         leave(client)
-        assert {graves.dug(), graves.dug()} == {"stream", "protocol"}
+        assert {graves.dug(), graves.dug()} == {watched, "protocol"}
 
 
 def test_nothing_is_left_of_a_rejected_request(server: Serving, graves: Graves) -> None:
+    asked = request(sec_websocket_version=b"12")
     with server.connect() as client:
-        client.send(request(b"GET /ws HTTP/1.1", sec_websocket_version=b"12")[:20])
+        client.send(asked[:20])
         server.wait_until(lambda: bool(server.server.server_state.connections))
-        (protocol,) = server.server.server_state.connections
-        graves.watch("protocol", protocol)
-        del protocol
-        client.send(request(b"GET /ws HTTP/1.1", sec_websocket_version=b"12")[20:])
+        graves.watch_connection(server)
+        client.send(asked[20:])
         assert client.recv_until(b"\r\n\r\n").startswith(b"HTTP/1.1 426 ")
         client.close()
         assert graves.dug() == "protocol"
