@@ -20,17 +20,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from asgi_upgrade.decision import Decision
-    from asgi_upgrade.deflate import Deflate
     from asgi_upgrade.errors import ClientDisconnected, ConfigurationError, HandshakeViolation, UpgradeError
-    from asgi_upgrade.handshake import evaluate
+    from asgi_upgrade.extension.stream import UpgradedStream
+    from asgi_upgrade.handshake.judge import evaluate
+    from asgi_upgrade.handshake.verdict import Facts, Ignore, Reject, Switch
     from asgi_upgrade.middleware import UpgradeMiddleware
-    from asgi_upgrade.origin import LOCALHOST
-    from asgi_upgrade.policy import UpgradePolicy, WebSocketOptions
-    from asgi_upgrade.request import UpgradeRequest
+    from asgi_upgrade.middleware.decisions import Decision
+    from asgi_upgrade.middleware.handlers import UpgradeRequest
+    from asgi_upgrade.policy import UpgradePolicy
+    from asgi_upgrade.policy.origins import LOCALHOST
+    from asgi_upgrade.policy.websocket import Deflate, WebSocketOptions
     from asgi_upgrade.rules import RULES, Rule
-    from asgi_upgrade.stream import UpgradedStream
-    from asgi_upgrade.verdict import Facts, Ignore, Reject, Switch
 
 __all__ = [
     "LOCALHOST",
@@ -57,25 +57,25 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "LOCALHOST": "origin",
+    "LOCALHOST": "policy.origins",
     "RULES": "rules",
     "ClientDisconnected": "errors",
     "ConfigurationError": "errors",
-    "Decision": "decision",
-    "Deflate": "deflate",
-    "Facts": "verdict",
+    "Decision": "middleware.decisions",
+    "Deflate": "policy.websocket",
+    "Facts": "handshake.verdict",
     "HandshakeViolation": "errors",
-    "Ignore": "verdict",
-    "Reject": "verdict",
-    "Rule": "rules",
-    "Switch": "verdict",
+    "Ignore": "handshake.verdict",
+    "Reject": "handshake.verdict",
+    "Rule": "rules.rule",
+    "Switch": "handshake.verdict",
     "UpgradeError": "errors",
     "UpgradeMiddleware": "middleware",
     "UpgradePolicy": "policy",
-    "UpgradeRequest": "request",
-    "UpgradedStream": "stream",
-    "WebSocketOptions": "policy",
-    "evaluate": "handshake",
+    "UpgradeRequest": "middleware.handlers",
+    "UpgradedStream": "extension.stream",
+    "WebSocketOptions": "policy.websocket",
+    "evaluate": "handshake.judge",
 }
 """The module of each public name."""
 

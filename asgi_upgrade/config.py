@@ -14,10 +14,11 @@ from datetime import date, time
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from asgi_upgrade.deflate import Deflate
-from asgi_upgrade.errors import ConfigurationError, quote
-from asgi_upgrade.options import OR_NONE, suggest
-from asgi_upgrade.policy import UpgradePolicy, WebSocketOptions
+from asgi_upgrade.errors import ConfigurationError
+from asgi_upgrade.policy import UpgradePolicy
+from asgi_upgrade.policy.checks import OR_NONE
+from asgi_upgrade.policy.websocket import Deflate, WebSocketOptions
+from asgi_upgrade.text import quote, suggest
 
 __all__ = ["load_policy"]
 

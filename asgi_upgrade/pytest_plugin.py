@@ -16,7 +16,7 @@ import pytest
 
 if TYPE_CHECKING:
     from asgi_upgrade.check.assertion import Checked
-    from asgi_upgrade.check.options import CheckOptions
+    from asgi_upgrade.check.config.options import CheckOptions
     from asgi_upgrade.check.result import Report
     from asgi_upgrade.types import ASGIApp
 
@@ -32,7 +32,7 @@ class UpgradeCheck(Protocol):
     """What the fixture is."""
 
     def __call__(self, *targets: str | ASGIApp, **options: Any) -> Checked:
-        """Check targets; options are fields of ``asgi_upgrade.check.options.CheckOptions``."""
+        """Check targets; options are fields of ``asgi_upgrade.check.config.options.CheckOptions``."""
         ...
 
 
@@ -84,8 +84,8 @@ class RuleFile(pytest.File):
 
     def report(self) -> Report:
         """Return what came of the check; the first test that asks makes it, for all that are to run."""
-        from asgi_upgrade.check.ignores import apply_ignores, pinned_to  # noqa: PLC0415 - not until used
-        from asgi_upgrade.check.runner import check  # noqa: PLC0415 - as above
+        from asgi_upgrade.check.config.ignores import apply_ignores, pinned_to  # noqa: PLC0415 - not until used
+        from asgi_upgrade.check.run import check  # noqa: PLC0415 - as above
         from asgi_upgrade.errors import ConfigurationError  # noqa: PLC0415 - as above
 
         if self._report is None:
@@ -104,7 +104,7 @@ class RuleFile(pytest.File):
 
     def _check_target(self, options: CheckOptions) -> None:
         """Tell of a mistake in the key once, before there are tests of it."""
-        from asgi_upgrade.check.target import parse_target  # noqa: PLC0415 - as above
+        from asgi_upgrade.check.targets.target import parse_target  # noqa: PLC0415 - as above
         from asgi_upgrade.errors import ConfigurationError  # noqa: PLC0415 - as above
 
         try:
@@ -113,13 +113,13 @@ class RuleFile(pytest.File):
             raise pytest.UsageError(f"{self.path}: {INI}={error.value!r}: {error.remedy}") from error
 
     def _settings(self) -> Any:
-        from asgi_upgrade.check.settings import Settings, find_settings, load_settings  # noqa: PLC0415 - as above
+        from asgi_upgrade.check.config.settings import Settings, find_settings, load_settings  # noqa: PLC0415 - as above
 
         path = find_settings(self.path.parent)
         return Settings() if path is None else load_settings(path)
 
     def _options(self, **changes: Any) -> CheckOptions:
-        from asgi_upgrade.check.options import CheckOptions  # noqa: PLC0415 - as above
+        from asgi_upgrade.check.config.options import CheckOptions  # noqa: PLC0415 - as above
         from asgi_upgrade.errors import ConfigurationError  # noqa: PLC0415 - as above
 
         try:

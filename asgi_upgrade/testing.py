@@ -15,9 +15,9 @@ from typing import Any
 import httpcore
 import httpx
 
-from asgi_upgrade.exchange import Exchange, offers_protocol
 from asgi_upgrade.extension import EXTENSION, LINGERING, UpgradeExtension
-from asgi_upgrade.stream import UpgradedStream
+from asgi_upgrade.extension.exchange import Exchange, offers_protocol
+from asgi_upgrade.extension.stream import UpgradedStream
 from asgi_upgrade.types import ASGIApp, Field, Message, Scope
 
 __all__ = ["NetworkStream", "UpgradeTransport"]

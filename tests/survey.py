@@ -12,18 +12,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from asgi_upgrade.check.options import CheckOptions
+from asgi_upgrade.check.config.options import CheckOptions
 from asgi_upgrade.check.result import TargetReport
-from asgi_upgrade.check.runner import check
+from asgi_upgrade.check.run import check
 from asgi_upgrade.rules import RULES
-from tests.readme import README
+from tests.support.readme import README
 
 START, END = "<!-- survey -->\n", "<!-- /survey -->\n"
 TIMEOUT = 3.0
 """Seconds that a server has to answer: fewer than the five after which uvicorn closes an idle connection."""
 
 LEVELS = ("must", "should", "policy", "info")
-PLAIN, GUARDED = "tests.survey_app:plain", "tests.survey_app:guarded"
+PLAIN, GUARDED = "tests.support.survey_app:plain", "tests.support.survey_app:guarded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Which way the arrows run: read from the import statements, so that nothing has to be imported to be checked."""
+"""Which way the arrows run: the table of rooms, read against the import statements, so that nothing is imported."""
 
 from __future__ import annotations
 
@@ -15,52 +15,41 @@ import asgi_upgrade
 
 PACKAGE = Path(asgi_upgrade.__file__).parent
 ROOT = "asgi_upgrade"
+NAMES = "__init__"
+"""The package itself: public names, imported when they are first used."""
 
-FLOORS: tuple[Set[str], ...] = (
-    {"types", "errors", "throttle", "signals", "parts"},
-    {"rule", "headers", "stream", "options"},
-    {"rules_request", "rules_response", "rules_websocket", "rules_connection", "extension"},
-    {"rules_wire"},
-    {"exchange"},
-    {"rules", "deflate"},
-    {"paths", "origin", "guard", "limits"},
-    {"forwarded"},
-    {"policy", "frames", "keepalive", "verdict"},
-    {"view", "config", "decision", "routes"},
-    {"admission"},
-    {"opening"},
-    {"handshake"},
-    {"rejection", "scopes", "content", "outside", "capacity"},
-    {"denial", "request", "journal"},
-    {"bridge", "protocols", "gate"},
-    {"websocket"},
-    {"responder"},
-    {"native"},
-    {"middleware"},
-    {"__init__"},
-    {"check"},
-    {"cli", "pytest_plugin"},
-    {"__main__"},
-)
-"""From the ground up; a room imports from lower floors only. Some rooms are not built yet."""
-
-SERVERS = {"uvicorn", "testing"}
-"""Server sides of the contract, beside the house: they know neither the grammar nor the middleware."""
-
-SERVER_STANDS_ON = {"stream", "extension", "exchange", "types", "errors"}
-
-MAY_SERVE = {"check", "cli", "pytest_plugin", "__main__"}
-"""Rooms that may start a server."""
-
-SPLIT_ROOMS = {"frames_": "frames", "cli_": "cli"}
-"""Rooms of several modules, by the prefix of their names; within a room imports run freely."""
-
-PURE = {
-    *("types", "errors", "limits", "options", "parts", "headers", "deflate"),
-    *("rule", "rules", "rules_request", "rules_response", "rules_websocket", "rules_connection", "rules_wire"),
-    *("origin", "forwarded", "paths", "guard", "policy", "verdict"),
-    *("routes", "decision", "throttle", "view", "admission", "opening", "handshake", "rejection"),
+MAY_IMPORT: Mapping[str, Set[str]] = {
+    # The ground: every room may import these three.
+    "types": set(),
+    "text": set(),
+    "errors": {"text"},
+    # The pure half.
+    "grammar": set(),
+    "rules": set(),
+    "policy": {"grammar"},
+    "handshake": {"policy", "rules", "grammar"},
+    # What runs.
+    "extension": set(),
+    "websocket": {"extension", "handshake", "policy", "grammar"},
+    "middleware": {"websocket", "handshake", "extension", "policy", "rules", "grammar"},
+    "uvicorn": {"extension"},
+    "testing": {"extension"},
+    # The checker and its faces.
+    "config": {"policy"},
+    "check": {
+        *("config", "middleware", "websocket", "handshake", "extension", "policy", "rules", "grammar"),
+        *("uvicorn", "testing", NAMES),
+    },
+    "cli": {"check", "config", "rules", NAMES},
+    "pytest_plugin": {"check", "config"},
+    "__main__": {"cli"},
+    NAMES: {"middleware", "handshake", "extension", "policy", "rules"},
 }
+"""The rooms, and what each may import beside itself and the ground: the table of DESIGN.md."""
+
+GROUND = {"types", "text", "errors"}
+
+PURE = {"types", "text", "errors", "grammar", "rules", "policy", "handshake"}
 
 IMPURE = {
     *("asyncio", "concurrent", "contextvars", "logging", "multiprocessing", "os", "pathlib", "queue", "random"),
@@ -69,20 +58,19 @@ IMPURE = {
 
 
 def room(module: str) -> str:
-    """Return the room a module belongs to: ``check`` for ``check.probes``, ``frames`` for its engines, and so on."""
-    first = module.partition(".")[0]
-    return next((name for prefix, name in SPLIT_ROOMS.items() if first.startswith(prefix)), first)
+    """Return the room a module belongs to: ``check`` for ``check.probes.accept``."""
+    return module.partition(".")[0]
 
 
 def module_names() -> dict[str, Path]:
     paths = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
-    return {name if name == "__init__" else name.removesuffix(".__init__"): path for name, path in paths.items()}
+    return {name if name == NAMES else name.removesuffix(f".{NAMES}"): path for name, path in paths.items()}
 
 
 MODULES = module_names()
 
 
-def imports_in(tree: ast.Module) -> Iterator[str]:
+def imports_in(tree: ast.AST) -> Iterator[str]:
     """Yield the dotted name of everything a module imports, wherever in it the statement stands."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -94,10 +82,10 @@ def imports_in(tree: ast.Module) -> Iterator[str]:
                 yield f"{source}.{alias.name}" if source.startswith(ROOT) and inner in MODULES else source
 
 
-def own_rooms(imported: Set[str]) -> set[str]:
-    """Return the rooms of this package among dotted names."""
+def own_modules(imported: Set[str]) -> set[str]:
+    """Return the modules of this package among dotted names."""
     own = {name for name in imported if name == ROOT or name.startswith(f"{ROOT}.")}
-    return {room(name.removeprefix(ROOT).removeprefix(".") or "__init__") for name in own}
+    return {name.removeprefix(ROOT).removeprefix(".") or NAMES for name in own}
 
 
 def foreign(imported: Set[str]) -> set[str]:
@@ -105,72 +93,74 @@ def foreign(imported: Set[str]) -> set[str]:
     return {name.partition(".")[0] for name in imported} - {ROOT}
 
 
-IMPORTS: Mapping[str, set[str]] = {
-    name: set(imports_in(ast.parse(path.read_text(encoding="utf-8")))) for name, path in MODULES.items()
-}
+def without_type_checking(tree: ast.Module) -> ast.Module:
+    """Leave out what only a type checker imports: it cannot make a circle when the package runs."""
+    body = [node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))]
+    return ast.Module(body, [])
 
 
-def floor_of(name: str) -> int | None:
-    return next((floor for floor, rooms in enumerate(FLOORS) if name in rooms), None)
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+IMPORTS: Mapping[str, set[str]] = {name: set(imports_in(tree)) for name, tree in TREES.items()}
+RUNTIME = {name: own_modules(set(imports_in(without_type_checking(tree)))) - {name} for name, tree in TREES.items()}
 
 
 def is_wrong(source: str, target: str) -> bool:
     """Tell whether one room may not import from another."""
-    if source == target:
-        return False
-    if source in SERVERS:
-        return target not in SERVER_STANDS_ON
-    if target in SERVERS:
-        return source not in MAY_SERVE
-    below, here = floor_of(target), floor_of(source)
-    return below is None or here is None or below >= here
+    allowed = MAY_IMPORT[source] if source in GROUND else MAY_IMPORT[source] | GROUND
+    return source != target and target not in allowed
+
+
+def circles(arrows: Mapping[str, Set[str]]) -> set[str]:
+    """Return the files from which the arrows lead back to them."""
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        ahead = [start]
+        while ahead:
+            for name in arrows.get(ahead.pop(), ()):
+                if name not in seen:
+                    seen.add(name)
+                    ahead.append(name)
+        return seen
+
+    return {name for name in arrows if name in reached(name)}
 
 
 # The check itself
 
 
 @pytest.mark.parametrize(
-    ("module", "name"),
-    [
-        ("check.probes", "check"),
-        ("uvicorn.base", "uvicorn"),
-        ("frames_wsproto", "frames"),
-        ("cli_check", "cli"),
-        ("rules_request",) * 2,
-    ],
-)
-def test_a_module_belongs_to_one_room(module: str, name: str) -> None:
-    assert room(module) == name
-
-
-@pytest.mark.parametrize(
     ("source", "target", "wrong"),
     [
         pytest.param("handshake", "policy", False, id="down"),
-        pytest.param("middleware", "types", False, id="far-down"),
+        pytest.param("middleware", "types", False, id="the-ground"),
         pytest.param("check", "check", False, id="within-a-room"),
-        pytest.param("uvicorn", "stream", False, id="server-on-the-contract"),
+        pytest.param("uvicorn", "extension", False, id="server-on-the-contract"),
         pytest.param("check", "uvicorn", False, id="check-serves"),
+        pytest.param("errors", "text", False, id="within-the-ground"),
         pytest.param("policy", "handshake", True, id="up"),
-        pytest.param("errors", "types", True, id="sideways"),
-        pytest.param("headers", "__init__", True, id="on-the-public-names"),
-        pytest.param("uvicorn", "headers", True, id="server-on-the-grammar"),
+        pytest.param("types", "errors", True, id="the-ground-on-the-ground"),
+        pytest.param("grammar", NAMES, True, id="on-the-public-names"),
+        pytest.param("uvicorn", "grammar", True, id="server-on-the-grammar"),
         pytest.param("uvicorn", "testing", True, id="server-on-server"),
         pytest.param("middleware", "uvicorn", True, id="on-a-server"),
         pytest.param("middleware", "check", True, id="on-the-checker"),
-        pytest.param("middleware", "elsewhere", True, id="on-a-room-without-floor"),
-        pytest.param("elsewhere", "types", True, id="from-a-room-without-floor"),
+        pytest.param("middleware", "elsewhere", True, id="on-a-room-that-is-not-in-the-table"),
     ],
 )
 def test_a_wrong_arrow_is_seen(source: str, target: str, wrong: bool) -> None:
     assert is_wrong(source, target) is wrong
 
 
+def test_a_circle_is_seen() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}) == {"b", "c"}
+
+
 def test_every_way_to_import_is_seen() -> None:
     text = """
 import asyncio, os.path
-import asgi_upgrade.origin
-from asgi_upgrade import headers, evaluate
+import asgi_upgrade.policy.origins
+from asgi_upgrade import websocket, evaluate
 from asgi_upgrade.types import Scope
 from . import paths
 if TYPE_CHECKING:
@@ -179,23 +169,38 @@ def lazily():
     import wsproto
 """
     imported = set(imports_in(ast.parse(text)))
-    assert own_rooms(imported) == {"origin", "headers", "__init__", "types"}
+    assert own_modules(imported) == {"policy.origins", "websocket", NAMES, "types"}
     assert foreign(imported) == {"asyncio", "os", "uvicorn", "wsproto", ""}
+    assert foreign(set(imports_in(without_type_checking(ast.parse(text))))) == {"asyncio", "os", "wsproto", ""}
 
 
 # The package
 
 
-def test_every_room_has_one_floor() -> None:
-    rooms = [name for floor in FLOORS for name in floor]
-    assert len(rooms) == len(set(rooms))
-    assert {room(name) for name in MODULES} - set(rooms) - SERVERS == set()
+def test_the_table_has_every_room_and_no_other() -> None:
+    assert {room(name) for name in MODULES} == set(MAY_IMPORT)
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
-def test_imports_come_from_lower_floors(module: str) -> None:
-    targets = own_rooms(IMPORTS[module])
+def test_a_room_imports_what_the_table_allows(module: str) -> None:
+    targets = {room(name) for name in own_modules(IMPORTS[module])}
     assert {target for target in targets if is_wrong(room(module), target)} == set()
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    assert circles(RUNTIME) == {
+        *(f"websocket.{name}" for name in ("frames", "engine_websockets", "engine_wsproto")),
+        "cli",
+        "cli.check",
+    }
+
+
+def test_only_the_checker_serves() -> None:
+    """The checker imports a server to serve a target with it, nowhere else."""
+    assert {name for name in MODULES if room(name) == "check" and RUNTIME[name] & {"uvicorn", "testing"}} <= {
+        "check.targets.serving",
+        "check.doctor",
+    }
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
@@ -203,12 +208,11 @@ def test_imports_are_absolute(module: str) -> None:
     assert [name for name in IMPORTS[module] if name.startswith(".")] == []
 
 
-@pytest.mark.parametrize("module", sorted(PURE))
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if room(name) in PURE))
 def test_the_pure_half_has_no_input_output_and_no_third_party(module: str) -> None:
     names = foreign(IMPORTS[module])
     assert names - sys.stdlib_module_names == set()
     assert names & IMPURE == set()
-    assert own_rooms(IMPORTS[module]) <= PURE
 
 
 # Importing the package

@@ -25,9 +25,9 @@ from asgi_upgrade.config import (
     load_policy,
     load_section,
 )
-from asgi_upgrade.deflate import Deflate
 from asgi_upgrade.errors import ConfigurationError
-from asgi_upgrade.policy import PolicyFields, UpgradePolicy, WebSocketOptions
+from asgi_upgrade.policy import PolicyFields, UpgradePolicy
+from asgi_upgrade.policy.websocket import Deflate, WebSocketOptions
 from asgi_upgrade.types import Scope
 
 POLICY = "[tool.asgi-upgrade.policy]\n"

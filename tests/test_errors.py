@@ -7,15 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asgi_upgrade.errors import (
-    ClientDisconnected,
-    ConfigurationError,
-    HandshakeViolation,
-    UpgradeError,
-    callback_name,
-    quote,
-    whose,
-)
+from asgi_upgrade.errors import ClientDisconnected, ConfigurationError, HandshakeViolation, UpgradeError
+from asgi_upgrade.text import callback_name, quote, whose
 
 # Quoting what was received
 

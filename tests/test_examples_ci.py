@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from asgi_upgrade.check.settings import load_settings
+from asgi_upgrade.check.config.settings import load_settings
 from asgi_upgrade.cli import main
-from tests.shop import shop
+from tests.support.shop import shop
 
 PROJECT = Path(__file__).parent.parent
 CI = PROJECT / "examples" / "ci"

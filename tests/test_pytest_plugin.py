@@ -12,8 +12,8 @@ from asgi_upgrade.check.assertion import Checked, checked, verdict_on
 from asgi_upgrade.check.result import Report
 from asgi_upgrade.errors import ConfigurationError
 from examples import chat
-from tests.samples import BROKEN, FULL, HTTP10, IGNORED, MISMATCH, PASSED, SKIPPED, report, result, target
-from tests.shop import shop
+from tests.support.samples import BROKEN, FULL, HTTP10, IGNORED, MISMATCH, PASSED, SKIPPED, report, result, target
+from tests.support.shop import shop
 
 pytest_plugins = ["pytester"]
 

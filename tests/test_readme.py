@@ -12,12 +12,12 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient, WebSocketDenialResponse
 
 from asgi_upgrade.testing import UpgradeTransport
-from tests.readme import README, fresh
+from tests.support.readme import README, fresh
 
 
 def test_rule_table_is_fresh() -> None:
     text = README.read_text()
-    assert text == fresh(text), "run: python -m tests.readme"
+    assert text == fresh(text), "run: python -m tests.support.readme"
 
 
 @pytest.mark.parametrize("name", ["world", "servers"])

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from asgi_upgrade.check.options import CheckOptions
-from asgi_upgrade.check.report import RENDERERS
-from asgi_upgrade.check.settings import load_settings
+from asgi_upgrade.check.config.options import CheckOptions
+from asgi_upgrade.check.config.settings import load_settings
+from asgi_upgrade.check.reports.report import RENDERERS
 from asgi_upgrade.cli import main
-from tests.readme import README
+from tests.support.readme import README
 
 
 def steady(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asgi_upgrade.check.result import Result, TargetReport, Verdict
 from asgi_upgrade.rules import RULES
-from tests.readme import README
+from tests.support.readme import README
 from tests.survey import END, ROWS, START, counts, fresh, line, survey
 
 

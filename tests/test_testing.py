@@ -23,10 +23,10 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from asgi_upgrade import UpgradeMiddleware
-from asgi_upgrade.stream import UpgradedStream
+from asgi_upgrade.extension.stream import UpgradedStream
 from asgi_upgrade.testing import NetworkStream, UpgradeTransport
 from asgi_upgrade.types import ASGIApp, Message, Receive, Scope, Send
-from tests.peer import passes, run
+from tests.support.peer import passes, run
 
 OFFER = {"connection": "keep-alive, Upgrade", "upgrade": "echo"}
 SWITCH: Message = {"type": "http.response.start", "status": 101, "headers": [(b"upgrade", b"echo")]}

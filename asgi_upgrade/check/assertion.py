@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from asgi_upgrade.check.options import CheckOptions
-from asgi_upgrade.check.report_text import describe, render
+from asgi_upgrade.check.config.options import CheckOptions
+from asgi_upgrade.check.reports.text import describe, render
+from asgi_upgrade.check.reports.view import View
+from asgi_upgrade.check.reports.wording import findings
 from asgi_upgrade.check.result import FAIL_ON, FailOn, Report, Result
-from asgi_upgrade.check.runner import check
-from asgi_upgrade.check.view import View
-from asgi_upgrade.check.wording import findings
-from asgi_upgrade.options import check_choice
+from asgi_upgrade.check.run import check
+from asgi_upgrade.policy.checks import check_choice
 from asgi_upgrade.types import ASGIApp
 
 

@@ -13,14 +13,14 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
+from asgi_upgrade.check.config.options import OTHER_SERVERS
+from asgi_upgrade.check.config.settings import Settings, find_settings, load_settings
 from asgi_upgrade.check.enforcement import Stack, by_middleware
-from asgi_upgrade.check.options import OTHER_SERVERS
-from asgi_upgrade.check.serving import importable, load_app
-from asgi_upgrade.check.settings import Settings, find_settings, load_settings
 from asgi_upgrade.check.standing import outside
-from asgi_upgrade.check.target import TargetProblem
-from asgi_upgrade.errors import quote
+from asgi_upgrade.check.targets.serving import importable, load_app
+from asgi_upgrade.check.targets.target import TargetProblem
 from asgi_upgrade.rules import RULES, Rule
+from asgi_upgrade.text import quote
 from asgi_upgrade.types import Receive, Scope, Send
 
 ADAPTER = "asgi_upgrade.uvicorn:AutoProtocol"

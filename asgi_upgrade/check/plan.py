@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from asgi_upgrade.check.catalogue import CONTROL
-from asgi_upgrade.check.probe import Probe
+from asgi_upgrade.check.probes.catalogue import CONTROL
+from asgi_upgrade.check.probes.probe import Probe
 from asgi_upgrade.check.result import Result
-from asgi_upgrade.check.routes import Routes
-from asgi_upgrade.check.wire import Base
+from asgi_upgrade.check.targets.routes import Routes
+from asgi_upgrade.check.wire.wire import Base
 
 NO_WEBSOCKET = "no WebSocket path is known; name one with --ws-path"
 NO_HTTP = "no path is known to be HTTP only; name one with --http-path"

@@ -9,24 +9,24 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias, TypeVar
 
-from asgi_upgrade.check import serving, serving_process
-from asgi_upgrade.check.catalogue import CONTROL
-from asgi_upgrade.check.exchange import Address, ExchangeError, Seen, Unreachable
-from asgi_upgrade.check.options import CheckOptions
+from asgi_upgrade.check.config.options import CheckOptions
 from asgi_upgrade.check.plan import Job, Socket, best, lacking, plan
-from asgi_upgrade.check.probe import Probe
-from asgi_upgrade.check.probes_agreement import EXTENSIONS
-from asgi_upgrade.check.probes_content import CONTENTS
-from asgi_upgrade.check.redaction import credentials
-from asgi_upgrade.check.response import Response
+from asgi_upgrade.check.probes.agreement import EXTENSIONS
+from asgi_upgrade.check.probes.catalogue import CONTROL
+from asgi_upgrade.check.probes.content import CONTENTS
+from asgi_upgrade.check.probes.probe import Probe
 from asgi_upgrade.check.result import Result, TargetReport, Verdict
-from asgi_upgrade.check.routes import Routes, find_routes
 from asgi_upgrade.check.standing import outside
-from asgi_upgrade.check.target import AppTarget, TargetProblem, UrlTarget
-from asgi_upgrade.check.wire import Base, Wire
-from asgi_upgrade.errors import quote
-from asgi_upgrade.headers import parse_host
+from asgi_upgrade.check.targets import serving, serving_process
+from asgi_upgrade.check.targets.routes import Routes, find_routes
+from asgi_upgrade.check.targets.target import AppTarget, TargetProblem, UrlTarget
+from asgi_upgrade.check.wire.exchange import Address, ExchangeError, Seen, Unreachable
+from asgi_upgrade.check.wire.redaction import credentials
+from asgi_upgrade.check.wire.response import Response
+from asgi_upgrade.check.wire.wire import Base, Wire
+from asgi_upgrade.grammar.uri import parse_host
 from asgi_upgrade.policy import UpgradePolicy
+from asgi_upgrade.text import quote
 
 T = TypeVar("T")
 

@@ -15,8 +15,8 @@ from h11._connection import DEFAULT_MAX_INCOMPLETE_EVENT_SIZE
 from uvicorn.protocols.http import httptools_impl
 
 from asgi_upgrade.types import Field
-from asgi_upgrade.uvicorn.base import UpgradingProtocol, is_later_http1
 from asgi_upgrade.uvicorn.body import BodyReader, has_body
+from asgi_upgrade.uvicorn.connection import UpgradingProtocol, is_later_http1
 
 _INVALID = "Invalid HTTP request received."
 _plain_headers_complete = httptools_impl.HttpToolsProtocol.on_headers_complete

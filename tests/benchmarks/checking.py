@@ -8,8 +8,8 @@ import sys
 import time
 from collections.abc import Mapping
 
-from asgi_upgrade.check.options import CheckOptions
-from asgi_upgrade.check.runner import check
+from asgi_upgrade.check.config.options import CheckOptions
+from asgi_upgrade.check.run import check
 
 ROUNDS = 5
 ADAPTER = {"http": "asgi_upgrade.uvicorn:AutoProtocol"}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from _pytest.mark import ParameterSet
 
-from asgi_upgrade.check.catalogue import PROBES
-from asgi_upgrade.check.options import CheckOptions
+from asgi_upgrade.check.config.options import CheckOptions
+from asgi_upgrade.check.probes.catalogue import PROBES
 from asgi_upgrade.check.result import Report
-from asgi_upgrade.check.runner import check
+from asgi_upgrade.check.run import check
 from asgi_upgrade.policy import UpgradePolicy
-from tests.check.server import little_server
+from tests.support.broken.server import little_server
 
 QUICK = frozenset(
     {

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from asgi_upgrade import Deflate, UpgradeMiddleware, WebSocketOptions
 from asgi_upgrade.types import Receive, Scope, Send
-from tests.integration.serving import serve
+from tests.support.serving import serve
 
 KOSOKU = shutil.which("kosoku", path=str(Path(sys.executable).parent)) or shutil.which("kosoku")
 

@@ -11,7 +11,7 @@ from codecs import getincrementaldecoder
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from asgi_upgrade.frames import Close, Event, Failure, Ping, Pong
+from asgi_upgrade.websocket.frames import Close, Event, Failure, Ping, Pong
 
 TAIL = b"\x00\x00\xff\xff"
 SENDABLE = {*range(1000, 1004), *range(1007, 1014), *range(3000, 5000)}

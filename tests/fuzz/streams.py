@@ -6,7 +6,7 @@ import zlib
 from itertools import pairwise
 from random import Random
 
-from tests.peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_frame, frame
+from tests.support.peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_frame, frame
 
 TEXTS = ("", "a", "hello ", "grün ", "€", "😀", "x" * 125, "y" * 126)
 OCTETS = (b"", b"\x00", b"\xff\xfe", bytes(range(256)), b"z" * 124, b"\xe2\x82")

@@ -15,12 +15,12 @@ from random import Random
 from typing import Any
 
 from asgi_upgrade import Deflate, UpgradeMiddleware, WebSocketOptions
-from asgi_upgrade.frames import Close, Ping
+from asgi_upgrade.websocket.frames import Close, Ping
 from tests.fuzz.model import TAIL, Expected, Faults, Model, split
 from tests.fuzz.streams import Streams
 from tests.integration.faults import Logged, left_behind
-from tests.integration.serving import RawClient, Serving, serve
-from tests.integration.wire import app, plain, request
+from tests.support.serving import RawClient, Serving, serve
+from tests.support.wire import app, plain, request
 
 CONFIGURATIONS = [(parser, engine) for parser in ("httptools", "h11") for engine in ("wsproto", "websockets")]
 MAX_SIZE = 300

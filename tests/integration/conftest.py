@@ -1,39 +1,5 @@
-"""What the tests over real sockets share."""
+"""The fixtures of the tests over real sockets."""
 
-from __future__ import annotations
+from tests.support.fixtures import app, client, parser, serving
 
-from collections.abc import Iterator
-
-import pytest
-
-from tests.integration.serving import RawClient, Serving, serve
-from tests.integration.upgrade_app import App
-
-
-@pytest.fixture(params=["httptools", "h11"])
-def parser(request: pytest.FixtureRequest) -> str:
-    """Each of uvicorn's two HTTP parsers."""
-    name: str = request.param
-    return name
-
-
-@pytest.fixture
-def app() -> Iterator[App]:
-    """The application that does what the path says."""
-    app = App()
-    yield app
-    app.gate.set()
-
-
-@pytest.fixture
-def serving(app: App, parser: str) -> Iterator[Serving]:
-    """That application under uvicorn, with either parser."""
-    with serve(app, http=parser) as running:
-        yield running
-
-
-@pytest.fixture
-def client(serving: Serving) -> Iterator[RawClient]:
-    """A connection to it."""
-    with serving.connect() as raw:
-        yield raw
+__all__ = ["app", "client", "parser", "serving"]

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 from asgi_upgrade import UpgradeMiddleware, WebSocketOptions
 from asgi_upgrade.types import Receive, Scope, Send
-from tests.integration.serving import TIMEOUT, RawClient, Serving, serve
-from tests.integration.wire import request
-from tests.peer import BINARY, CLOSE, TEXT, close_frame, frame
+from tests.support.peer import BINARY, CLOSE, TEXT, close_frame, frame
+from tests.support.serving import TIMEOUT, RawClient, Serving, serve
+from tests.support.wire import request
 
 HANDSHAKE = request()
 LARGE = 8_000_000

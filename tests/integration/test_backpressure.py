@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from asgi_upgrade.uvicorn import base
+from asgi_upgrade.uvicorn import connection
 from tests.integration.faults import read_101, running
-from tests.integration.serving import TIMEOUT, RawClient
-from tests.integration.wire import request
-from tests.peer import CLOSE, PING, PONG, TEXT, frame
+from tests.support.peer import CLOSE, PING, PONG, TEXT, frame
+from tests.support.serving import TIMEOUT, RawClient
+from tests.support.wire import request
 
 SHORT = 0.02
 """Seconds between pings, and for their pongs; nothing here is faster for being late."""
@@ -77,7 +77,7 @@ def test_pings_wait_while_the_application_does_not_receive(parser: str, engine: 
 
 @either_engine
 def test_pings_go_on_while_the_client_does_not_read(parser: str, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "ABORT_AFTER", SHORT)
+    monkeypatch.setattr(connection, "ABORT_AFTER", SHORT)
     options: dict[str, Any] = {"ping_interval": SHORT, "ping_timeout": SHORT, "close_timeout": SHORT}
     with running(parser, engine, **options) as (serving, app), serving.connect() as client:
         client.send(request(b"GET /flooding HTTP/1.1"))

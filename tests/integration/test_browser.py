@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.chromium import chromium, foreign_page, needs_chromium, outcome_of, wait_for
-from tests.integration.documented import documented
+from tests.support.chromium import chromium, foreign_page, needs_chromium, outcome_of, wait_for
+from tests.support.documented import documented
 
 pytestmark = needs_chromium
 

@@ -18,8 +18,8 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Event, Request, TextMessage
 
 from asgi_upgrade import UpgradeMiddleware, WebSocketOptions
-from tests.integration.serving import TIMEOUT, Serving, serve
-from tests.integration.wire import app
+from tests.support.serving import TIMEOUT, Serving, serve
+from tests.support.wire import app
 
 
 @pytest.fixture(params=["asyncio-wsproto", "asyncio-websockets", "uvloop-websockets"])

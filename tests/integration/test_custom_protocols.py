@@ -21,8 +21,8 @@ from anyio.streams.buffered import BufferedByteStream
 from asgi_upgrade import UpgradedStream, UpgradeMiddleware, UpgradeRequest
 from asgi_upgrade.testing import NetworkStream, UpgradeTransport
 from asgi_upgrade.types import ASGIApp
-from tests.integration.serving import TIMEOUT, RawClient, Serving, serve
-from tests.integration.wire import app as plain_app
+from tests.support.serving import TIMEOUT, RawClient, Serving, serve
+from tests.support.wire import app as plain_app
 
 UPGRADE = b"Host: shop.example\r\nUpgrade: tcp\r\nConnection: Upgrade\r\n"
 HEAD = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: tcp\r\nconnection: Upgrade\r\n"
@@ -353,7 +353,7 @@ def test_handler_that_hangs_at_shutdown_gets_the_servers_grace(
 def test_handler_that_hangs_at_shutdown_gets_ten_seconds_without_one(
     handlers: Handlers, parser: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asgi_upgrade.responder.SHUTDOWN_GRACE", 0.01)
+    monkeypatch.setattr("asgi_upgrade.middleware.respond.SHUTDOWN_GRACE", 0.01)
     with serve(wrapped(handlers), http=parser) as running, running.connect() as client:
         client.send(ask("/hang"))
         assert handlers.next() == "switched"

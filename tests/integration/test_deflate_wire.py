@@ -10,8 +10,8 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 from websockets.sync.client import ClientConnection, connect
 
 from asgi_upgrade import Deflate, UpgradeMiddleware, WebSocketOptions
-from tests.integration.serving import TIMEOUT, Serving, serve
-from tests.integration.wire import app, request
+from tests.support.serving import TIMEOUT, Serving, serve
+from tests.support.wire import app, request
 
 MESSAGES: Sequence[str | bytes] = ["short", "", "x" * 100, "grün €😀" * 5000, bytes(1_000_000), b"", "grün €😀" * 5000]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.integration.documented import documented
-from tests.integration.serving import RawClient
 from tests.integration.test_custom_protocols import ask
+from tests.support.documented import documented
+from tests.support.serving import RawClient
 
 
 @pytest.fixture(params=["HttpToolsProtocol", "H11Protocol"])

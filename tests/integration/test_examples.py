@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from websockets.sync.client import connect
 
 from examples.metrics import LABELS, observe
-from tests.integration.documented import documented
-from tests.integration.serving import TIMEOUT
+from tests.support.documented import documented
+from tests.support.serving import TIMEOUT
 
 CHAT = [websockets.Subprotocol("chat")]
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.faults import POINTS, Application, Point, break_off, read_101, running
-from tests.integration.serving import RawClient, Serving
-from tests.integration.wire import request
-from tests.peer import close_frame
+from tests.support.peer import close_frame
+from tests.support.serving import RawClient, Serving
+from tests.support.wire import request
 
 RESTART = close_frame(1012, "the server restarts")
 either_engine = pytest.mark.parametrize("engine", ["wsproto", "websockets"])

@@ -12,9 +12,9 @@ import pytest
 
 from asgi_upgrade import UpgradeMiddleware, UpgradeRequest
 from asgi_upgrade.types import Receive, Scope, Send
-from tests.integration.serving import TIMEOUT, RawClient, Serving, serve
-from tests.integration.wire import request
-from tests.peer import close_frame
+from tests.support.peer import close_frame
+from tests.support.serving import TIMEOUT, RawClient, Serving, serve
+from tests.support.wire import request
 
 
 class Graves:

@@ -8,9 +8,9 @@ import zlib
 
 import pytest
 
-from tests.integration.measured import HAS_PROC, MESSAGE, watched
-from tests.integration.serving import RawClient
-from tests.peer import BINARY, CONTINUATION, frame
+from tests.support.measured import HAS_PROC, MESSAGE, watched
+from tests.support.peer import BINARY, CONTINUATION, frame
+from tests.support.serving import RawClient
 
 MIB = 1 << 20
 SLACK = 4 * MIB

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from asgi_upgrade import UpgradeMiddleware, UpgradePolicy
-from tests.integration.serving import Response, serve
-from tests.integration.wire import app as inner
-from tests.integration.wire import request
+from tests.support.serving import Response, serve
+from tests.support.wire import app as inner
+from tests.support.wire import request
 
 ROUTES: dict[str, UpgradePolicy | None] = {
     "/admin/{path:path}": UpgradePolicy(allowed_hosts=["admin.example"]),

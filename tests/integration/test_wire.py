@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from asgi_upgrade import LOCALHOST, UpgradeMiddleware
-from tests.integration.serving import Response, Serving, serve
-from tests.integration.wire import ACCEPT, KEY, app, plain, request
+from tests.support.serving import Response, Serving, serve
+from tests.support.wire import ACCEPT, KEY, app, plain, request
 
 MASKED_HELLO = b"\x81\x85\x00\x00\x00\x00hello"
 HELLO = b"\x81\x05hello"

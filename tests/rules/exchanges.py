@@ -10,19 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from asgi_upgrade.rules_wire import WIRE_RULES
+from asgi_upgrade.handshake.verdict import Facts
+from asgi_upgrade.rules.wire import WIRE_RULES
 from asgi_upgrade.types import Field
-from asgi_upgrade.verdict import Facts
-from tests.facts import KEY, Changes, handshake, native
+from tests.support.facts import KEY, Changes, handshake, native
 
 ELSEWHERE: Mapping[str, str] = {
-    "expect-100-then-101": "integration/test_uvicorn_switch.py",
-    "ws-wait": "integration/test_uvicorn_switch.py",
-    "upgrade-not-here": "test_gate.py",
-    "max-connections": "test_gate.py",
-    "max-connections-per-client": "test_gate.py",
-    "handler-fields": "test_request.py",
-    "ws-503": "test_websocket.py",
+    "expect-100-then-101": "uvicorn/test_switch.py",
+    "ws-wait": "uvicorn/test_switch.py",
+    "upgrade-not-here": "middleware/test_enforce.py",
+    "max-connections": "middleware/test_enforce.py",
+    "max-connections-per-client": "middleware/test_enforce.py",
+    "handler-fields": "middleware/test_handlers.py",
+    "ws-503": "websocket/test_websocket.py",
     "ws-5xx-app": "integration/test_wire.py",
     **{rule.id: "check/test_faults.py" for rule in WIRE_RULES},
 }

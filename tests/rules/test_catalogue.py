@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from asgi_upgrade.errors import HandshakeViolation
-from asgi_upgrade.guard import accept_breaches, repaired_response, resolve, response_breach
-from asgi_upgrade.handshake import evaluate
+from asgi_upgrade.handshake.guard import accept_breaches, repaired_response, resolve, response_breach
+from asgi_upgrade.handshake.judge import evaluate
+from asgi_upgrade.handshake.verdict import Facts, Ignore, Reject, Switch
 from asgi_upgrade.policy import Mode, UpgradePolicy
 from asgi_upgrade.rules import RULES, Reaction, Rule
-from asgi_upgrade.verdict import Facts, Ignore, Reject, Switch
 from tests.rules.exchanges import ACCEPTS, ELSEWHERE, REQUESTS, RESPONSES
 
 MODES: tuple[Mode, ...] = ("strict", "lenient")

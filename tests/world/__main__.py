@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
 
 def _write(collector: Collector) -> None:
     # Not before pytest has begun: the package is one of its plugins, and it rewrites the assertions of those.
-    from tests.readme import README, replaced
+    from tests.support.readme import README, replaced
 
     system = platform.freedesktop_os_release()["PRETTY_NAME"]
     made = f"Made on {datetime.datetime.now(datetime.UTC):%Y-%m-%d}, Python {platform.python_version()}, {system}.\n\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.integration.serving import RawClient
+from tests.support.serving import RawClient
 
 HELLO, ECHO = b"\x81\x85\x00\x00\x00\x00hello", b"\x81\x05hello"
 CLOSE, CLOSED = b"\x88\x82\x00\x00\x00\x00\x03\xe8", b"\x88\x02\x03\xe8"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.integration.serving import RawClient
+from tests.support.serving import RawClient
 from tests.world.programs import WAIT, Program, installed, listener, on_free_port, python, running
 
 SITE = "tests.world.service:site"

@@ -12,9 +12,9 @@ import pytest
 
 from asgi_upgrade import LOCALHOST, UpgradeMiddleware
 from asgi_upgrade.types import Receive, Scope, Send
-from tests.integration.chromium import CHROMIUM, chromium, foreign_page, needs_chromium, outcome_of, wait_for
 from tests.integration.conftest import parser
-from tests.integration.serving import Serving, serve
+from tests.support.chromium import CHROMIUM, chromium, foreign_page, needs_chromium, outcome_of, wait_for
+from tests.support.serving import Serving, serve
 from tests.world import service
 from tests.world.conftest import Record
 from tests.world.programs import version_of

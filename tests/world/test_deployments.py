@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.integration.serving import RawClient, Response
-from tests.integration.wire import ACCEPT, request
+from tests.support.serving import RawClient, Response
+from tests.support.wire import ACCEPT, request
 from tests.world.conftest import Record
 from tests.world.frames import GOING_DOWN, HELLO, expect_echo
 from tests.world.programs import WAIT, Program, accepts, installed, listener, on_free_port, python, running

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import pytest
 
-from tests.integration.documented import documented
+from tests.support.documented import documented
 from tests.world.conftest import Record
 from tests.world.programs import WAIT, need, version_of
 

@@ -13,8 +13,8 @@ import pytest
 import websockets
 from websockets.sync.client import connect
 
-from tests.integration.documented import documented
-from tests.integration.serving import TIMEOUT
+from tests.support.documented import documented
+from tests.support.serving import TIMEOUT
 from tests.world.conftest import Record
 from tests.world.programs import installed
 

@@ -14,7 +14,7 @@ import pytest
 
 from asgi_upgrade import UpgradeMiddleware
 from tests.integration.conftest import parser
-from tests.integration.serving import Serving, serve
+from tests.support.serving import Serving, serve
 from tests.world import service
 from tests.world.conftest import Record
 from tests.world.programs import WAIT, need, version_of

@@ -10,8 +10,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.integration.serving import Response
-from tests.integration.wire import ACCEPT, request
+from tests.support.serving import Response
+from tests.support.wire import ACCEPT, request
 from tests.world.conftest import Observe, Record
 from tests.world.frames import expect_echo
 from tests.world.natives import SERVERS, Native

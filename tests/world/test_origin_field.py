@@ -14,8 +14,8 @@ import trustme
 
 from asgi_upgrade import UpgradeMiddleware
 from tests.integration.conftest import parser
-from tests.integration.serving import RawClient, Response, Serving, serve
-from tests.integration.wire import KEY, request
+from tests.support.serving import RawClient, Response, Serving, serve
+from tests.support.wire import KEY, request
 from tests.world import service
 from tests.world.conftest import Record
 from tests.world.programs import WAIT, need, version_of

@@ -13,8 +13,8 @@ import trustme
 
 from asgi_upgrade import UpgradeMiddleware
 from tests.integration.conftest import parser
-from tests.integration.serving import RawClient, Response, serve
-from tests.integration.wire import request
+from tests.support.serving import RawClient, Response, serve
+from tests.support.wire import request
 from tests.world import service
 from tests.world.conftest import Record
 from tests.world.frames import CLOSE, CLOSED, expect_echo

@@ -1,0 +1,1 @@
+"""The probes: what is tried on a server, and what each answer means."""

@@ -1,0 +1,1 @@
+"""How a check is told: one renderer a format, one place for the words."""

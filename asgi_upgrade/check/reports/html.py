@@ -1,0 +1,225 @@
+"""The report as one page that needs nothing else: targets, the matrix of rules and targets, and every finding.
+
+No script, no picture and no request: the policy in its head forbids them, whatever may have come over the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
+from xml.etree.ElementTree import Element
+
+from asgi_upgrade.check.reports.html_findings import anchors, articles, remainder
+from asgi_upgrade.check.reports.html_node import node, page, style
+from asgi_upgrade.check.reports.html_style import STYLE
+from asgi_upgrade.check.reports.view import View
+from asgi_upgrade.check.reports.wording import PROBLEM, Finding, area, counts, findings, rules_of
+from asgi_upgrade.check.result import Report, Result, TargetReport
+from asgi_upgrade.rules import Rule
+
+_AREAS = {"websocket": "WebSocket"}
+"""Areas that are spelled in a way of their own."""
+
+_CSP = "default-src 'none'; style-src 'unsafe-inline'"
+
+_MARKS: Mapping[str, tuple[str, str]] = {
+    "error": ("✗", "failed, a must or the policy"),
+    "warning": ("!", "failed, a should"),
+    "note": ("i", "differs, either is allowed"),
+    "broken": ("?", "could not be probed"),
+    "ignored": ("~", "ignored"),
+    "pass": ("✓", "passed"),
+    "none": ("–", "not exercised"),  # noqa: RUF001 - a dash is what is meant
+}
+"""What a cell can show, the worst first: its mark, and what it says to whoever does not see it."""
+
+
+Cell: TypeAlias = tuple[int, str]
+"""Where a verdict stands in the matrix: the number of the target and the id of the rule."""
+
+Cells: TypeAlias = Mapping[Cell, Sequence[Result]]
+
+
+def render(report: Report, view: View) -> str:
+    """Return the page."""
+    word, kind = _outcome(report)
+    head = node(
+        "head",
+        node("meta", charset="utf-8"),
+        node("meta", http_equiv="Content-Security-Policy", content=_CSP),
+        node("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        node("title", f"{word}: asgi-upgrade check"),
+        style(STYLE),
+    )
+    cells, known, links = _cells(report), findings(report), anchors(report)
+    rules = [rule for rule in rules_of(report) if any(rule.id == judged for _, judged in cells)]
+    about = f"{view.now:%Y-%m-%d %H:%M} UTC, asgi-upgrade {view.version}, fails on {report.fail_on}"
+    header = node(
+        "header",
+        node("h1", "asgi-upgrade check ", node("span", word, class_=f"badge {kind}")),
+        node("p", about, class_="soft"),
+        _navigation(len(known), bool(rules)),
+    )
+    main = node(
+        "main",
+        _targets(report, rules, cells, links),
+        *_matrix(report, rules, cells, links),
+        *_findings(report, known),
+        *remainder(report),
+    )
+    footer = node(
+        "footer", node("p", "Each rule is explained by ", node("code", "asgi-upgrade explain RULE"), ".", class_="soft")
+    )
+    return page(head, node("body", header, main, footer))
+
+
+def _outcome(report: Report) -> tuple[str, str]:
+    if report.interrupted:
+        return "Interrupted", "warning"
+    if any(target.problem is not None for target in report.targets):
+        return "Could not be checked", "fail"
+    return ("Failed", "fail") if report.exit_code else ("Passed", "pass")
+
+
+def _targets(report: Report, rules: Sequence[Rule], cells: Cells, links: Mapping[Cell, str]) -> Element:
+    cards: list[Element] = []
+    for number, target in enumerate(report.targets):
+        tiles = [_tile(rule, cells.get((number, rule.id), ()), links.get((number, rule.id))) for rule in rules]
+        cards.append(_target(target, number + 1, tiles))
+    return node("div", *cards, class_="targets")
+
+
+def _target(target: TargetReport, number: int, tiles: Sequence[Element]) -> Element:
+    title = node("h3", node("span", str(number), class_="number"), node("span", target.name))
+    served = ", ".join(filter(None, (target.served_by, target.address, f"{target.duration:.1f} s")))
+    about = node("p", served, class_="soft")
+    if target.problem is not None:
+        problem = node("p", node("span", "could not be checked", class_="badge fail"), f" {target.problem}")
+        return node("section", title, about, problem, class_="card")
+    badges = [node("li", f"{many} {what}", class_=f"badge {kind}") for kind, many, what in _numbers(target) if many]
+    glance = node("div", *tiles, class_="tiles", aria_hidden="true")
+    return node("section", title, about, glance, node("ul", *badges, class_="counts"), class_="card")
+
+
+def _tile(rule: Rule, results: Sequence[Result], link: str | None) -> Element:
+    kind = _worst(results)
+    title = f"{rule.id}: {_MARKS[kind][1]}"
+    if link is None:
+        return node("span", class_=kind, title=title)
+    return node("a", class_=kind, title=title, href=f"#{link}", tabindex="-1")
+
+
+def _numbers(target: TargetReport) -> Iterator[tuple[str, int, str]]:
+    count = counts(target.results)
+    for level, number in count.failed.items():
+        yield PROBLEM[level], number, f"failed ({level})"
+    yield "broken", count.errors, "not probed"
+    yield "ignored", count.ignored, "ignored"
+    yield "pass", count.passed, "passed"
+    yield "none", count.skipped, "not exercised"
+
+
+def _matrix(report: Report, rules: Sequence[Rule], cells: Cells, links: Mapping[Cell, str]) -> Iterator[Element]:
+    if not rules:
+        return
+    several = len(report.targets) > 1
+    columns = [number for number, target in enumerate(report.targets) if target.results]
+    heads = [
+        node("th", str(number + 1) if several else "verdict", class_="column", scope="col", title=name)
+        for number, name in ((number, report.targets[number].name) for number in columns)
+    ]
+    groups: dict[str, list[Rule]] = {}
+    for rule in rules:
+        groups.setdefault(area(rule), []).append(rule)
+    bodies = [_body(name, group, cells, links, columns) for name, group in groups.items()]
+    table = node("table", node("thead", node("tr", node("th", "rule", scope="col"), *heads)), *bodies)
+    yield node("h2", "Rules and targets", id="rules")
+    yield _tools(cells)
+    yield node("div", table, class_=f"card scroll{' several' if several else ''}", tabindex="0")
+
+
+def _cells(report: Report) -> dict[Cell, list[Result]]:
+    cells: dict[Cell, list[Result]] = {}
+    for number, target in enumerate(report.targets):
+        for result in target.results:
+            cells.setdefault((number, result.rule.id), []).append(result)
+    return cells
+
+
+def _tools(cells: Cells) -> Element:
+    seen = {_kind(result) for results in cells.values() for result in results}
+    legend = [
+        node("li", node("span", mark, class_=f"mark {kind}", aria_hidden="true"), what)
+        for kind, (mark, what) in _MARKS.items()
+        if kind in seen
+    ]
+    box = node("label", node("input", type="checkbox", id="problems"), "problems only")
+    return node("div", box, node("ul", *legend, class_="legend"), class_="tools")
+
+
+def _body(
+    name: str,
+    rules: Sequence[Rule],
+    cells: Cells,
+    links: Mapping[Cell, str],
+    columns: Sequence[int],
+) -> Element:
+    rows: list[Element] = []
+    clear = True
+    for rule in rules:
+        row = [cells.get((number, rule.id), ()) for number in columns]
+        fine = all(_worst(results) in ("pass", "none") for results in row)
+        clear = clear and fine
+        marks = [
+            node("td", _cell(results, links.get((number, rule.id))))
+            for number, results in zip(columns, row, strict=True)
+        ]
+        what = node("div", node("code", rule.id), node("small", rule.title), class_="rule")
+        rows.append(node("tr", node("th", what, scope="row"), *marks, class_="clear" if fine else None))
+    area_row = node(
+        "tr",
+        node("th", _AREAS.get(name, name.capitalize()), scope="colgroup", colspan=str(len(columns) + 1)),
+        class_="area",
+    )
+    return node("tbody", area_row, *rows, class_="clear" if clear else None)
+
+
+def _cell(results: Sequence[Result], link: str | None) -> Element | None:
+    if not results:
+        return None
+    kind = _worst(results)
+    mark, what = _MARKS[kind]
+    alike = sum(_kind(result) == kind for result in results)
+    several = kind in PROBLEM.values() and len(results) > 1
+    share = f" {alike}/{len(results)}" if several else ""
+    inner = (node("span", f"{mark}{share}", aria_hidden="true"), node("span", what, class_="hide"))
+    if link is None:
+        return node("span", *inner, class_=f"mark {kind}", title=what)
+    return node("a", *inner, class_=f"mark {kind}", title=what, href=f"#{link}")
+
+
+def _worst(results: Sequence[Result]) -> str:
+    return min(map(_kind, results), key=list(_MARKS).index, default="none")
+
+
+def _kind(result: Result) -> str:
+    if result.verdict == "fail":
+        return PROBLEM[result.rule.level]
+    return {"error": "broken", "not-exercised": "none"}.get(result.verdict, result.verdict)
+
+
+def _findings(report: Report, known: Sequence[Finding]) -> Iterator[Element]:
+    if known:
+        yield node("h2", _counted(len(known)), id="findings")
+        yield from articles(report, known)
+
+
+def _counted(number: int) -> str:
+    return f"{number} finding{'' if number == 1 else 's'}"
+
+
+def _navigation(found: int, judged: bool) -> Element | None:
+    if not judged:
+        return None
+    to_findings = node("a", _counted(found), href="#findings") if found else None
+    return node("nav", to_findings, node("a", "Rules and targets", href="#rules"))

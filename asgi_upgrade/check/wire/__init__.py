@@ -1,0 +1,1 @@
+"""The checker's side of the wire: requests to the octet, connections bounded in time, answers read leniently."""

@@ -1,0 +1,302 @@
+"""The command ``check``: settings and options become a run, and a run becomes reports and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from asgi_upgrade import __version__
+from asgi_upgrade.check.config.ignores import apply_ignores, pinned_to, write_ignores
+from asgi_upgrade.check.config.options import CheckOptions
+from asgi_upgrade.check.config.settings import Settings, find_settings, load_settings
+from asgi_upgrade.check.reports.concise import unchecked
+from asgi_upgrade.check.reports.outlet import Outlet, parse_outlets, write_reports
+from asgi_upgrade.check.reports.report import LINES
+from asgi_upgrade.check.reports.view import UNWATCHED, View
+from asgi_upgrade.check.result import FailOn, Location, Report, TargetReport
+from asgi_upgrade.check.run import check
+from asgi_upgrade.check.session import Progress
+from asgi_upgrade.check.targets.location import locate_app, locate_table, parse_source
+from asgi_upgrade.check.targets.serving import importable
+from asgi_upgrade.cli import say
+from asgi_upgrade.errors import ConfigurationError
+from asgi_upgrade.text import quote
+
+FLAGS: Mapping[str, str] = {
+    "server": "server",
+    "server_options": "server_option",
+    "factory": "factory",
+    "ws_paths": "ws_path",
+    "http_paths": "http_path",
+    "headers": "header",
+    "origin": "origin",
+    "subprotocols": "subprotocol",
+    "timeout": "timeout",
+    "jobs": "jobs",
+    "select": "select",
+    "ignore": "ignore",
+    "allow_hosts": "allow_host",
+}
+"""The fields of CheckOptions, and the option of the command line for each."""
+
+CI_VARIABLES = ("CI", "GITHUB_ACTIONS")
+"""What tells that nobody is watching."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run of the command.
+
+    Args:
+        targets: What is checked.
+        options: How.
+        settings: What the project's file says.
+        fail_on: The lowest level that fails it.
+        outlets: Where the reports go.
+        view: How they look.
+        source: Where findings are pinned to, if the user says so.
+        folders: Where modules are looked for before the working directory.
+    """
+
+    targets: tuple[str, ...]
+    options: CheckOptions
+    settings: Settings
+    fail_on: FailOn
+    outlets: tuple[Outlet, ...]
+    view: View
+    source: str | None
+    folders: tuple[Path, ...]
+
+
+def run_check(given: Mapping[str, Any]) -> int:
+    """Carry out the command.
+
+    Args:
+        given: The options of the command line by their names.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        click.UsageError: An option, or a key of the project's file, cannot mean what was written.
+    """
+    run = _prepare(given)
+    if given["list_"]:
+        for probe in run.options.probes():
+            say(f"{probe.name}  {probe.rule.level}  {probe.title}; expected: {probe.expected}\n")
+        return 0
+    if not run.targets:
+        raise click.UsageError("name a TARGET, or set app in [tool.asgi-upgrade.check]")
+    try:
+        report = _pinned(_checked(run, quiet=given["quiet"]), run)
+        if not given["no_ignores"]:
+            report = _ignored(report, run)
+        if given["write_ignores"]:
+            say(write_ignores(report, run.settings.ignores, today=run.view.now.date()))
+            click.echo(unchecked(report), err=True, nl=False)
+        else:
+            write_reports(report, run.outlets, run.view, echo=_echo(run.outlets))
+    except ConfigurationError as error:
+        raise _usage(_from_file(error, given, run.settings)) from error
+    return 0 if report.exit_code == 1 and given["exit_zero"] else report.exit_code
+
+
+# Options and settings
+
+
+def _prepare(given: Mapping[str, Any]) -> Run:
+    for one, other in (("config", "isolated"), ("verbose", "quiet"), ("no_ignores", "write_ignores")):
+        if given[one] and given[other]:
+            raise click.UsageError(f"--{_dashed(one)} and --{_dashed(other)} exclude each other")
+    try:
+        settings = _settings(given)
+        fail_on = given["fail_on"] or settings.fail_on or "must"
+        chosen = {**settings.options, **_chosen(given), "policy": settings.policy}
+        if given["server_option"]:
+            chosen["server_options"] = {**settings.options.get("server_options", {}), **chosen["server_options"]}
+        return Run(
+            targets=given["targets"] or ((settings.app,) if settings.app else ()),
+            folders=(settings.path.resolve().parent,) if settings.path is not None and not given["targets"] else (),
+            options=CheckOptions(**chosen),
+            settings=settings,
+            fail_on=fail_on,
+            outlets=parse_outlets(given["report"]) if given["report"] else settings.outlets(),
+            view=_view(given),
+            source=given["source"] or settings.source,
+        )
+    except ConfigurationError as error:
+        raise _usage(error) from error
+
+
+def _settings(given: Mapping[str, Any]) -> Settings:
+    if given["isolated"]:
+        return Settings()
+    path = Path(given["config"]) if given["config"] else find_settings(Path.cwd())
+    return Settings() if path is None else load_settings(path)
+
+
+def _chosen(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of CheckOptions that the command line sets."""
+    unset = (None, (), False)
+    chosen = {name: given[flag] for name, flag in FLAGS.items() if not any(given[flag] is each for each in unset)}
+    if "headers" in chosen:
+        chosen["headers"] = tuple(map(_header, chosen["headers"]))
+    if "server_options" in chosen:
+        chosen["server_options"] = dict(map(_server_option, chosen["server_options"]))
+    return chosen
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise click.UsageError("-H: write NAME:VALUE")  # Without quoting it: it may be a secret.
+    return name.strip(), value.strip()
+
+
+def _server_option(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise click.UsageError(f"--server-option={quote(text)}: write KEY=VALUE")
+    return key.replace("-", "_"), value
+
+
+def _usage(error: ConfigurationError) -> click.UsageError:
+    """Say it with the names of the command line; an error in a file names that itself."""
+    flag = FLAGS.get(error.option)
+    if error.option in ("report", "server_option"):
+        flag = error.option
+    return click.UsageError(f"--{_dashed(flag)}={quote(error.value)}: {error.remedy}" if flag else str(error))
+
+
+def _from_file(error: ConfigurationError, given: Mapping[str, Any], settings: Settings) -> ConfigurationError:
+    """Name the file and the key, if what cannot mean what was written stands there and not on the command line."""
+    written = (text.partition("=")[0].replace("_", "-") for text in given["server_option"])
+    if error.option == "target" and not given["targets"]:
+        key = "app"
+    elif error.option == "server_option" and str(error.value).replace("_", "-") not in written:
+        key = f"server-options.{error.value}"
+    else:
+        return error
+    return ConfigurationError(f"{settings.path}: tool.asgi-upgrade.check.{key}", error.value, error.remedy)
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _view(given: Mapping[str, Any]) -> View:
+    detail: Any = "verbose" if given["verbose"] else "quiet" if given["quiet"] else "normal"
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else UNWATCHED
+    color = _has_color(given["color"])
+    return View(detail=detail, color=color, width=width, now=datetime.now(UTC), version=__version__)
+
+
+def _has_color(choice: str) -> bool:
+    if choice != "auto":
+        return choice == "always"
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+# The run
+
+
+def _checked(run: Run, *, quiet: bool) -> Report:
+    # What an application prints when it is imported must not end up in a report.
+    with (
+        _progress(quiet=quiet) as progress,
+        contextlib.redirect_stdout(sys.stderr),
+        importable(*run.folders),
+        _orderly_end() as ended,
+    ):
+        report = check(run.targets, run.options, fail_on=run.fail_on, progress=progress, keep_interrupted=True)
+    return replace(report, terminated=bool(ended))
+
+
+@contextlib.contextmanager
+def _orderly_end() -> Iterator[list[int]]:
+    """Let SIGTERM end the run as Ctrl-C does, for a server that was started has to be stopped; yield what came."""
+    ended: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        ended.append(number)
+        interrupt = signal.getsignal(signal.SIGINT)  # while a loop runs, its own
+        if not callable(interrupt):  # ignored, as in the background of a shell
+            raise KeyboardInterrupt
+        interrupt(signal.SIGINT, frame)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield ended
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield ended
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _progress(*, quiet: bool) -> Iterator[Progress | None]:
+    """Show progress on a terminal that somebody watches."""
+    if quiet or not sys.stderr.isatty() or any(os.environ.get(name) for name in CI_VARIABLES):
+        yield None
+        return
+    from rich.console import Console  # noqa: PLC0415 - slow, and only a terminal needs it
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn  # noqa: PLC0415 - as above
+    from rich.progress import Progress as Bar  # noqa: PLC0415 - as above
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("checking", total=None)
+        yield lambda _, done, total: bar.update(task, completed=done, total=total)
+
+
+def _pinned(report: Report, run: Run) -> Report:
+    """Give every target a place that its findings are pinned to."""
+    root = _root()
+    return replace(
+        report, targets=tuple(replace(target, location=_place(target, run, root)) for target in report.targets)
+    )
+
+
+def _place(target: TargetReport, run: Run, root: Path) -> Location | None:
+    if run.source:
+        return parse_source(run.source)
+    if target.location is not None:
+        return target.location
+    found = locate_app(target.name, (*run.folders, Path.cwd(), *map(Path, sys.path)), root)
+    if found is None and run.settings.path is not None:
+        return locate_table(run.settings.path, "tool.asgi-upgrade", root)
+    return found
+
+
+def _root() -> Path:
+    """Return the root of the repository that this folder is in, or this folder."""
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+
+
+def _ignored(report: Report, run: Run) -> Report:
+    path, ignores = run.settings.path, run.settings.ignores
+    if path is None or not ignores:
+        return report
+    place = locate_table(path, "tool.asgi-upgrade.ignore", _root())
+    return apply_ignores(report, ignores, today=run.view.now.date(), pinned=pinned_to(place.file, place))
+
+
+def _echo(outlets: Sequence[Outlet]) -> Any:
+    """Return what writes to the standard output: documents in UTF-8, lines in what the terminal can show."""
+    lines = all(outlet.format in LINES for outlet in outlets if outlet.path is None)
+    encoding = (sys.stdout.encoding or "utf-8") if lines else "utf-8"
+    return lambda text: say(text.encode(encoding, "backslashreplace"))

@@ -1,0 +1,176 @@
+"""One request that carries Upgrade, or is a CONNECT, on the side of a server that can switch.
+
+Stands between the server and the application: decides whether a 101 may be written and hands it to the connection;
+every other response passes. It knows neither sockets nor parsers, and no server in particular.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from asgi_upgrade.extension import EXTENSION, UpgradeExtension
+from asgi_upgrade.text import quote
+from asgi_upgrade.types import Field, Fields, Message, Receive, Scope, Send
+
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_LINE_END = re.compile(rb"[\r\n\0]")
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+
+
+class Cycle(Protocol):
+    """The state of one request on its server; uvicorn's RequestResponseCycle has it under these names."""
+
+    disconnected: bool
+    keep_alive: bool
+    response_started: bool
+
+
+class Connection(Protocol):
+    """What an exchange needs of the connection."""
+
+    def switch_protocols(self, fields: list[Field]) -> None:
+        """Write the 101 and open the stream."""
+
+    def finish_switched(self) -> None:
+        """Close: the application has returned."""
+
+    def warn_unjudged(self) -> None:
+        """Tell the operator that no UpgradeMiddleware saw a WebSocket handshake."""
+
+
+class Exchange:
+    """An ASGI application that stands directly under the server, outside every middleware.
+
+    Args:
+        connection: The connection the request came on.
+        app: The application.
+        extension: The extension in its scope, or None where the request cannot be switched.
+        websocket: Whether the request asks for ``websocket``.
+        connect: Whether the method is CONNECT.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        app: Callable[..., Awaitable[Any]],
+        extension: UpgradeExtension | None,
+        *,
+        websocket: bool,
+        connect: bool,
+    ) -> None:
+        self.cycle: Cycle | None = None
+        """The server's state of this request, once it has been made."""
+        self._connection = connection
+        self._app = app
+        self._extension = extension
+        self._watched = websocket and extension is not None
+        self._connect = connect
+        self._body_read = False
+        self._switched = False
+        self._fields: list[Field] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        """Run the application, and close the connection behind it once it was switched."""
+
+        async def counted_receive() -> Message:
+            message = await receive()
+            if message["type"] == "http.request" and not message["more_body"]:
+                self._body_read = True
+            return message
+
+        async def switching_send(message: Message) -> None:
+            await self._send(message, send)
+
+        try:
+            return await self._app(scope, counted_receive, switching_send)
+        finally:
+            if self._switched:
+                self._connection.finish_switched()
+
+    async def _send(self, message: Message, send: Send) -> None:
+        if self._fields is not None and not self._switched:
+            self._switch(message, self._fields)
+            return
+        if message["type"] == "http.response.start":
+            self._warn()
+            if message["status"] == 101:
+                self._fields = self._checked(message)
+                return
+            if self._connect:
+                _check_connect(message["status"])
+                message = self._closing(message)
+            if self.cycle is not None and _closes(message):
+                # uvicorn before 0.53 overlooks "close" beside another option on httptools.
+                self.cycle.keep_alive = False
+        await send(message)
+
+    def _warn(self) -> None:
+        if self._watched and self._extension is not None and not self._extension.get("judged"):
+            self._connection.warn_unjudged()
+        self._watched = False
+
+    @staticmethod
+    def _closing(message: Message) -> Message:
+        # RFC 9931: what follows a CONNECT may be the tunnel's octets, never a request.
+        fields = list(message.get("headers", ()))
+        if not _closes(message):
+            fields.append((b"connection", b"close"))
+        return {**message, "headers": fields}
+
+    def _checked(self, message: Message) -> list[Field]:
+        if self._extension is None:
+            raise RuntimeError(f"status 101: this request cannot be switched, its scope has no {EXTENSION!r} extension")
+        if self.cycle is None or self.cycle.response_started:
+            raise RuntimeError("status 101: the response has already started")
+        if not self._body_read:
+            # RFC 9110 section 7.8: the switch comes after the request, so its body must have been read.
+            raise RuntimeError("status 101: call receive until more_body is false first (RFC 9110 section 7.8)")
+        fields = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
+        for name, value in fields:
+            _check_field(name, value)
+        return fields
+
+    def _switch(self, message: Message, fields: list[Field]) -> None:
+        if message["type"] != "http.response.body":
+            raise RuntimeError(f"status 101: expected 'http.response.body', got {quote(message['type'])}")
+        if message.get("body") or message.get("more_body"):
+            # RFC 9110 section 15.2: a 1xx response ends with its header section.
+            raise RuntimeError("status 101 has no content: send one http.response.body, empty and final")
+        if self.cycle is None or self.cycle.disconnected:
+            return
+        self._switched = True
+        self._connection.switch_protocols(fields)
+
+
+def _check_connect(status: int) -> None:
+    if 200 <= status <= 299:
+        # RFC 9110 section 9.3.6: it would have neither content nor framing, and the tunnel would begin behind it.
+        raise RuntimeError(f"status {status} to CONNECT opens a tunnel, which cannot be had here; answer with an error")
+
+
+def _closes(message: Message) -> bool:
+    """Tell whether a response ends the connection (RFC 9112 section 9.6)."""
+    options = b",".join(value for name, value in message.get("headers", ()) if name.lower() == b"connection")
+    return b"close" in (option.strip(b" \t").lower() for option in options.split(b","))
+
+
+def _check_field(name: bytes, value: bytes) -> None:
+    if not _NAME.fullmatch(name):
+        raise RuntimeError(f"status 101: {quote(name)} is not a field name (RFC 9110 section 5.1)")
+    if _LINE_END.search(value):
+        raise RuntimeError(f"status 101: CR, LF or NUL in {quote(name)}: {quote(value)} (RFC 9110 section 5.5)")
+    if name.lower() in _FRAMING:
+        # RFC 9112 section 6.1 and RFC 9110 section 8.6: neither in a 1xx response.
+        raise RuntimeError(f"status 101: {quote(name)} is not allowed, a 101 has no content")
+
+
+def offers_protocol(fields: Fields) -> bool:
+    """Tell whether a request offers another protocol: Upgrade names one, and Connection names Upgrade.
+
+    RFC 9110 section 7.8. Names of fields are in lower case.
+    """
+    named = any(name == b"upgrade" and value.strip(b" \t,") for name, value in fields)
+    options = b",".join(value for name, value in fields if name == b"connection").lower().split(b",")
+    return named and b"upgrade" in (option.strip(b" \t") for option in options)

@@ -1,0 +1,135 @@
+"""What the judge is told about a request, and what it answers: plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from asgi_upgrade.grammar.uri import AbsoluteTarget
+from asgi_upgrade.grammar.websocket import ExtensionOffer
+from asgi_upgrade.rules import RULES, Rule, status_of
+from asgi_upgrade.types import Field, Fields, Peer, Subprotocol
+
+WEBSOCKET = frozenset({"websocket"})
+HTTP2 = frozenset({"h2c", "h2", "http/2.0", "http/2"})
+"""The members of Upgrade, in lower case, that ask for HTTP/2."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known of a request.
+
+    Args:
+        method: As received; ``"GET"`` where a native websocket scope does not tell.
+        http_version: As in the scope: ``"1.0"``, ``"1.1"``, ``"2"``, ``"3"``, or whatever the wire said.
+        scheme: ``http``, ``https``, ``ws`` or ``wss``.
+        target: The raw request target.
+        path: The decoded path that the application routes on, without ``root_path``.
+        headers: The field lines as received.
+        peer: The other end of the socket.
+        native: Whether this is a server's own websocket scope, which hides some facts.
+        can_switch: Whether the connection can be handed over.
+        subprotocols: What a native scope says was offered; used only when the field itself is gone.
+        protocols: The members of Upgrade that can be spoken here, in lower case.
+    """
+
+    method: str
+    http_version: str
+    scheme: str
+    target: bytes
+    path: str
+    headers: Fields
+    peer: Peer = None
+    native: bool = False
+    can_switch: bool = True
+    subprotocols: tuple[str, ...] = ()
+    protocols: frozenset[str] = WEBSOCKET
+
+
+class Note(NamedTuple):
+    """Something the operator may want to know; notes with the same ``once`` are logged a single time."""
+
+    text: str
+    once: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """Answer with an error.
+
+    Args:
+        rule: The rule that decided.
+        status: The status to send.
+        detail: What is wrong with this request, in one sentence without the value.
+        received: The name and value of the field that decided, if one did.
+        fields: Fields that belong to this rejection (Upgrade, Allow, Sec-WebSocket-Version).
+        close: Whether the connection ends with the answer.
+        notes: For the operator.
+    """
+
+    rule: Rule
+    status: int
+    detail: str
+    received: tuple[str, bytes] | None = None
+    fields: tuple[Field, ...] = ()
+    close: bool = True
+    notes: tuple[Note, ...] = ()
+
+    @classmethod
+    def of(cls, rule_id: str, detail: str, *, status: int | None = None, close: bool = True) -> Reject:
+        """Return the rejection that a rule calls for when something fails outside the judge.
+
+        Args:
+            rule_id: The rule.
+            detail: What is wrong, in one sentence.
+            status: A status other than the rule's own.
+            close: Whether the connection ends with the answer.
+
+        Returns:
+            The rejection.
+        """
+        rule = RULES[rule_id]
+        return cls(rule=rule, status=status or status_of(rule), detail=detail, close=close)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ignore:
+    """Serve the request as plain HTTP, as if Upgrade had not been sent.
+
+    Args:
+        rule: The rule that decided; None if nothing was offered.
+        detail: Why, in one sentence.
+    """
+
+    rule: Rule | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """Switch protocols, if the application agrees.
+
+    Args:
+        protocol: The member of Upgrade to switch to.
+        fields: The exact fields of the 101 so far, in order.
+        subprotocols: What the client offers and the policy admits, in the client's order.
+        subprotocol: What the policy chose; None leaves the choice to the application.
+        extensions: What the client offers.
+        target: The parts of a target in absolute form; they replace path, query and Host.
+        pending: The rejection that stands unless ``check_origin`` admits the origin.
+        origin: The origin to ask ``check_origin`` about.
+        notes: For the operator.
+    """
+
+    protocol: str
+    fields: tuple[Field, ...] = ()
+    subprotocols: tuple[Subprotocol, ...] = ()
+    subprotocol: Subprotocol | None = None
+    extensions: tuple[ExtensionOffer, ...] = ()
+    target: AbsoluteTarget | None = None
+    pending: Reject | None = None
+    origin: str = ""
+    notes: tuple[Note, ...] = ()
+
+
+Verdict: TypeAlias = Switch | Ignore | Reject

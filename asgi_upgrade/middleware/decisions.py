@@ -1,0 +1,296 @@
+"""How often something of one kind may be said: a few times in a while, and after that only how often it was not."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+from asgi_upgrade.errors import ConfigurationError
+from asgi_upgrade.grammar.fields import field_values, parse_upgrade
+from asgi_upgrade.handshake.rejection import describe
+from asgi_upgrade.handshake.verdict import HTTP2, Facts, Ignore, Note, Reject, Switch, Verdict
+from asgi_upgrade.middleware.stack import names_outside
+from asgi_upgrade.policy import UpgradePolicy
+from asgi_upgrade.policy.checks import is_async
+from asgi_upgrade.policy.websocket import engine_name
+from asgi_upgrade.text import callback_name, quote, whose
+from asgi_upgrade.types import Scope
+
+
+class Turn(NamedTuple):
+    """Something may be said.
+
+    Args:
+        held_back: How often it was not said since it was last.
+        last: Whether it will not be said again for a while.
+    """
+
+    held_back: int
+    last: bool
+
+
+class _Window(NamedTuple):
+    start: float
+    said: int
+    held_back: int
+
+
+class Throttle:
+    """Counts by kind; kinds are few and known, such as the rules of the catalogue.
+
+    Args:
+        most: How often something of one kind may be said in a while.
+        period: How long a while is, in seconds.
+        clock: Tells the time in seconds.
+    """
+
+    def __init__(self, most: int, period: float, clock: Callable[[], float]) -> None:
+        self._most = most
+        self._period = period
+        self._clock = clock
+        self._windows: dict[str, _Window] = {}
+
+    def turn(self, kind: str) -> Turn | None:
+        """Ask to say something.
+
+        Args:
+            kind: What it is about.
+
+        Returns:
+            None if it is not to be said.
+        """
+        now = self._clock()
+        start, said, held_back = self._windows.get(kind, (now, 0, 0))
+        if now - start >= self._period:
+            start, said = now, 0
+        if said >= self._most:
+            self._windows[kind] = _Window(start, said, held_back + 1)
+            return None
+        self._windows[kind] = _Window(start, said + 1, 0)
+        return Turn(held_back, last=said + 1 == self._most)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What became of one request to upgrade.
+
+    Args:
+        verdict: ``"switch"`` (if the application agrees), ``"ignore"`` (served as plain HTTP) or ``"reject"``.
+        protocol: ``"websocket"``, the name of a handler's protocol, ``"h2c"``, ``"other"`` for what is not known
+            here, or ``"none"`` where no protocol was named.
+        rule: The id of the rule that decided; empty for a switch.
+        status: The status of a rejection; None for the others.
+        client: The other end of the socket, as in the log.
+        path: The decoded path that the application routes on.
+        report_only: Whether this rejection is only reported: the request went on, and another decision follows.
+    """
+
+    verdict: Literal["switch", "ignore", "reject"]
+    protocol: str
+    rule: str
+    status: int | None
+    client: str
+    path: str
+    report_only: bool = False
+
+
+DecisionHook: TypeAlias = Callable[[Decision, Scope], None]
+"""Called for every decision; synchronous, and must not block."""
+
+
+def decide(verdict: Verdict, facts: Facts, *, report_only: bool = False) -> Decision:
+    """Put a verdict into words.
+
+    Args:
+        verdict: The verdict.
+        facts: What it is about.
+        report_only: Whether it is a rejection that is not carried out.
+
+    Returns:
+        The decision.
+    """
+    rule = None if isinstance(verdict, Switch) else verdict.rule
+    return Decision(
+        verdict=_KINDS[type(verdict)],
+        protocol=verdict.protocol if isinstance(verdict, Switch) else _protocol(facts),
+        rule=rule.id if rule else "",
+        status=verdict.status if isinstance(verdict, Reject) else None,
+        client=whose(facts.peer),
+        path=facts.path,
+        report_only=report_only,
+    )
+
+
+_KINDS: dict[type[Verdict], Literal["switch", "ignore", "reject"]] = {
+    Switch: "switch",
+    Ignore: "ignore",
+    Reject: "reject",
+}
+
+
+def _protocol(facts: Facts) -> str:
+    """Name what was asked for by one of a few names; a client's own words would make ever more of them."""
+    if facts.native:
+        return "websocket"
+    offers = parse_upgrade(field_values(facts.headers, b"upgrade")).members
+    names = [str(offer) for offer in offers]
+    if spoken := next((name for name in names if name in facts.protocols), None):
+        return spoken
+    if not HTTP2.isdisjoint(name.lower() for name in names):
+        return "h2c"
+    return "other" if names else "none"
+
+
+logger = logging.getLogger("asgi_upgrade")
+
+LINES = 10
+"""How many lines of one rule are written in a period."""
+
+PERIOD = 60.0
+"""How long a period is, in seconds."""
+
+Counters: TypeAlias = dict[tuple[str, str, str], int]
+"""How many decisions by protocol, verdict and rule, as in Decision, but ``"report"`` for what is only reported."""
+
+
+class Journal:
+    """The journal of one middleware.
+
+    Args:
+        on_decision: The user's hook, if there is one.
+        counters: The user's own mapping to count in, if there is one.
+        clock: Tells the time in seconds.
+
+    Raises:
+        ConfigurationError: One of them is nothing of the kind.
+    """
+
+    def __init__(
+        self,
+        on_decision: DecisionHook | None = None,
+        counters: Counters | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if on_decision is not None and (not callable(on_decision) or is_async(on_decision)):
+            remedy = "write a plain function of (decision, scope); it is not awaited"
+            raise ConfigurationError("on_decision", on_decision, remedy)
+        if counters is not None and not isinstance(counters, dict):
+            raise ConfigurationError("counters", counters, "write a dict, such as collections.Counter()")
+        self.counters: Counters = {} if counters is None else counters
+        """The counters, live."""
+        self.introduced = False
+        """Whether the first request has been seen."""
+        self._on_decision = on_decision
+        self._throttle = Throttle(LINES, PERIOD, clock)
+        self._announced = False
+        self._told: set[str] = set()
+
+    # Worth knowing once
+
+    def introduce(self, scope: Scope, middleware: object) -> None:
+        """Say on the first request who stands outside."""
+        self.introduced = True
+        if outside := names_outside(scope, middleware):
+            logger.warning(
+                "middleware outside UpgradeMiddleware sees handshakes before they are judged: %s; add it last",
+                ", ".join(outside),
+            )
+
+    def announce(self, policy: UpgradePolicy, adapter: str) -> None:
+        """Say on the first upgrade how it is judged."""
+        if not self._announced:
+            self._announced = True
+            mode = f"{policy.mode} policy (report only)" if policy.report_only else f"{policy.mode} policy"
+            engine = engine_name(policy.websocket.engine)
+            logger.info("upgrades are judged by a %s; adapter %s, engine %s", mode, adapter, engine)
+
+    def note(self, notes: tuple[Note, ...], facts: Facts) -> None:
+        """Write the judge's notes; those of one kind once."""
+        for note in notes:
+            if note.once in self._told or not (note.once or self.may_say("note")):
+                continue
+            logger.warning("%s: %s", _whose(facts), note.text)
+            if note.once:
+                self._told.add(note.once)
+
+    def may_say(self, kind: str) -> bool:
+        """Tell whether one more line of a kind may be written now: clients must not be able to fill the log."""
+        return self._throttle.turn(kind) is not None
+
+    # Decisions
+
+    def switched(self, switch: Switch, facts: Facts, scope: Scope) -> None:
+        """Record that a request goes on to the new protocol."""
+        if self._on_decision is None:  # nobody reads more than the counter
+            self._count(switch.protocol, "switch", "")
+        else:
+            self._record(switch, facts, scope)
+
+    def ignored(self, ignore: Ignore, facts: Facts, scope: Scope) -> None:
+        """Record that a request is served as plain HTTP; one that never asked for more is nobody's business."""
+        if ignore.rule is not None:
+            logger.debug("ignored Upgrade of %s: %s [%s]", _whose(facts), ignore.detail, ignore.rule.id)
+            self._record(ignore, facts, scope)
+
+    def rejected(self, reject: Reject, facts: Facts, scope: Scope, *, report_only: bool = False) -> None:
+        """Record a rejection, or one that is only reported, and write its line."""
+        if not report_only:  # the request goes on, and is judged again
+            self.note(reject.notes, facts)
+        decision = self._record(reject, facts, scope, report_only=report_only)
+        if logger.isEnabledFor(logging.INFO) and (turn := self._throttle.turn(reject.rule.id)):
+            _write(reject, facts, decision, turn)
+
+    def _record(self, verdict: Verdict, facts: Facts, scope: Scope, *, report_only: bool = False) -> Decision:
+        decision = decide(verdict, facts, report_only=report_only)
+        self._count(decision.protocol, "report" if report_only else decision.verdict, decision.rule)
+        if self._on_decision is not None:
+            self._call(self._on_decision, decision, scope)
+        return decision
+
+    def _count(self, protocol: str, verdict: str, rule: str) -> None:
+        key = (protocol, verdict, rule)
+        self.counters[key] = self.counters.get(key, 0) + 1
+
+    def _call(self, hook: DecisionHook, decision: Decision, scope: Scope) -> None:
+        try:
+            returned: object = hook(decision, scope)  # type: ignore[func-returns-value]  # as users do what they like
+        except Exception:
+            if self.may_say("on_decision"):
+                logger.exception("on_decision callback %s failed", callback_name(hook))
+            return
+        if returned is None:
+            return
+        if inspect.iscoroutine(returned):
+            returned.close()  # it would warn that nobody has awaited it
+        if self.may_say("on_decision"):
+            logger.error("on_decision callback %s returned %s; return None", callback_name(hook), quote(returned))
+
+
+def _write(reject: Reject, facts: Facts, decision: Decision, turn: Turn) -> None:
+    """Write the line of a rejection, with the same in ``extra`` for structured loggers."""
+    rule = reject.rule
+    line = f"{_whose(facts)} with {reject.status}: {describe(reject)} [{rule.id}]; remedy: {rule.fix}"
+    if turn.held_back:
+        line += f" ({turn.held_back} more lines of this rule were held back)"
+    if turn.last:
+        line += f" (further lines of this rule are held back for up to {PERIOD:g} s)"
+    extra = {
+        "upgrade_client": decision.client,
+        "upgrade_path": quote(facts.path)[1:-1],
+        "upgrade_protocol": decision.protocol,
+        "upgrade_rule": rule.id,
+        "upgrade_status": reject.status,
+        "upgrade_received": f"{reject.received[0]}: {quote(reject.received[1])}" if reject.received else None,
+        "upgrade_remedy": rule.fix,
+        "upgrade_report_only": decision.report_only,
+        "upgrade_held_back": turn.held_back,
+    }
+    logger.info("%s %s", "would have rejected" if decision.report_only else "rejected", line, extra=extra)
+
+
+def _whose(facts: Facts) -> str:
+    return f"{quote(facts.method)[1:-1]} {quote(facts.target)} from {whose(facts.peer)}"

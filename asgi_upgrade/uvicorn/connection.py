@@ -1,0 +1,315 @@
+"""The connection half of the uvicorn adapter, for either of its parsers.
+
+Owns what becomes of incoming octets (parser, hold, stream or nowhere), of shutdown, end of file and loss. It knows
+neither parser: the subclasses in ``uvicorn`` and ``httptools`` find the end of a request.
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import socket
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import uvicorn
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
+
+from asgi_upgrade.extension import EXTENSION, LINGERING, UpgradeExtension
+from asgi_upgrade.extension.exchange import Exchange
+from asgi_upgrade.extension.stream import UpgradedStream
+from asgi_upgrade.types import Field, Peer
+from asgi_upgrade.uvicorn.linger import ABORT_AFTER, Lingering, LingeringTransport
+
+T = TypeVar("T")
+
+SHUTDOWN_GRACE = 10.0
+"""The longest an upgraded connection lives after a graceful shutdown began, in seconds."""
+
+if TYPE_CHECKING:
+    import logging
+
+    from uvicorn.config import Config
+    from uvicorn.protocols.http.flow_control import FlowControl
+    from uvicorn.server import ServerState
+
+    class _UvicornProtocol(asyncio.Protocol):
+        """The names that both HTTP protocols of uvicorn have, and that are used here."""
+
+        config: Config
+        app: Any
+        loop: asyncio.AbstractEventLoop
+        logger: logging.Logger
+        access_logger: logging.Logger
+        access_log: bool
+        server_state: ServerState
+        connections: set[Any]
+        transport: asyncio.Transport
+        flow: FlowControl
+        client: tuple[str, int] | None
+        scope: Any
+        headers: list[tuple[bytes, bytes]]
+        cycle: Any
+
+        def eof_received(self) -> Any: ...
+        def shutdown(self) -> None: ...
+        def on_response_complete(self) -> None: ...
+        def send_400_response(self, msg: str) -> None: ...
+        def _unset_keepalive_if_required(self) -> None: ...
+else:
+    _UvicornProtocol = asyncio.Protocol
+
+
+class UpgradingProtocol(_UvicornProtocol):
+    """Mixed into a protocol class of uvicorn, in front of it."""
+
+    # CPython keeps the attributes of an instance in little room as long as there are at most 30; uvicorn has 28.
+    __slots__ = ("_exchange", "_held", "_lingering", "_raw", "_shutting_down", "_stream", "_switched", "_timer")
+
+    _held: bytearray
+    _exchange: Exchange | None
+    _stream: UpgradedStream | None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin with nothing but a parser."""
+        self._raw: Callable[[bytes], None] | None = None
+        """Where octets go; None is the parser."""
+        self._exchange = None
+        self._stream = None
+        self._switched = False
+        self._shutting_down = False
+        self._lingering: Lingering | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        super().connection_made(transport)
+
+    # One request
+
+    def _begin(self, target: bytes, *, switchable: bool, connect: bool) -> Exchange:
+        """Make the exchange for the request whose scope was just built."""
+        extension = self._extension(target) if switchable else None
+        own: dict[str, Any] = {LINGERING: {}} if extension is None else {LINGERING: {}, EXTENSION: extension}
+        self.scope["extensions"] = {**(self.scope.get("extensions") or {}), **own}
+        websocket = any(name == b"upgrade" and value.lower() == b"websocket" for name, value in self.headers)
+        app = self.config.loaded_app
+        self._exchange = Exchange(self, app, extension, websocket=websocket, connect=connect)
+        return self._exchange
+
+    def _bind(self, exchange: Exchange) -> None:
+        """Take over the cycle that uvicorn made for the exchange; its task has not run yet."""
+        exchange.cycle = self.cycle
+        self.cycle.transport = LingeringTransport(self.transport, partial(self._linger, self.cycle))
+        self.cycle.on_response = self._complete
+
+    def _extension(self, target: bytes) -> UpgradeExtension:
+        self._stream = UpgradedStream(self.transport)
+        return {
+            "stream": self._stream,
+            "peer": _peer(self.transport, self.client),
+            "target": target,
+            "settings": self._shared("asgi_upgrade_settings", lambda: _settings(self.config)),
+            "adapter": self._shared("asgi_upgrade_adapter", self._name),
+        }
+
+    def _name(self) -> str:
+        return f"uvicorn {uvicorn.__version__} {type(self).__name__}"
+
+    def _shared(self, name: str, make: Callable[[], T]) -> T:
+        """Return what is the same for all connections: the server's state is the one object that they share."""
+        shared = vars(self.server_state)
+        if name not in shared:
+            shared[name] = make()
+        return cast(T, shared[name])
+
+    def warn_unjudged(self) -> None:
+        """Warn once per server."""
+        shared = vars(self.server_state)
+        if not shared.setdefault("asgi_upgrade_warned", False):
+            shared["asgi_upgrade_warned"] = True
+            self.logger.warning(
+                "A WebSocket handshake reached the application unjudged: wrap it in asgi_upgrade.UpgradeMiddleware, "
+                "or leave out --http asgi_upgrade.uvicorn."
+            )
+
+    def _complete(self) -> None:
+        """Count the response to an exchange, and serve nothing else on a connection that lingers."""
+        if self._lingering is None:
+            self._answered()
+        else:
+            self.server_state.total_requests += 1
+
+    @abc.abstractmethod
+    def _answered(self) -> None:
+        """Go on behind a request that was answered as HTTP."""
+
+    # Octets behind a request, until it is decided
+
+    def _start_holding(self, data: bytes = b"") -> None:
+        self._held = bytearray()
+        self._raw = self._hold
+        self._hold(data)
+
+    def _hold(self, data: bytes) -> None:
+        self._held += data
+        if len(self._held) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+
+    def _release(self) -> None:
+        """The request was answered as HTTP: what was held is parsed after all."""
+        held, self._held, self._raw = bytes(self._held), bytearray(), None
+        self.flow.resume_reading()
+        if held and not self.transport.is_closing():
+            self.data_received(held)
+
+    # The switch
+
+    def _early(self) -> bytes:
+        """Return what has arrived behind the request."""
+        return bytes(self._held)
+
+    def switch_protocols(self, fields: list[Field]) -> None:
+        """Write the 101 with exactly these fields, and hand the connection to the stream."""
+        stream, cycle = cast(UpgradedStream, self._stream), self.cycle
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        self._unset_keepalive_if_required()
+        self.server_state.total_requests += 1
+        self._log_switch(cycle.scope)
+        lines = b"".join(b"%b: %b\r\n" % field for field in fields)
+        self.transport.write(b"HTTP/1.1 101 Switching Protocols\r\n%b\r\n" % lines)
+        early, self._held = self._early(), bytearray()
+        self._switched = True
+        self._raw = stream.feed
+        self.flow.resume_reading()
+        if self.flow.write_paused:
+            stream.pause_writing()
+        stream.switched(early)
+        if self._shutting_down:
+            self._shut_down(stream)
+
+    def _log_switch(self, scope: Any) -> None:
+        if self.access_log:
+            self.access_logger.info(
+                '%s - "%s %s HTTP/%s" %d',
+                get_client_addr(scope),
+                scope["method"],
+                get_path_with_query_string(scope),
+                scope["http_version"],
+                101,
+            )
+
+    def finish_switched(self) -> None:
+        """Close behind an application that has returned, and do not wait for a peer that never reads."""
+        cast(UpgradedStream, self._stream).close()
+        if self in self.connections:
+            self._set_timer(ABORT_AFTER, self.transport.abort)
+
+    def _set_timer(self, delay: float, callback: Callable[[], None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(delay, callback)
+
+    # Closing as HTTP
+
+    def _linger(self, cycle: Any) -> None:
+        """Close so that the response arrives (RFC 9112 section 9.6)."""
+        if self._switched or self.transport.is_closing():
+            self.transport.close()
+            return
+        if not cycle.response_complete:
+            # Nothing can be written behind our end of file; the application learns that it speaks to nobody.
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self._lingering = Lingering(self.transport, self.loop)
+        self._raw = self._lingering.discard
+        self.flow.resume_reading()
+        self._lingering.half_close()
+
+    def _refuse(self, msg: str) -> None:
+        """Send uvicorn's own 400, and linger where uvicorn closes."""
+        transport = self.transport
+        self.transport = LingeringTransport(transport, lambda: None)
+        try:
+            super().send_400_response(msg)
+        finally:
+            self.transport = transport
+        self._linger(self.cycle)
+
+    # uvicorn's names
+
+    def shutdown(self) -> None:
+        """Begin a graceful shutdown of this connection."""
+        self._shutting_down = True
+        if self._switched:
+            self._shut_down(cast(UpgradedStream, self._stream))
+        elif self._lingering is not None:
+            self.transport.close()
+        else:
+            super().shutdown()
+
+    def _shut_down(self, stream: UpgradedStream) -> None:
+        grace = self.config.timeout_graceful_shutdown
+        if self._timer is None:
+            self._set_timer(SHUTDOWN_GRACE if grace is None else min(SHUTDOWN_GRACE, grace), self.finish_switched)
+        stream.request_shutdown()
+
+    def eof_received(self) -> Any:
+        """Keep our half open after a switch, where the transport can (asyncio's and uvloop's TLS cannot)."""
+        if not self._switched:
+            return super().eof_received()
+        cast(UpgradedStream, self._stream).feed_eof()
+        return self.transport.can_write_eof()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell everybody, and leave no timer and no cycle of references behind."""
+        super().connection_lost(exc)
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None and exchange.cycle is not None:
+            self.cycle.transport = self.transport
+        self._unset_keepalive_if_required()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._lingering is not None:
+            self._lingering.cancel()
+        if self._stream is not None:
+            self._stream.connection_lost()
+
+    def pause_writing(self) -> None:
+        """The transport's write buffer is full."""
+        super().pause_writing()
+        if self._switched:
+            cast(UpgradedStream, self._stream).pause_writing()
+
+    def resume_writing(self) -> None:
+        """The transport's write buffer has room again."""
+        super().resume_writing()
+        if self._switched:
+            cast(UpgradedStream, self._stream).resume_writing()
+
+
+def _settings(config: Config) -> Mapping[str, Any]:
+    """Return the server's own WebSocket settings, as the extension has them."""
+    return MappingProxyType(
+        {
+            "max_size": config.ws_max_size,
+            "max_queue": config.ws_max_queue,
+            "ping_interval": config.ws_ping_interval,
+            "ping_timeout": config.ws_ping_timeout,
+            "per_message_deflate": bool(config.ws_per_message_deflate),
+            "graceful_timeout": config.timeout_graceful_shutdown,
+        }
+    )
+
+
+def _peer(transport: asyncio.Transport, client: tuple[str, int] | None) -> Peer:
+    if client is not None:
+        return client
+    sock = transport.get_extra_info("socket")
+    return "unix" if sock is not None and sock.family == getattr(socket, "AF_UNIX", None) else None
+
+
+def is_later_http1(version: str) -> bool:
+    """Whether Upgrade means anything in this version: 1.1 and above of major version 1 (RFC 9110 section 7.8)."""
+    return version.startswith("1.") and version != "1.0"

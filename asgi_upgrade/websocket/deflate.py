@@ -1,0 +1,216 @@
+"""permessage-deflate (RFC 7692): which offer is accepted, and the codec of the messages of one connection."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from asgi_upgrade.grammar.websocket import ExtensionOffer
+from asgi_upgrade.policy.websocket import Deflate
+
+NAME = "permessage-deflate"
+
+_TAIL = b"\x00\x00\xff\xff"
+"""What a sender cuts off the end of a message, and a receiver puts back (RFC 7692 sections 7.2.1 and 7.2.2)."""
+
+_SLICE = 4096
+"""How much is inflated at once: what follows a final block is copied, so that time stays in proportion to the input."""
+
+_NO_VALUE: frozenset[str | None] = frozenset({None})
+
+_PARAMETERS: Mapping[str, frozenset[str | None]] = {
+    "server_no_context_takeover": _NO_VALUE,
+    "client_no_context_takeover": _NO_VALUE,
+    # 8 is as valid as 9, but zlib cannot compress with it: a configuration that is not supported.
+    "server_max_window_bits": frozenset(str(bits) for bits in range(9, 16)),
+    "client_max_window_bits": frozenset({None, *(str(bits) for bits in range(8, 16))}),
+}
+"""What an offer may hold, and with which values (RFC 7692 section 7.1)."""
+
+
+class Agreement(NamedTuple):
+    """What both sides keep to: the parameters of the response (RFC 7692 section 7.1).
+
+    Args:
+        server_max_window_bits: The window of the server; None leaves it unsaid, which means 15.
+        client_max_window_bits: The window of the client; None leaves it unsaid, which means 15.
+        server_no_context_takeover: Whether the server compresses every message by itself.
+        client_no_context_takeover: Whether the client does.
+        threshold: The smallest message that the server compresses, in octets; the client is not told.
+    """
+
+    server_max_window_bits: int | None = None
+    client_max_window_bits: int | None = None
+    server_no_context_takeover: bool = False
+    client_no_context_takeover: bool = False
+    threshold: int = 64
+
+    @property
+    def field(self) -> bytes:
+        """The value of Sec-WebSocket-Extensions in the 101."""
+        parts = [NAME]
+        if self.server_no_context_takeover:
+            parts.append("server_no_context_takeover")
+        if self.client_no_context_takeover:
+            parts.append("client_no_context_takeover")
+        if self.server_max_window_bits is not None:
+            parts.append(f"server_max_window_bits={self.server_max_window_bits}")
+        if self.client_max_window_bits is not None:
+            parts.append(f"client_max_window_bits={self.client_max_window_bits}")
+        return "; ".join(parts).encode("ascii")
+
+
+def negotiate(offers: Sequence[ExtensionOffer], options: Deflate) -> Agreement | None:
+    """Accept the first offer of permessage-deflate that can be accepted (RFC 7692 section 5).
+
+    Args:
+        offers: What the client offers, in its order.
+        options: What the server wants.
+
+    Returns:
+        The agreement, or None if there is none and messages go uncompressed.
+    """
+    answers = (_accept(offer.parameters, options) for offer in offers if offer.name == NAME)
+    return next((answer for answer in answers if answer is not None), None)
+
+
+def _accept(parameters: tuple[tuple[str, str | None], ...], options: Deflate) -> Agreement | None:
+    offered = dict(parameters)
+    # RFC 7692 section 7: a parameter that is unknown, there twice, or of a wrong value declines the offer.
+    if len(offered) != len(parameters):
+        return None
+    if any(value not in _PARAMETERS.get(name, ()) for name, value in parameters):
+        return None
+    # RFC 7692 section 7.1.2.2: only a client that says so can be told a window.
+    if options.client_max_window_bits is not None and "client_max_window_bits" not in offered:
+        return None
+    return Agreement(
+        _server_bits(offered, options),
+        _client_bits(offered, options),
+        options.server_no_context_takeover or "server_no_context_takeover" in offered,
+        # A mere hint (RFC 7692 section 7.1.1.2); saying it back saves the window between messages.
+        options.client_no_context_takeover or "client_no_context_takeover" in offered,
+        options.threshold,
+    )
+
+
+def _server_bits(offered: Mapping[str, str | None], options: Deflate) -> int | None:
+    bits = offered.get("server_max_window_bits")
+    if bits is not None:
+        # RFC 7692 section 7.1.2.1: leaving it out would not accept the offer, not even with 15.
+        return min(int(bits), options.server_max_window_bits)
+    return options.server_max_window_bits if options.server_max_window_bits < 15 else None
+
+
+def _client_bits(offered: Mapping[str, str | None], options: Deflate) -> int | None:
+    if options.client_max_window_bits is None:
+        return None
+    return min(int(offered["client_max_window_bits"] or 15), options.client_max_window_bits)
+
+
+class InflateError(Exception):
+    """A message cannot be inflated.
+
+    Args:
+        code: The code to close with: 1009 too large, 1002 not what deflate writes.
+        reason: Why.
+    """
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+
+class Inflater:
+    """Inflates the messages of a client, one after the other; of no use after an InflateError.
+
+    Args:
+        agreement: What has been agreed.
+        max_size: The largest message, in octets; no more than one octet beyond it is ever produced.
+    """
+
+    def __init__(self, agreement: Agreement, max_size: int) -> None:
+        # A window may be larger than agreed; zlib promises nothing below 9.
+        self._bits = max(9, agreement.client_max_window_bits or 15)
+        self._takeover = not agreement.client_no_context_takeover
+        self._max_size = max_size
+        self._size = 0
+        self._at_start = True
+        self._stream = zlib.decompressobj(-self._bits)
+
+    def inflate(self, data: bytes, *, final: bool) -> bytes:
+        """Inflate a part of a message.
+
+        Args:
+            data: The payload that has arrived.
+            final: Whether it ends the message.
+
+        Returns:
+            The octets that it gives.
+
+        Raises:
+            InflateError: The message is too large, or not what deflate writes.
+        """
+        parts = list(self._pieces(data))
+        if final:
+            if not self._at_start:
+                parts += self._pieces(_TAIL)
+            if not self._takeover:
+                self._stream = zlib.decompressobj(-self._bits)
+            self._at_start, self._size = True, 0
+        return b"".join(parts)
+
+    def _pieces(self, data: bytes) -> Iterator[bytes]:
+        for start in range(0, len(data), _SLICE):
+            rest = data[start : start + _SLICE]
+            while rest:
+                yield self._piece(rest)
+                rest = self._stream.unused_data
+
+    def _piece(self, data: bytes) -> bytes:
+        """Inflate up to the end of the data or of a final block, which other libraries than zlib may write."""
+        if self._stream.eof:
+            # RFC 7692 section 7.2.3.4: more blocks follow a final one. Who writes it starts afresh behind it.
+            self._stream = zlib.decompressobj(-self._bits)
+        try:
+            piece = self._stream.decompress(data, self._max_size - self._size + 1)
+        except zlib.error as error:
+            raise InflateError(1002, "compressed data is corrupt") from error
+        self._size += len(piece)
+        if self._size > self._max_size:
+            raise InflateError(1009, f"message larger than {self._max_size} octets")
+        # Nothing was cut off behind a final block, and nothing is put back.
+        self._at_start = self._stream.eof and not self._stream.unused_data
+        return piece
+
+
+class Deflater:
+    """Compresses the messages of the server, one after the other.
+
+    Args:
+        agreement: What has been agreed.
+    """
+
+    def __init__(self, agreement: Agreement) -> None:
+        self._bits = agreement.server_max_window_bits or 15
+        self._takeover = not agreement.server_no_context_takeover
+        self._threshold = agreement.threshold
+        self._kept: zlib._Compress | None = None  # most of the memory: not before there is something to compress
+
+    def deflate(self, data: bytes) -> bytes | None:
+        """Compress a message.
+
+        Args:
+            data: The whole message.
+
+        Returns:
+            The payload to send, or None if the message is below the threshold and goes as it is.
+        """
+        if not data or len(data) < self._threshold:
+            return None
+        stream = self._kept or zlib.compressobj(wbits=-self._bits)
+        if self._takeover:
+            self._kept = stream
+        return (stream.compress(data) + stream.flush(zlib.Z_SYNC_FLUSH)).removesuffix(_TAIL)

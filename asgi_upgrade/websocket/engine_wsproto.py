@@ -1,0 +1,145 @@
+"""The frame engine on wsproto's frame layer, which reads; its handshake is not used.
+
+Messages are put together here, within ``max_size``: wsproto hands over what has arrived of a frame and keeps nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wsproto.extensions import Extension
+from wsproto.frame_protocol import CloseReason, Frame, FrameDecoder, FrameProtocol, Opcode, ParseFailed, RsvBits
+
+from asgi_upgrade.websocket.deflate import NAME, Agreement, InflateError, Inflater
+from asgi_upgrade.websocket.frames import Close, Event, Failure, FrameWriter, Parts, Ping, Pong, T
+
+
+class Compression(Extension):
+    """The place of an inflater in wsproto's frame layer; what is agreed, and how much may come, is its own.
+
+    Args:
+        agreement: What has been agreed.
+        max_size: The largest message, in octets.
+    """
+
+    name = NAME
+
+    def __init__(self, agreement: Agreement, max_size: int) -> None:
+        self._inflater = Inflater(agreement, max_size)
+        self._compressed = False
+        self._in_message = False
+
+    def enabled(self) -> bool:
+        """Return True: it has been negotiated."""
+        return True
+
+    def offer(self) -> bool:
+        """Return False: a server offers nothing."""
+        return False
+
+    def frame_inbound_header(
+        self, proto: FrameDecoder | FrameProtocol, opcode: Opcode, rsv: RsvBits, payload_length: int
+    ) -> RsvBits:
+        """Say which reserved bits may be set; asked again for a head that has not arrived as a whole."""
+        self._in_message = not opcode.iscontrol()
+        first = self._in_message and opcode is not Opcode.CONTINUATION
+        if first:
+            self._compressed = rsv.rsv1
+        # RFC 7692 section 6.1: RSV1 is set on the first frame of a message only.
+        return RsvBits(first, False, False)
+
+    def frame_inbound_payload_data(self, proto: FrameDecoder | FrameProtocol, data: bytes) -> bytes:
+        """Inflate what has arrived of a frame."""
+        return self._inflate(data, final=False) if self._in_message and self._compressed else data
+
+    def frame_inbound_complete(self, proto: FrameDecoder | FrameProtocol, fin: bool) -> bytes | None:
+        """Return what the end of a message still gives."""
+        return self._inflate(b"", final=True) if fin and self._in_message and self._compressed else None
+
+    def _inflate(self, data: bytes, *, final: bool) -> bytes:
+        try:
+            return self._inflater.inflate(bytes(data), final=final)
+        except InflateError as error:
+            raise ParseFailed(error.reason, CloseReason(error.code)) from error
+
+
+class WsprotoEngine(FrameWriter):
+    """The frames of one connection.
+
+    Args:
+        max_size: The largest message, in octets, once it is inflated.
+        agreement: What is agreed about compression; None: nothing.
+    """
+
+    def __init__(self, max_size: int, agreement: Agreement | None = None) -> None:
+        super().__init__(agreement)
+        extensions: list[Extension] = [] if agreement is None else [Compression(agreement, max_size)]
+        self._frames = FrameProtocol(client=False, extensions=extensions)
+        self._max_size = max_size
+        self._size = 0
+        self._binary = Parts(b"")
+        self._text = Parts("")
+        self._received: Iterator[Frame] = iter(())
+        self._done = False
+
+    def feed(self, data: bytes) -> None:
+        """Take octets off the wire; after Close or Failure they mean nothing and are not kept."""
+        if not self._done:
+            self._frames.receive_bytes(data)
+
+    def next_event(self) -> Event | None:
+        """Return the next event; None until more octets come, and for ever after Close or Failure."""
+        if self._done:
+            return None
+        try:
+            # wsproto's iterator ends where octets are missing, and another one goes on from there.
+            while frame := next(self._received, None) or self._next_frame():
+                if (event := self._event(frame)) is not None:
+                    self._done = isinstance(event, Close | Failure)
+                    return event
+        except ParseFailed as error:
+            self._done = True
+            return Failure(int(error.code), str(error))
+        return None
+
+    def _next_frame(self) -> Frame | None:
+        self._received = iter(self._frames.received_frames())
+        return next(self._received, None)
+
+    def _event(self, frame: Frame) -> Event | None:
+        payload = frame.payload
+        if isinstance(payload, tuple):
+            return Close(int(payload[0]), payload[1])
+        if isinstance(payload, str):
+            return self._more_text(payload, complete=frame.message_finished)
+        payload = bytes(payload)  # wsproto 1.2.0 hands over bytearrays; of bytes this is no copy
+        if frame.opcode is Opcode.PING:
+            return Ping(payload)
+        if frame.opcode is Opcode.PONG:
+            return Pong(payload)
+        return self._more_binary(payload, complete=frame.message_finished)
+
+    def _more_text(self, part: str, *, complete: bool) -> Event | None:
+        if failure := self._too_big(len(part) if part.isascii() else len(part.encode())):
+            return failure
+        return self._more(self._text, part, complete=complete)
+
+    def _more_binary(self, part: bytes, *, complete: bool) -> Event | None:
+        if failure := self._too_big(len(part)):
+            return failure
+        return self._more(self._binary, part, complete=complete)
+
+    def _more(self, parts: Parts[T], part: T, *, complete: bool) -> T | None:
+        if complete:
+            self._size = 0
+            if not parts.size:
+                return part
+        parts.add(part)
+        return parts.take() if complete else None
+
+    def _too_big(self, more: int) -> Failure | None:
+        """Count, and fail as soon as a message has more octets than it may (RFC 6455 section 10.4)."""
+        self._size += more
+        if self._size <= self._max_size:
+            return None
+        return Failure(1009, f"message larger than {self._max_size} octets")

@@ -1,0 +1,191 @@
+"""The one seam for frame engines: octets in, events out; messages in, octets out.
+
+An engine owns the frames of one connection and nothing else: no socket, no clock, no queue, no HTTP. The bridge cannot
+tell engines apart.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
+
+from asgi_upgrade.policy.websocket import engine_name
+from asgi_upgrade.websocket.deflate import Agreement, Deflater
+
+
+class Ping(NamedTuple):
+    """A ping that wants its pong."""
+
+    payload: bytes
+
+
+class Pong(NamedTuple):
+    """A pong, asked for or not."""
+
+    payload: bytes
+
+
+class Close(NamedTuple):
+    """The peer's close frame; code 1005 if it had none."""
+
+    code: int
+    reason: str
+
+
+class Failure(NamedTuple):
+    """The peer broke the protocol: the code to close with (1002, 1007, 1009), and why."""
+
+    code: int
+    reason: str
+
+
+Event: TypeAlias = str | bytes | Ping | Pong | Close | Failure
+"""A complete message is its content: text is ``str``, binary ``bytes``."""
+
+Frame: TypeAlias = bytes | bytearray | tuple[bytes, bytes]
+"""A frame to send; a long one may come as header and payload, so that the payload need not be copied."""
+
+
+class Engine(Protocol):
+    """The frames of one connection, on the side of the server."""
+
+    def feed(self, data: bytes) -> None:
+        """Take octets off the wire."""
+
+    def next_event(self) -> Event | None:
+        """Return the next event; None until more octets come, and for ever after Close or Failure."""
+
+    def text(self, data: str) -> Frame:
+        """Return the frame of a text message."""
+
+    def binary(self, data: bytes) -> Frame:
+        """Return the frame of a binary message."""
+
+    def ping(self, payload: bytes) -> bytes | bytearray:
+        """Return a ping; 125 octets of payload at most."""
+
+    def pong(self, payload: bytes) -> bytes | bytearray:
+        """Return a pong; 125 octets of payload at most."""
+
+    def close(self, code: int, reason: str) -> bytes | bytearray:
+        """Return a close frame, the reason cut to what fits; 1005 stands for no code (RFC 6455 section 7.4.1)."""
+
+
+def new_engine(name: str, max_size: int, agreement: Agreement | None = None) -> Engine:
+    """Make the engine for a connection.
+
+    Args:
+        name: ``"auto"`` or the name of an engine that is installed.
+        max_size: The largest message, in octets.
+        agreement: What is agreed about compression; None: nothing.
+
+    Returns:
+        The engine.
+    """
+    # Importing asgi_upgrade needs no third party.
+    if engine_name(name) == "websockets":
+        from asgi_upgrade.websocket.engine_websockets import WebsocketsEngine  # noqa: PLC0415
+
+        return WebsocketsEngine(max_size, agreement)
+    from asgi_upgrade.websocket.engine_wsproto import WsprotoEngine  # noqa: PLC0415
+
+    return WsprotoEngine(max_size, agreement)
+
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+FIN, RSV1 = 0x80, 0x40
+
+SHORT, MEDIUM, LONG = 125, 0xFFFF, (1 << 63) - 1
+"""The greatest length of each form (RFC 6455 section 5.2)."""
+
+_MEDIUM_HEAD, _LONG_HEAD = Struct("!BBH"), Struct("!BBQ")
+
+
+class FrameWriter:
+    """The sending half of a frame engine.
+
+    Args:
+        agreement: What is agreed about compression; None: nothing.
+    """
+
+    def __init__(self, agreement: Agreement | None) -> None:
+        self._deflater = None if agreement is None else Deflater(agreement)
+
+    def text(self, data: str) -> Frame:
+        """Return the frame of a text message."""
+        return self._message(TEXT, data.encode())
+
+    def binary(self, data: bytes) -> Frame:
+        """Return the frame of a binary message."""
+        return self._message(BINARY, data)
+
+    def ping(self, payload: bytes) -> bytes:
+        """Return a ping; 125 octets of payload at most."""
+        return _control_frame(PING, payload)
+
+    def pong(self, payload: bytes) -> bytes:
+        """Return a pong; 125 octets of payload at most."""
+        return _control_frame(PONG, payload)
+
+    def close(self, code: int, reason: str) -> bytes:
+        """Return a close frame, the reason cut to what fits; 1005 stands for no code (RFC 6455 section 7.4.1)."""
+        if code == 1005:
+            return _control_frame(CLOSE, b"")
+        code = 1000 if code in {1006, 1015} else code  # never sent either; what they stand for cannot be told
+        octets = reason.encode()[: SHORT - 2].decode(errors="ignore").encode()
+        return _control_frame(CLOSE, code.to_bytes(2) + octets)
+
+    def _message(self, opcode: int, data: bytes) -> Frame:
+        if self._deflater is not None and (payload := self._deflater.deflate(data)) is not None:
+            opcode, data = RSV1 | opcode, payload
+        size = len(data)
+        if size <= SHORT:
+            return bytes((FIN | opcode, size)) + data
+        if size <= MEDIUM:
+            return _MEDIUM_HEAD.pack(FIN | opcode, 126, size) + data
+        # A long payload goes out as it is, next to its header: joining the two would copy it.
+        return _LONG_HEAD.pack(FIN | opcode, 127, size), data
+
+
+def _control_frame(opcode: int, payload: bytes) -> bytes:
+    if len(payload) > SHORT:
+        raise ValueError("payload too long for control frame")
+    return bytes((FIN | opcode, len(payload))) + payload
+
+
+T = TypeVar("T", bytes, str)
+
+BATCH = 1024
+"""How many parts are kept apart."""
+
+
+class Parts(Generic[T]):
+    """The parts of one message.
+
+    Args:
+        empty: The empty message: ``b""`` or ``""``.
+    """
+
+    __slots__ = ("_batches", "_empty", "_parts", "size")
+
+    def __init__(self, empty: T) -> None:
+        self.size = 0
+        """How much has been added, in octets or characters."""
+        self._empty: T = empty
+        self._parts: list[T] = []
+        self._batches: list[T] = []
+
+    def add(self, part: T) -> None:
+        """Add a part behind the others."""
+        if part:
+            self.size += len(part)
+            self._parts.append(part)
+            if len(self._parts) == BATCH:
+                self._batches.append(self._empty.join(self._parts))
+                self._parts = []
+
+    def take(self) -> T:
+        """Return the message and begin the next one."""
+        message: T = self._empty.join(self._batches + self._parts)
+        self._parts, self._batches, self.size = [], [], 0
+        return message

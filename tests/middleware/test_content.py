@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import pytest
+
+from asgi_upgrade.middleware.content import Content, is_announced, is_expecting, read_off, replayed
+from asgi_upgrade.types import Field, Message, Receive
+
+
+@pytest.mark.parametrize(
+    ("headers", "announced"),
+    [
+        # realistic
+        pytest.param([(b"host", b"a")], False, id="neither"),
+        pytest.param([(b"Content-Length", b"0")], False, id="length-0"),
+        pytest.param([(b"Content-Length", b" 5 ")], True, id="length-5"),
+        pytest.param([(b"Transfer-Encoding", b"chunked")], True, id="chunked"),
+        # synthetic: when in doubt there is content
+        pytest.param([(b"content-length", b"0"), (b"content-length", b"0")], False, id="length-0-twice"),
+        pytest.param([(b"content-length", b"0"), (b"content-length", b"5")], True, id="two-lengths"),
+        pytest.param([(b"content-length", b"")], True, id="empty-length"),
+        pytest.param([(b"content-length", b"-0")], True, id="malformed-length"),
+        pytest.param([(b"transfer-encoding", b"")], True, id="empty-coding"),
+    ],
+)
+def test_content_is_announced(headers: list[Field], announced: bool) -> None:
+    assert is_announced(headers) is announced
+
+
+@pytest.mark.parametrize(
+    ("headers", "expecting"),
+    [
+        pytest.param([], False, id="absent"),
+        pytest.param([(b"Expect", b" 100-Continue\t")], True, id="any-case"),
+        pytest.param([(b"expect", b"x"), (b"expect", b"100-continue")], True, id="second-line"),
+        pytest.param([(b"expect", b"200-ok")], False, id="another-expectation"),
+    ],
+)
+def test_client_that_waits_for_100_is_known(headers: list[Field], expecting: bool) -> None:
+    assert is_expecting(headers) is expecting
+
+
+def part(body: bytes, *, more: bool) -> Message:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+def receiving(messages: Iterable[Message]) -> Receive:
+    iterator = iter(messages)
+
+    async def receive() -> Message:
+        return next(iterator)
+
+    return receive
+
+
+GONE: Message = {"type": "http.disconnect"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "content"),
+    [
+        # realistic
+        pytest.param([part(b"", more=False)], Content(0, complete=True, disconnected=False), id="none"),
+        pytest.param([{"type": "http.request"}], Content(0, complete=True, disconnected=False), id="keys-left-out"),
+        pytest.param(
+            [part(b"ab", more=True), part(b"cd", more=True), part(b"", more=False)],
+            Content(4, complete=True, disconnected=False),
+            id="in-parts",
+        ),
+        pytest.param([part(b"ab", more=True), GONE], Content(2, complete=False, disconnected=True), id="client-gone"),
+        pytest.param([GONE], Content(0, complete=False, disconnected=True), id="client-gone-at-once"),
+        # pathological
+        pytest.param(
+            [part(b"12345", more=True), part(b"", more=False)],
+            Content(5, complete=True, disconnected=False),
+            id="just-the-limit",
+        ),
+        pytest.param([part(b"123456", more=True)], Content(6, complete=False, disconnected=False), id="too-much"),
+        pytest.param(
+            [part(b"123456", more=False)], Content(6, complete=True, disconnected=False), id="too-much-but-all"
+        ),
+    ],
+)
+def test_content_is_read_off_up_to_the_limit(messages: list[Message], content: Content) -> None:
+    # A receive after the last message raises, so nothing is read beyond what the answer needs.
+    assert asyncio.run(read_off(receiving(messages), 5)) == content
+
+
+def test_content_is_kept_when_asked() -> None:
+    messages = [part(b"ab", more=True), part(b"cd", more=False)]
+    content = asyncio.run(read_off(receiving(messages), 5, keep=True))
+    assert content == Content(4, complete=True, disconnected=False, body=b"abcd")
+
+
+def test_content_that_was_read_comes_again_and_then_what_follows() -> None:
+    async def scenario() -> list[Message]:
+        receive = replayed(b"abcd", receiving([GONE]))
+        return [await receive(), await receive()]
+
+    assert asyncio.run(scenario()) == [part(b"abcd", more=False), GONE]

@@ -1,0 +1,258 @@
+"""What the operator learns of a decision, and what happens when the operator's own code fails."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from asgi_upgrade import RULES, ConfigurationError, Decision, UpgradeMiddleware, UpgradePolicy
+from asgi_upgrade.middleware.decisions import Counters, Journal
+from asgi_upgrade.policy.websocket import engine_name
+from asgi_upgrade.types import Message, Scope
+from tests.support.asgi import FOREIGN, HANDSHAKE, Recorder, http_scope, run, websocket_scope
+from tests.support.facts import handshake, reject
+
+# Worth knowing once
+
+
+class Layer:
+    """A middleware as Starlette stacks them."""
+
+    def __init__(self, app: object = None) -> None:
+        self.app = app
+
+
+def test_who_stands_outside_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    inner, journal = Layer(), Journal()
+    outermost = Layer()
+    outermost.middleware_stack = Layer(inner)  # type: ignore[attr-defined]
+    journal.introduce({"app": outermost}, inner)
+    assert journal.introduced
+    assert caplog.messages == [
+        "middleware outside UpgradeMiddleware sees handshakes before they are judged: Layer; add it last"
+    ]
+    Journal().introduce({}, inner)
+    assert len(caplog.messages) == 1
+
+
+def test_wildcard_with_a_cookie_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    app = UpgradeMiddleware(Recorder(), allow_origins=["*"])
+    for _ in range(2):
+        run(app, websocket_scope([*HANDSHAKE, FOREIGN, (b"cookie", b"session=1")]))
+    assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 1
+
+
+def test_malformed_forwarding_field_of_a_trusted_proxy_is_logged_every_time(caplog: pytest.LogCaptureFixture) -> None:
+    app = UpgradeMiddleware(Recorder(), trusted_proxies=["192.0.2.1"])
+    origin = (b"origin", b"http://shop.example")
+    for _ in range(2):
+        run(app, websocket_scope([*HANDSHAKE, origin, (b"x-forwarded-host", b"a b")]))
+    assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 2
+
+
+def test_malformed_forwarding_field_is_logged_where_it_explains_a_rejection(caplog: pytest.LogCaptureFixture) -> None:
+    forwarded = (b"x-forwarded-host", b"a b")
+    several: list[dict[str, Any]] = [{}, {"allowed_hosts": ["a.example"]}, {"check_origin": lambda *_: False}]
+    for options in several:
+        caplog.clear()
+        app = UpgradeMiddleware(Recorder(), trusted_proxies=["192.0.2.1"], **options)
+        assert run(app, websocket_scope([*HANDSHAKE, FOREIGN, forwarded]))[0]["type"] == "websocket.close"
+        assert [message for message in caplog.messages if "ignored the malformed field" in message]
+
+
+def test_client_cannot_fill_the_log_through_a_proxy(caplog: pytest.LogCaptureFixture) -> None:
+    app = UpgradeMiddleware(Recorder(), trusted_proxies=["192.0.2.1"])
+    for _ in range(20):
+        run(app, websocket_scope([*HANDSHAKE, (b"x-forwarded-host", b"a b")]))
+    assert len(caplog.messages) == 10
+
+
+@pytest.mark.parametrize("answer", [lambda *_: 1 / 0, lambda *_: 1], ids=["raises", "nonsense"])
+def test_client_cannot_fill_the_log_through_check_origin(answer: Any, caplog: pytest.LogCaptureFixture) -> None:
+    app = UpgradeMiddleware(Recorder(), check_origin=answer)
+    for _ in range(20):
+        assert run(app, websocket_scope([*HANDSHAKE, FOREIGN]))[0]["type"] == "websocket.close"
+    assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 10
+
+
+def test_policy_is_announced_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "asgi_upgrade")
+    app = UpgradeMiddleware(Recorder())
+    extensions = {"http.upgrade": {"adapter": "a server"}}
+    for _ in range(2):
+        run(app, http_scope([(b"upgrade", b"x"), (b"connection", b"upgrade")], extensions=extensions))
+    engine = engine_name("auto")
+    assert caplog.messages == [f"upgrades are judged by a strict policy; adapter a server, engine {engine}"]
+
+
+# The line of a rejection
+
+
+def refuse(app: UpgradeMiddleware, *headers: tuple[bytes, bytes], **changes: Any) -> list[Message]:
+    return run(app, http_scope([*HANDSHAKE, *headers], **changes))
+
+
+def test_line_has_everything_in_fields_for_structured_loggers(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "asgi_upgrade")
+    refuse(UpgradeMiddleware(Recorder()), (b"origin", b"https://evil.example\xff"), path="/a\n", raw_path=b"/a%0A")
+    (record,) = caplog.records
+    fields = {name: value for name, value in vars(record).items() if name.startswith("upgrade_")}
+    assert fields == {
+        "upgrade_client": "192.0.2.1:5000",
+        "upgrade_path": "/a\\x0a",
+        "upgrade_protocol": "websocket",
+        "upgrade_rule": "ws-origin-value",
+        "upgrade_status": 403,
+        "upgrade_received": 'origin: "https://evil.example\\xff"',
+        "upgrade_remedy": RULES["ws-origin-value"].fix,
+        "upgrade_report_only": False,
+        "upgrade_held_back": 0,
+    }
+
+
+def test_line_without_a_received_value(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "asgi_upgrade")
+    run(UpgradeMiddleware(Recorder()), http_scope(HANDSHAKE[1:]))
+    assert vars(caplog.records[0])["upgrade_received"] is None
+    assert "there is no Host field [host-missing]; remedy: Send Host." in caplog.text
+
+
+def test_lines_of_one_rule_are_held_back_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "asgi_upgrade")
+    now = [0.0]
+    journal = Journal(clock=lambda: now[0])
+    facts, scope = handshake({b"origin": b"https://evil.example"}), http_scope([])
+    origin, host = reject(facts), reject(handshake({b"host": None}))
+    for _ in range(15):
+        journal.rejected(origin, facts, scope)
+    assert len(caplog.messages) == 10
+    assert caplog.messages[9].endswith("(further lines of this rule are held back for up to 60 s)")
+    assert not any("held back" in message for message in caplog.messages[:9])
+    journal.rejected(host, facts, scope)
+    assert "[host-missing]" in caplog.messages[10]
+    now[0] += 60
+    journal.rejected(origin, facts, scope)
+    assert caplog.messages[11].endswith("(5 more lines of this rule were held back)")
+    assert vars(caplog.records[11])["upgrade_held_back"] == 5
+    assert journal.counters == {
+        ("websocket", "reject", "ws-origin-check"): 16,
+        ("websocket", "reject", "host-missing"): 1,
+    }
+
+
+def test_nobody_who_reads_no_lines_is_told_of_lines_held_back(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "asgi_upgrade")
+    app = UpgradeMiddleware(Recorder())
+    for _ in range(15):
+        refuse(app, FOREIGN)
+    assert caplog.messages == []
+    caplog.set_level(logging.INFO, "asgi_upgrade")
+    refuse(app, FOREIGN)
+    assert "held back" not in caplog.text
+
+
+def test_ignored_upgrade_is_told_while_debugging(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "asgi_upgrade")
+    run(UpgradeMiddleware(Recorder()), http_scope([(b"upgrade", b"x"), (b"connection", b"upgrade")]))
+    assert caplog.messages == [
+        'ignored Upgrade of GET "/ws" from 192.0.2.1:5000: not spoken here [upgrade-unknown-token]'
+    ]
+
+
+def test_announcement_says_that_the_policy_only_reports(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "asgi_upgrade")
+    Journal().announce(UpgradePolicy(report_only=True), "none")
+    assert caplog.messages[0].startswith("upgrades are judged by a strict policy (report only); adapter none")
+
+
+# Counters and the hook
+
+OTHER = [(b"upgrade", b"x"), (b"connection", b"upgrade")]
+
+
+def test_every_judged_upgrade_is_counted_and_told_once() -> None:
+    told: list[Decision] = []
+    counters: Counters = Counter()
+    app = UpgradeMiddleware(
+        Recorder(), counters=counters, guard_responses=True, on_decision=lambda decision, _: told.append(decision)
+    )
+    run(app, websocket_scope(HANDSHAKE))
+    refuse(app, FOREIGN)
+    run(app, http_scope(OTHER))
+    run(app, http_scope([]))  # no upgrade, nothing to decide
+    assert app.counters is counters
+    assert counters == {
+        ("websocket", "switch", ""): 1,
+        ("websocket", "reject", "ws-origin-check"): 1,
+        ("other", "ignore", "upgrade-unknown-token"): 1,
+    }
+    assert [(one.verdict, one.rule, one.status) for one in told] == [
+        ("switch", "", None),
+        ("reject", "ws-origin-check", 403),
+        ("ignore", "upgrade-unknown-token", None),
+    ]
+    assert {(one.client, one.path, one.report_only) for one in told} == {("192.0.2.1:5000", "/ws", False)}
+
+
+def test_hook_gets_the_scope() -> None:
+    scopes: list[Scope] = []
+    scope = websocket_scope(HANDSHAKE)
+    run(UpgradeMiddleware(Recorder(), on_decision=lambda _, scope: scopes.append(scope)), scope)
+    assert scopes == [scope]
+
+
+def test_counters_do_not_grow_with_what_clients_make_up() -> None:
+    app = UpgradeMiddleware(Recorder())
+    for number in range(50):
+        run(app, http_scope([(b"upgrade", b"x%d" % number), (b"connection", b"upgrade")]))
+    assert app.counters == {("other", "ignore", "upgrade-unknown-token"): 50}
+
+
+async def coroutine() -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("hook", "said"),
+    [
+        pytest.param(lambda *_: 1 / 0, "failed", id="raises"),
+        pytest.param(lambda: None, "failed", id="takes-nothing"),
+        pytest.param(lambda *_: False, 'returned "False"; return None', id="false"),
+        pytest.param(lambda *_: coroutine(), 'returned "<coroutine object coroutine', id="coroutine"),
+    ],
+)
+def test_hook_that_fails_changes_nothing_and_is_named(hook: Any, said: str, caplog: pytest.LogCaptureFixture) -> None:
+    app = UpgradeMiddleware(Recorder(), on_decision=hook)
+    assert refuse(app, FOREIGN)[0]["status"] == 403
+    assert run(app, websocket_scope(HANDSHAKE))[0]["type"] == "websocket.accept"
+    messages = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(messages) == 2
+    assert all(message.startswith(f"on_decision callback <lambda> {said}") for message in messages)
+
+
+@pytest.mark.parametrize("hook", [lambda *_: 1 / 0, lambda *_: 1])
+def test_hook_that_always_fails_does_not_fill_the_log(hook: Any, caplog: pytest.LogCaptureFixture) -> None:
+    app = UpgradeMiddleware(Recorder(), on_decision=hook)
+    for _ in range(20):
+        run(app, websocket_scope(HANDSHAKE))
+    assert len(caplog.records) == 10
+
+
+class AsyncHook:
+    async def __call__(self, decision: Decision, scope: Scope) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        pytest.param({"on_decision": "print"}, 'on_decision="print": write a plain function of', id="no-function"),
+        pytest.param({"on_decision": coroutine}, "write a plain function of .decision, scope.; it is not", id="async"),
+        pytest.param({"on_decision": AsyncHook()}, "write a plain function", id="async-object"),
+        pytest.param({"counters": []}, r"counters=\[\]: write a dict, such as collections.Counter\(\)", id="no-dict"),
+    ],
+)
+def test_impossible_hook_raises_when_the_app_is_built(options: Any, error: str) -> None:
+    with pytest.raises(ConfigurationError, match=error):
+        UpgradeMiddleware(Recorder(), **options)

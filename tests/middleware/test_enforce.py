@@ -1,0 +1,344 @@
+"""One policy at work: the callback, the count of live connections, and what is only reported."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asgi_upgrade import RULES, Decision, HandshakeViolation, UpgradeMiddleware, UpgradePolicy
+from asgi_upgrade.handshake.judge import evaluate
+from asgi_upgrade.handshake.verdict import Facts, Ignore, Reject, Switch
+from asgi_upgrade.middleware.decisions import Journal
+from asgi_upgrade.middleware.enforce import REPORTED, ClosedGate, Gate
+from asgi_upgrade.testing import UpgradeTransport
+from asgi_upgrade.types import Message, Receive, Scope, Send
+from tests.support.asgi import DENIAL, FOREIGN, HANDSHAKE, Recorder, http_scope, problem, run, websocket_scope
+from tests.support.facts import handshake, native
+
+# check_origin
+
+
+def ask(answer: Callable[[], Any]) -> list[Message]:
+    def check(origin: str, scope: Scope) -> Any:
+        assert (origin, scope["path"]) == ("https://evil.example", "/ws")
+        return answer()
+
+    return run(UpgradeMiddleware(Recorder(), check_origin=check), websocket_scope([*HANDSHAKE, FOREIGN]))
+
+
+def test_callback_decides_where_nothing_else_has() -> None:
+    assert ask(lambda: True)[0]["type"] == "websocket.accept"
+    assert ask(lambda: False) == [{"type": "websocket.close", "code": 1008}]
+
+
+@pytest.mark.parametrize("answer", [lambda: 1 / 0, lambda: None, lambda: "yes"], ids=["raises", "none", "truthy"])
+def test_callback_that_fails_admits_nobody(answer: Callable[[], Any], caplog: pytest.LogCaptureFixture) -> None:
+    assert ask(answer) == [{"type": "websocket.close", "code": 1008}]
+    assert "check_origin callback ask.<locals>.check" in caplog.text
+
+
+def test_callback_is_not_asked_about_the_own_origin() -> None:
+    def check(_: str, __: Scope) -> bool:
+        raise AssertionError
+
+    headers = [*HANDSHAKE, (b"origin", b"http://shop.example")]
+    sent = run(UpgradeMiddleware(Recorder(), check_origin=check), websocket_scope(headers))
+    assert sent[0]["type"] == "websocket.accept"
+
+
+# Capacity
+
+
+class Waiting:
+    """An application that accepts and stays until it is let go."""
+
+    def __init__(self) -> None:
+        self.leave = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await self.leave.wait()
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [({"max_connections": 1}, 503), ({"max_connections_per_client": 1}, 429)],
+)
+def test_connection_above_a_limit_is_rejected_until_one_leaves(options: Any, status: int) -> None:
+    async def scenario() -> list[httpx.Response]:
+        waiting = Waiting()
+        headers = [(name.decode(), value.decode()) for name, value in HANDSHAKE]
+        app = UpgradeMiddleware(waiting, **options)
+        async with httpx.AsyncClient(transport=UpgradeTransport(app), headers=headers) as client:
+            first = await client.get("http://shop.example/ws")
+            second = await client.get("http://shop.example/ws")
+            waiting.leave.set()
+            await first.extensions["network_stream"].aclose()
+            await asyncio.sleep(0)
+            return [first, second, await client.get("http://shop.example/ws")]
+
+    first, second, third = asyncio.run(scenario())
+    assert [response.status_code for response in (first, second, third)] == [101, status, 101]
+    assert second.headers["retry-after"] == "5"
+
+
+def test_native_connections_count_by_the_address_of_the_client() -> None:
+    async def scenario() -> list[str]:
+        waiting = Waiting()
+        app = UpgradeMiddleware(waiting, max_connections_per_client=1)
+        answers: list[str] = []
+
+        async def receive() -> Message:
+            return {"type": "websocket.connect"}
+
+        async def send(message: Message) -> None:
+            answers.append(message["type"])
+
+        clients = [("192.0.2.1", 1), ("192.0.2.1", 2), ("192.0.2.9", 1)]
+        scopes = [websocket_scope(HANDSHAKE, client=client) for client in clients]
+        tasks = [asyncio.create_task(app(scope, receive, send)) for scope in scopes]
+        while len(answers) < 3:
+            await asyncio.sleep(0)
+        waiting.leave.set()
+        await asyncio.gather(*tasks)
+        return answers
+
+    assert sorted(asyncio.run(scenario())) == ["websocket.accept", "websocket.accept", "websocket.close"]
+
+
+def test_client_behind_a_trusted_proxy_is_whom_the_server_names() -> None:
+    waiting = Waiting()
+    waiting.leave.set()
+    app = UpgradeMiddleware(waiting, max_connections_per_client=1, trusted_proxies=["192.0.2.1"])
+    assert run(app, websocket_scope(HANDSHAKE))[0]["type"] == "websocket.accept"
+
+
+# report_only
+
+PROXIED = [*HANDSHAKE, (b"sec-websocket-protocol", b"a")]
+H2C = [(b"host", b"shop.example"), (b"connection", b"Upgrade"), (b"upgrade", b"h2c")]
+OTHER = [(b"host", b"shop.example"), (b"connection", b"Upgrade"), (b"upgrade", b"x")]
+NULL = (b"origin", b"a, b")
+
+
+def reporting(**options: Any) -> tuple[UpgradeMiddleware, Recorder]:
+    inner = Recorder()
+    return UpgradeMiddleware(inner, report_only=True, **options), inner
+
+
+@pytest.mark.parametrize("mode", ["strict", "lenient"])
+@pytest.mark.parametrize(
+    ("scope", "options", "rule"),
+    [
+        pytest.param(websocket_scope([*HANDSHAKE, FOREIGN]), {}, "ws-origin-check", id="origin"),
+        pytest.param(websocket_scope([*HANDSHAKE, NULL]), {}, "ws-origin-value", id="origin-junk"),
+        pytest.param(websocket_scope(HANDSHAKE), {"allow_missing_origin": False}, "ws-origin-browser", id="no-origin"),
+        pytest.param(websocket_scope(HANDSHAKE), {"allowed_hosts": ["a.example"]}, "misdirected", id="host"),
+        pytest.param(websocket_scope(HANDSHAKE), {"require_subprotocol": True}, "ws-subprotocol-required", id="sub"),
+        pytest.param(http_scope(H2C), {"h2c": "reject"}, "h2c-obsolete", id="h2c"),
+        pytest.param(http_scope(OTHER), {"unknown_protocols": "reject"}, "upgrade-unknown-token", id="unknown"),
+        pytest.param(http_scope([]), {"websocket_only": ["/ws"]}, "ws-plain-get", id="websocket-only"),
+    ],
+)
+def test_rejection_by_the_policy_is_reported_and_the_request_goes_on(
+    mode: Any, scope: Scope, options: Any, rule: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "asgi_upgrade")
+    if rule.startswith("ws-origin"):
+        options = {"allow_origins": ["https://shop.example"], **options}
+    decisions: list[Decision] = []
+    app, inner = reporting(mode=mode, on_decision=lambda decision, _: decisions.append(decision), **options)
+    sent = run(app, scope)
+    assert sent[0].get("status", "websocket.accept") in {200, "websocket.accept"}
+    assert len(inner.scopes) == 1
+    (line,) = [message for message in caplog.messages if rule in message and "reject" in message]
+    assert line.startswith("would have rejected GET")
+    first, *rest = decisions
+    assert (first.verdict, first.rule, first.report_only) == ("reject", rule, True)
+    assert [decision.report_only for decision in rest] == ([] if rule == "ws-plain-get" else [False])
+    assert [key for key in app.counters if key[1:] == ("report", rule)]
+
+
+def test_reported_request_is_as_it_would_be_without_the_policy() -> None:
+    app, inner = reporting()
+    run(app, http_scope(H2C, extensions={"http.upgrade": {}}))
+    (seen,) = inner.scopes
+    assert not {name for name, _ in seen["headers"]} & {b"upgrade", b"connection"}
+    assert seen["extensions"] == {}
+
+
+@pytest.mark.parametrize(
+    ("headers", "rule"),
+    [
+        pytest.param([*HANDSHAKE[:3], HANDSHAKE[4], FOREIGN], "ws-key-present", id="before"),
+        pytest.param([*HANDSHAKE, FOREIGN, FOREIGN], "ws-origin-single", id="repeated-origin"),
+        pytest.param([*PROXIED, (b"sec-websocket-protocol", b"a b")], "ws-protocol-grammar", id="subprotocol"),
+        pytest.param([*HANDSHAKE[1:]], "host-missing", id="host"),
+    ],
+)
+def test_fault_of_the_protocol_is_rejected_as_always(headers: list[tuple[bytes, bytes]], rule: str) -> None:
+    app, inner = reporting(allowed_hosts=["a.example"], require_subprotocol=True, subprotocols=["b"])
+    sent = run(app, websocket_scope(headers, extensions=DENIAL))
+    assert (problem(sent)["rule"], inner.scopes) == (rule, [])
+
+
+def test_fault_behind_a_reported_rejection_is_rejected_all_the_same() -> None:
+    app, inner = reporting(allowed_hosts=["a.example"])
+    sent = run(app, websocket_scope([*HANDSHAKE, FOREIGN, FOREIGN], extensions=DENIAL))
+    assert (problem(sent)["rule"], inner.scopes) == ("ws-origin-single", [])
+    assert set(app.counters) == {("websocket", "report", "misdirected"), ("websocket", "reject", "ws-origin-single")}
+
+
+@given(st.data())
+def test_what_report_only_lets_pass_the_relaxed_policy_admits(data: st.DataObject) -> None:
+    changes = data.draw(st.fixed_dictionaries({}, optional=CHANGES))
+    facts = handshake(changes, method=data.draw(st.sampled_from(["GET", "POST"])))
+    options = data.draw(st.fixed_dictionaries({}, optional=OPTIONS))
+    policy = UpgradePolicy(**options)
+    enforced = evaluate(facts, policy)
+    reported = Gate(replace(policy, report_only=True), Journal()).judge(facts, http_scope([]))
+    if isinstance(enforced, Reject) and enforced.rule.id in REPORTED:
+        assert not (isinstance(reported, Reject) and reported.rule.id in REPORTED)
+    elif isinstance(enforced, Switch):
+        assert isinstance(reported, Switch)
+        assert set(enforced.subprotocols) <= set(reported.subprotocols)
+        assert replace(reported, subprotocols=enforced.subprotocols) == enforced
+    else:
+        assert reported == enforced
+
+
+def test_subprotocol_that_the_policy_does_not_speak_goes_on_where_it_is_only_reported() -> None:
+    headers = [*HANDSHAKE, (b"sec-websocket-protocol", b"other, chat")]
+    accept = {"type": "websocket.accept", "subprotocol": "other"}
+    for required in (False, True):
+        inner = Recorder(accept=accept)
+        sent = run(
+            UpgradeMiddleware(inner, report_only=True, subprotocols=["v2"], require_subprotocol=required),
+            websocket_scope(headers),
+        )
+        assert inner.scopes[0]["subprotocols"] == ["other", "chat"]
+        assert sent[0]["subprotocol"] == "other"
+    app = UpgradeMiddleware(Recorder(), report_only=True, subprotocols=["chat"])
+    assert run(app, websocket_scope(headers))[0]["subprotocol"] == "chat"
+
+
+CHANGES: Any = {
+    b"origin": st.sampled_from([None, b"https://evil.example", b"http://shop.example", b"null", [b"a", b"b"]]),
+    b"host": st.sampled_from([None, b"evil.example", b"a b"]),
+    b"upgrade": st.sampled_from([b"h2c", b"x", b"websocket", b"a b"]),
+    b"sec-websocket-protocol": st.sampled_from([b"a", b"b, b", b"c d"]),
+    b"sec-websocket-key": st.sampled_from([None, b"x"]),
+}
+OPTIONS: Any = {
+    "mode": st.sampled_from(["strict", "lenient"]),
+    "allow_origins": st.sampled_from([[], ["https://a.example"]]),
+    "allow_missing_origin": st.booleans(),
+    "allowed_hosts": st.sampled_from([None, ["shop.example"]]),
+    "require_subprotocol": st.booleans(),
+    "subprotocols": st.sampled_from([None, ["a"]]),
+    "h2c": st.sampled_from([None, "reject", "ignore"]),
+    "unknown_protocols": st.sampled_from([None, "reject"]),
+    "websocket_only": st.sampled_from([[], ["/chat"]]),
+}
+
+
+@pytest.mark.parametrize(("answer", "status"), [(lambda *_: False, 403), (lambda *_: 1 / 0, 500)], ids=["no", "fails"])
+def test_callback_that_admits_nobody_is_reported_too(answer: Any, status: int) -> None:
+    decisions: list[Decision] = []
+    app, _ = reporting(check_origin=answer, on_decision=lambda decision, _: decisions.append(decision))
+    assert run(app, websocket_scope([*HANDSHAKE, FOREIGN]))[0]["type"] == "websocket.accept"
+    assert [(one.verdict, one.status, one.report_only) for one in decisions] == [
+        ("reject", status, True),
+        ("switch", None, False),
+    ]
+
+
+def test_callback_that_admits_is_believed() -> None:
+    app, _ = reporting(check_origin=lambda *_: True)
+    run(app, websocket_scope([*HANDSHAKE, FOREIGN]))
+    assert app.counters == {("websocket", "switch", ""): 1}
+
+
+def test_capacity_is_reported_and_still_counted() -> None:
+    gate = Gate(UpgradePolicy(report_only=True, max_connections=1), Journal())
+    facts, scope = handshake(), http_scope([])
+    with gate.taken(facts, scope):
+        assert gate.full(facts, scope) is None
+        with gate.taken(facts, scope):
+            assert gate.full(facts, scope) is None
+    assert gate.full(facts, scope) is None
+
+
+def test_path_for_websockets_only_is_told_of_a_handler_that_declines() -> None:
+    facts, scope = handshake({b"upgrade": b"irc"}), http_scope([])
+    policy = UpgradePolicy(websocket_only=["/chat"])
+    rejection = Gate(policy, Journal()).judge_plain(facts, scope)
+    assert rejection is not None
+    assert (rejection.rule.id, rejection.status) == ("ws-plain-get", 426)
+    assert Gate(replace(policy, report_only=True), Journal()).judge_plain(facts, scope) is None
+    assert Gate(UpgradePolicy(), Journal()).judge_plain(facts, scope) is None
+
+
+# Paths without upgrades
+
+
+def test_closed_gate_ignores_every_upgrade_and_denies_every_native_handshake() -> None:
+    gate, scope = ClosedGate(UpgradePolicy(), Journal()), http_scope([])
+    for facts in (handshake(), handshake({b"upgrade": b"a b", b"host": None}), handshake(method="POST")):
+        verdict = gate.judge(facts, scope)
+        assert isinstance(verdict, Ignore)
+        assert verdict.rule is RULES["upgrade-not-here"]
+    assert gate.judge(handshake({b"upgrade": None}), scope) == Ignore()
+    denial = gate.judge(native(), scope)
+    assert isinstance(denial, Reject)
+    assert (denial.rule.id, denial.status) == ("upgrade-not-here", 403)
+
+
+@pytest.mark.parametrize(
+    ("facts", "rule"),
+    [
+        pytest.param(handshake(http_version="2"), "h2-malformed", id="http2"),
+        pytest.param(handshake(http_version="2.0"), "http-major-unknown", id="version"),
+        pytest.param(handshake(method="CONNECT"), "connect-with-upgrade", id="connect"),
+        pytest.param(handshake({b"content-length": b"x"}), "content-length-invalid", id="framing"),
+        pytest.param(handshake({b"cookie": b"x" * 70_000}), "upgrade-head-size", id="head"),
+    ],
+)
+def test_closed_gate_rejects_what_breaks_http(facts: Facts, rule: str) -> None:
+    verdict = ClosedGate(UpgradePolicy(), Journal()).judge(facts, http_scope([]))
+    assert isinstance(verdict, Reject)
+    assert verdict.rule.id == rule
+
+
+def test_closed_gate_follows_the_mode_elsewhere() -> None:
+    verdict = ClosedGate(UpgradePolicy(mode="lenient"), Journal()).judge(handshake(http_version="2"), http_scope([]))
+    assert isinstance(verdict, Ignore)
+
+
+# What the application accepts
+
+
+def test_accept_gets_the_subprotocol_of_the_policy_unless_it_has_one() -> None:
+    gate = Gate(UpgradePolicy(subprotocols=["a", "b"]), Journal())
+    verdict = gate.judge(handshake({b"sec-websocket-protocol": b"a, b"}), http_scope([]))
+    assert isinstance(verdict, Switch)
+    assert gate.accepted({"type": "websocket.accept"}, verdict)["subprotocol"] == "a"
+    assert gate.accepted({"type": "websocket.accept", "subprotocol": "b"}, verdict)["subprotocol"] == "b"
+
+
+def test_accept_that_breaks_the_handshake_raises_or_warns(caplog: pytest.LogCaptureFixture) -> None:
+    message = {"type": "websocket.accept", "subprotocol": "c"}
+    with pytest.raises(HandshakeViolation, match="ws-subprotocol-offered"):
+        Gate(UpgradePolicy(), Journal()).accepted(message, Switch(protocol="websocket"))
+    lenient = Gate(UpgradePolicy.lenient(), Journal()).accepted(message, Switch(protocol="websocket"))
+    assert lenient["subprotocol"] is None
+    assert "ws-subprotocol-offered" in caplog.text

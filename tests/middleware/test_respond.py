@@ -1,0 +1,265 @@
+"""What becomes of an http scope: rejected, passed on, or switched."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from asgi_upgrade import HandshakeViolation, UpgradeMiddleware, UpgradeRequest
+from asgi_upgrade.middleware.decisions import Counters
+from asgi_upgrade.middleware.handlers import Handler
+from asgi_upgrade.testing import UpgradeTransport
+from asgi_upgrade.types import Message, Receive, Scope, Send
+from tests.support.asgi import FOREIGN, HANDSHAKE, Recorder, fetch, http_scope, problem, run
+
+# Rejections
+
+
+def test_rejection_answers_at_once_and_the_application_is_not_called(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "asgi_upgrade")
+    inner = Recorder()
+    sent = run(UpgradeMiddleware(inner), http_scope([*HANDSHAKE, FOREIGN]))
+    assert (sent[0]["status"], problem(sent)["rule"]) == (403, "ws-origin-check")
+    assert inner.scopes == []
+    assert caplog.messages == [
+        'rejected GET "/ws" from 192.0.2.1:5000 with 403: that origin may not connect here; '
+        'received origin: "https://evil.example" [ws-origin-check]; '
+        "remedy: List the origin in allow_origins if it may connect."
+    ]
+
+
+def test_log_line_cannot_be_forged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "asgi_upgrade")
+    scope = http_scope([(b"upgrade", b"a\r\nb"), (b"connection", b"upgrade")], raw_path=b"/\r\n\x1b[2J", client=None)
+    sent = run(UpgradeMiddleware(Recorder()), scope)
+    assert problem(sent)["rule"] == "field-crlf-nul"
+    (message,) = caplog.messages
+    assert message.isprintable()
+    assert "from unknown" in message
+
+
+def test_valid_handshake_on_a_server_that_cannot_switch() -> None:
+    assert problem(run(UpgradeMiddleware(Recorder()), http_scope(HANDSHAKE)))["rule"] == "ws-cannot-switch"
+    lenient = run(UpgradeMiddleware(Recorder(), mode="lenient"), http_scope(HANDSHAKE))
+    assert lenient[0]["status"] == 200
+
+
+def body_of(*sizes: int, last: bool = True) -> list[Message]:
+    more = [True] * (len(sizes) - 1) + [not last]
+    return [
+        {"type": "http.request", "body": b"x" * size, "more_body": going_on}
+        for size, going_on in zip(sizes, more, strict=True)
+    ]
+
+
+def test_content_is_read_before_a_rejection_where_the_server_does_not_linger() -> None:
+    incoming = body_of(1000, 1000)
+    headers = [(b"upgrade", b"h2c"), (b"connection", b"upgrade"), (b"content-length", b"2000")]
+    run(UpgradeMiddleware(Recorder()), http_scope(headers), incoming)
+    assert incoming == []
+
+
+def test_content_is_not_asked_for_when_the_client_waits_for_100() -> None:
+    incoming = body_of(1000)
+    headers = [(b"upgrade", b"web socket"), (b"connection", b"upgrade")]
+    waiting = [*headers, (b"content-length", b"1000"), (b"expect", b"100-continue")]
+    sent = run(UpgradeMiddleware(Recorder()), http_scope(waiting), incoming)
+    assert dict(sent[0]["headers"])[b"connection"] == b"close"
+    assert len(incoming) == 1
+
+
+def lenient_rejection(incoming: list[Message]) -> dict[bytes, bytes]:
+    headers = [*HANDSHAKE[:-1], (b"sec-websocket-version", b"8"), (b"transfer-encoding", b"chunked")]
+    sent = run(UpgradeMiddleware(Recorder(), mode="lenient"), http_scope(headers), incoming)
+    return dict(sent[0]["headers"])
+
+
+def test_lenient_rejection_keeps_the_connection_only_if_the_content_was_read() -> None:
+    assert lenient_rejection(body_of(5))[b"connection"] == b"Upgrade"
+    unread = body_of(1 << 20, 1, last=False)
+    assert lenient_rejection(unread)[b"connection"] == b"Upgrade, close"
+
+
+def test_rejection_over_http2_has_no_connection_fields() -> None:
+    sent = run(UpgradeMiddleware(Recorder()), http_scope(HANDSHAKE, http_version="2"))
+    assert problem(sent)["rule"] == "h2-malformed"
+    assert not {name for name, _ in sent[0]["headers"]} & {b"connection", b"upgrade"}
+
+
+def test_rejection_of_head_has_no_content() -> None:
+    app = UpgradeMiddleware(Recorder(), websocket_only=["/ws"])
+    start, body = run(app, http_scope([], method="HEAD"))
+    assert start["status"] == 426
+    assert body["body"] == b""
+
+
+def test_websocket_only_path_is_found_behind_a_root_path() -> None:
+    app = UpgradeMiddleware(Recorder(), websocket_only=["/ws"])
+    sent = run(app, http_scope([], path="/api/ws", root_path="/api"))
+    assert problem(sent)["rule"] == "ws-plain-get"
+    assert run(app, http_scope([], path="/other"))[0]["status"] == 200
+
+
+# Responses
+
+
+@pytest.mark.parametrize(("options", "guarded"), [({}, False), ({"guard_responses": True}, True)])
+def test_responses_to_plain_requests_are_guarded_when_asked(options: Any, guarded: bool) -> None:
+    inner = Recorder(start={"type": "http.response.start", "status": 426, "headers": []})
+    sent = run(UpgradeMiddleware(inner, **options), http_scope([]))
+    assert ((b"upgrade", b"websocket") in sent[0]["headers"]) == guarded
+
+
+def test_101_from_an_application_that_cannot_switch_raises() -> None:
+    inner = Recorder(start={"type": "http.response.start", "status": 101})
+    with pytest.raises(HandshakeViolation, match="asgi-no-101"):
+        run(UpgradeMiddleware(inner, mode="lenient"), http_scope([(b"upgrade", b"x"), (b"connection", b"upgrade")]))
+
+
+def test_426_that_denies_a_bridged_scope_is_repaired() -> None:
+    async def deny(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "websocket"
+        await receive()
+        await send({"type": "websocket.http.response.start", "status": 426, "headers": []})
+        await send({"type": "websocket.http.response.body", "body": b""})
+
+    response = fetch(UpgradeMiddleware(deny))
+    assert response.status_code == 426
+    assert response.headers["upgrade"] == "websocket"
+    assert {"Upgrade", "close"} <= set(response.headers.get_list("connection", split_commas=True))
+
+
+def test_callback_can_refuse_a_handshake_that_would_switch() -> None:
+    assert fetch(UpgradeMiddleware(Recorder(), check_origin=lambda *_: False), FOREIGN).status_code == 403
+
+
+def test_lenient_mode_reads_no_more_than_64_kib_off_a_handshake() -> None:
+    app = UpgradeMiddleware(Recorder(), mode="lenient")
+    assert fetch(app, content=b"x" * 65536).status_code == 101
+    response = fetch(app, content=b"x" * 65537)
+    assert (response.status_code, response.json()["rule"]) == (413, "ws-body")
+
+
+def test_handshake_whose_client_leaves_while_the_content_is_read_is_dropped() -> None:
+    inner = Recorder()
+    scope = http_scope(HANDSHAKE, extensions={"http.upgrade": {"stream": object()}})
+    assert run(UpgradeMiddleware(inner), scope, [{"type": "http.disconnect"}]) == []
+    assert inner.scopes == []
+
+
+# Handlers of other protocols
+
+TCP = {"upgrade": "tcp", "connection": "Upgrade"}
+
+
+async def echo(request: UpgradeRequest) -> None:
+    async with request.switch([(b"x-body", request.body)]) as stream:
+        await stream.send(await stream.receive())
+
+
+async def decline(_: UpgradeRequest) -> None: ...
+
+
+async def fail(_: UpgradeRequest) -> None:
+    raise LookupError
+
+
+async def hang(request: UpgradeRequest) -> None:
+    async with request.switch() as stream:
+        stream.request_shutdown()
+        await asyncio.Event().wait()
+
+
+def over(
+    handler: Handler, *, content: bytes = b"", settings: Any = None, **options: Any
+) -> tuple[httpx.Response, bytes]:
+    """Ask for a handler's protocol, say hello, and return the response with what came back."""
+
+    async def body(_: Scope, receive: Receive, send: Send) -> None:
+        message = await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": message["body"]})
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield content
+
+    async def scenario() -> tuple[httpx.Response, bytes]:
+        app = UpgradeMiddleware(body, protocols={"tcp": handler}, **options)
+        async with httpx.AsyncClient(transport=UpgradeTransport(app, settings=settings)) as client:
+            method, sent = ("POST", chunks()) if content else ("GET", None)
+            response = await client.request(method, "http://shop.example/ws", headers=TCP, content=sent)
+            stream = response.extensions.get("network_stream")
+            if stream is None:
+                return response, response.content
+            await stream.write(b"hello")
+            await stream.send_eof()
+            return response, await stream.read(100, 5)
+
+    return asyncio.run(scenario())
+
+
+def test_handler_speaks_its_protocol() -> None:
+    response, received = over(echo, content=b"body")
+    assert (response.status_code, received) == (101, b"hello")
+    assert response.headers.raw[:3] == [(b"upgrade", b"tcp"), (b"connection", b"Upgrade"), (b"x-body", b"body")]
+
+
+def test_request_that_the_handler_declines_is_the_applications() -> None:
+    assert over(decline, content=b"body")[1] == b"body"
+    assert over(decline, websocket_only=["/ws"])[0].status_code == 426
+
+
+def test_handler_that_fails_is_a_500() -> None:
+    counters: Counters = {}
+    response, _ = over(fail, counters=counters)
+    assert (response.status_code, response.json()["rule"]) == (500, "ws-5xx-app")
+    assert counters == {("tcp", "switch", ""): 1, ("tcp", "reject", "ws-5xx-app"): 1}
+
+
+def test_application_that_does_not_answer_is_a_refusal_like_others(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "asgi_upgrade")
+
+    async def silent(scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    app = UpgradeMiddleware(silent)
+    assert fetch(app).status_code == 500
+    assert app.counters == {("websocket", "switch", ""): 1, ("websocket", "reject", "ws-5xx-app"): 1}
+    (record,) = [record for record in caplog.records if record.getMessage().startswith("rejected GET")]
+    assert (record.upgrade_rule, record.upgrade_status) == ("ws-5xx-app", 500)  # type: ignore[attr-defined]
+
+
+def test_content_beyond_the_limit_does_not_reach_the_handler() -> None:
+    response, _ = over(fail, content=b"12345", max_body_size=4)
+    assert (response.status_code, response.json()["rule"]) == (413, "upgrade-body")
+
+
+@pytest.mark.parametrize("settings", [{"graceful_timeout": 0}, {"graceful_timeout": 30}, {}])
+def test_handler_that_hangs_at_shutdown_gets_the_lesser_time(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asgi_upgrade.middleware.respond.SHUTDOWN_GRACE", 0.01)
+    assert over(hang, settings=settings)[1] == b""
+
+
+def test_handler_counts_as_a_connection() -> None:
+    async def scenario() -> list[int]:
+        app = UpgradeMiddleware(Recorder(), protocols={"tcp": echo}, max_connections=1)
+        async with httpx.AsyncClient(transport=UpgradeTransport(app), headers=TCP) as client:
+            first = await client.get("http://shop.example/ws")
+            second = await client.get("http://shop.example/ws")
+            await first.extensions["network_stream"].aclose()
+            return [first.status_code, second.status_code]
+
+    assert asyncio.run(scenario()) == [101, 503]
+
+
+def test_websocket_is_served_beside_handlers() -> None:
+    async def accept(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+
+    response = fetch(UpgradeMiddleware(accept, protocols={"tcp": fail}))
+    assert (response.status_code, response.headers["upgrade"]) == (101, "websocket")

@@ -1,0 +1,146 @@
+"""The uvicorn adapter: what a parser refuses before anything of ours sees it, and the body reader."""
+
+from __future__ import annotations
+
+import queue
+import socket
+
+import h11
+import pytest
+
+from asgi_upgrade.extension import LINGERING
+from asgi_upgrade.types import Receive, Scope, Send
+from asgi_upgrade.uvicorn.body import BodyReader
+from tests.support.serving import TIMEOUT, RawClient, Response, serve
+from tests.support.upgrade_app import CHUNKED, PLAIN, UPGRADE, respond
+
+# The second table of the docstring
+
+
+HOST = b"Host: a\r\n"
+REQUESTS = [
+    pytest.param(b"GET / HTTP/1.1\r\n\r\n", 400, 200, id="no-host"),
+    pytest.param(b"GET / HTTP/1.1\r\n" + HOST + HOST + b"\r\n", 400, 200, id="two-hosts"),
+    pytest.param(b"GET / HTTP/0.9\r\n" + HOST + b"\r\n", 200, 200, id="version-0.9"),
+    pytest.param(b"GET / HTTP/1.2\r\n" + HOST + b"\r\n", 200, 400, id="version-1.2"),
+    pytest.param(b"GET / HTTP/3.0\r\n" + HOST + b"\r\n", 200, 400, id="version-3.0"),
+    pytest.param(b"GET / HTTP/1.10\r\n" + HOST + b"\r\n", 400, 400, id="version-1.10"),
+    pytest.param(b"FOO / HTTP/1.1\r\n" + HOST + b"\r\n", 200, 400, id="unknown-method"),
+    pytest.param(b"GET http://a HTTP/1.1\r\n" + HOST + b"\r\n", 200, 400, id="absolute-without-path"),
+    pytest.param(b"GET /\x80 HTTP/1.1\r\n" + HOST + b"\r\n", 400, 400, id="target-octet"),
+    pytest.param(b"GET a:443 HTTP/1.1\r\n" + HOST + b"\r\n", 200, 400, id="authority-form"),
+    pytest.param(b"GET / HTTP/1.1\r\n" + HOST + b"A: b\0c\r\n\r\n", 400, 400, id="nul"),
+    pytest.param(b"GET / HTTP/1.1\r\n" + HOST + b"A: b\x01c\r\n\r\n", 200, 400, id="control-octet"),
+    pytest.param(b"GET / HTTP/1.1\r\n" + HOST + b"A : b\r\n\r\n", 400, 400, id="space-before-colon"),
+    pytest.param(b"GET / HTTP/1.1\r\n" + HOST + b"A: b\r\n c\r\n\r\n", 200, 400, id="obs-fold"),
+    pytest.param(b"GET / HTTP/1.1\n" + b"Host: a\n\n", 200, 400, id="bare-lf"),
+    pytest.param(b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: +0\r\n\r\n", 400, 400, id="signed-length"),
+    pytest.param(b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: 0\r\n" * 2 + b"\r\n", 200, 400, id="length-twice"),
+    pytest.param(
+        b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n" + CHUNKED + b"\r\n0\r\n\r\n",
+        200,
+        400,
+        id="both-framings",
+    ),
+    pytest.param(b"GET / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: gzip\r\n\r\n", 400, 400, id="no-chunked"),
+    pytest.param(
+        b"GET / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400, 200, id="gzip-chunked"
+    ),
+    pytest.param(b"\r\nGET / HTTP/1.1\r\n" + HOST + b"\r\n", 400, 200, id="empty-line-first"),
+]
+
+
+@pytest.mark.parametrize(("request_octets", "on_h11", "on_httptools"), REQUESTS)
+def test_what_a_parser_refuses(
+    client: RawClient, parser: str, request_octets: bytes, on_h11: int, on_httptools: int
+) -> None:
+    client.send(request_octets)
+    assert client.read_response().status == (on_h11 if parser == "h11" else on_httptools)
+
+
+# The body reader by itself
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_body_reader_finds_the_end_however_the_segments_are_cut(size: int) -> None:
+    data = b"5\r\nhello\r\n6;x\r\n world\r\n0\r\nA: b\r\n\r\nbehind"
+    reader = BodyReader([(b"host", b"x"), (b"transfer-encoding", b"chunked")], 100)
+    body = b""
+    position = 0
+    while not reader.ended:
+        body += reader.feed(data[position : position + size])
+        position += size
+    assert body == b"hello world"
+    assert reader.behind + data[position:] == b"behind"
+
+
+def test_body_reader_refuses_framing_that_contradicts_itself() -> None:
+    with pytest.raises(h11.RemoteProtocolError):
+        BodyReader([(b"content-length", b"1"), (b"content-length", b"2")], 100)
+
+
+def test_harness_reports_a_response(client: RawClient) -> None:
+    client.send(b"HEAD /a HTTP/1.1\r\nHost: a\r\n\r\n")
+    response: Response = client.read_response(method="HEAD")
+    assert (response.status, response.body) == (200, b"")
+    assert client.sock.family == socket.AF_INET
+
+
+# CONNECT (RFC 9931)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param(b"Host: a.example\r\n", id="plain"),
+        pytest.param(UPGRADE, id="with-upgrade"),
+        pytest.param(b"Host: a.example\r\nContent-Length: 3\r\n", id="with-body"),
+    ],
+)
+def test_connect_closes_and_nothing_behind_it_is_a_request(parser: str, fields: bytes) -> None:
+    seen: queue.Queue[Scope] = queue.Queue()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.put(scope)
+        await respond(send, 501, b"no tunnels")
+
+    with serve(application, http=parser, root_path="/r") as running, running.connect() as client:
+        client.send(b"CONNECT b.example:443 HTTP/1.1\r\n", fields, b"\r\n", b"abc", PLAIN)
+        response = client.read_response()
+        assert (response.status, response.body) == (501, b"no tunnels")
+        assert b"close" in response.field(b"connection")
+        assert client.read_until_closed() == b""
+    scope = seen.get(timeout=TIMEOUT)
+    assert (scope["method"], scope["path"], scope["raw_path"]) == ("CONNECT", "/rb.example:443", b"/rb.example:443")
+    assert scope["extensions"] == {LINGERING: {}}
+    assert seen.empty()
+
+
+def test_tunnel_is_refused_where_there_is_none(parser: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send, 200, b"a tunnel")
+
+    with serve(application, http=parser) as running, running.connect() as client:
+        client.send(b"CONNECT b.example:443 HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.read_response().status == 500
+        assert client.read_until_closed() == b""
+    assert "status 200 to CONNECT opens a tunnel" in caplog.text
+
+
+def test_target_that_cannot_be_split_is_answered_400(parser: str) -> None:
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send, 404, b"h11 leaves it to the application")
+
+    with serve(application, http=parser) as running, running.connect() as client:
+        client.send(b"GET http://a.example:80:x/ws HTTP/1.1\r\n", UPGRADE, b"\r\n")
+        assert client.read_response().status == (400 if parser == "httptools" else 404)
+
+
+def test_connect_keeps_the_connection_field_of_the_application(parser: str) -> None:
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send, 404, b"no", (b"connection", b"Upgrade, Close"))
+
+    with serve(application, http=parser) as running, running.connect() as client:
+        client.send(b"CONNECT b.example:443 HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.read_response().field(b"connection") in ([b"Upgrade, Close"], [b"close, upgrade"])
+        assert client.read_until_closed() == b""
