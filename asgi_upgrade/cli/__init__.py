@@ -7,9 +7,6 @@ no probe. Exit codes: 0 clean, 1 failed, 2 wrong usage or an error of our own, 3
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ import click
 
 from asgi_upgrade import __version__
 from asgi_upgrade.check.result import FAIL_ON
+from asgi_upgrade.cli.console import say
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.text import quote, suggest
 
@@ -32,26 +30,6 @@ class Choice(click.Choice[str]):
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
         """Return what is wrong with a word."""
         return super().get_invalid_choice_message(value, ctx).rstrip(".") + suggest(str(value), map(str, self.choices))
-
-
-def say(text: str | bytes) -> None:
-    """Write to the standard output.
-
-    Args:
-        text: What to write, its lines ended.
-
-    Raises:
-        click.ClickException: It cannot be written; the text says why.
-    """
-    try:
-        click.echo(text, nl=False)
-    except BrokenPipeError:
-        raise  # whoever read it has had enough, which click sees to
-    except OSError as error:
-        # What is left would be tried again, and told of, when the interpreter ends.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise click.ClickException(f"the standard output cannot be written to: {error.strerror or error}") from error
 
 
 def _listed(_: click.Context, __: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:

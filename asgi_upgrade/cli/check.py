@@ -30,7 +30,7 @@ from asgi_upgrade.check.run import check
 from asgi_upgrade.check.session import Progress
 from asgi_upgrade.check.targets.location import locate_app, locate_table, parse_source
 from asgi_upgrade.check.targets.serving import importable
-from asgi_upgrade.cli import say
+from asgi_upgrade.cli.console import say
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.text import quote
 

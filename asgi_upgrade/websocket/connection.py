@@ -18,11 +18,11 @@ from asgi_upgrade.extension.stream import UpgradedStream
 from asgi_upgrade.grammar.websocket import ExtensionOffer
 from asgi_upgrade.handshake.rejection import Answer, render
 from asgi_upgrade.handshake.verdict import Reject
-from asgi_upgrade.policy.websocket import Limits
+from asgi_upgrade.policy.websocket import Limits, engine_name
 from asgi_upgrade.text import quote, whose
 from asgi_upgrade.types import Field, Message, Scope, Send
-from asgi_upgrade.websocket.deflate import negotiate
-from asgi_upgrade.websocket.frames import Close, Failure, Ping, Pong, new_engine
+from asgi_upgrade.websocket.deflate import Agreement, negotiate
+from asgi_upgrade.websocket.frames import Close, Engine, Failure, Ping, Pong
 from asgi_upgrade.websocket.keepalive import Keepalive
 from asgi_upgrade.websocket.messages import accept_fields, bare_denial, close_of, denial_start, frame_of, message_of
 
@@ -385,3 +385,24 @@ class Bridge:
         if logger.isEnabledFor(level):
             client = whose(self._scope.get("client"))
             logger.log(level, "WebSocket %s from %s: %s", quote(self._scope["path"]), client, what)
+
+
+def new_engine(name: str, max_size: int, agreement: Agreement | None = None) -> Engine:
+    """Make the engine for a connection.
+
+    Args:
+        name: ``"auto"`` or the name of an engine that is installed.
+        max_size: The largest message, in octets.
+        agreement: What is agreed about compression; None: nothing.
+
+    Returns:
+        The engine.
+    """
+    # Importing asgi_upgrade needs no third party.
+    if engine_name(name) == "websockets":
+        from asgi_upgrade.websocket.engine_websockets import WebsocketsEngine  # noqa: PLC0415
+
+        return WebsocketsEngine(max_size, agreement)
+    from asgi_upgrade.websocket.engine_wsproto import WsprotoEngine  # noqa: PLC0415
+
+    return WsprotoEngine(max_size, agreement)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from struct import Struct
 from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from asgi_upgrade.policy.websocket import engine_name
 from asgi_upgrade.websocket.deflate import Agreement, Deflater
 
 
@@ -69,27 +68,6 @@ class Engine(Protocol):
 
     def close(self, code: int, reason: str) -> bytes | bytearray:
         """Return a close frame, the reason cut to what fits; 1005 stands for no code (RFC 6455 section 7.4.1)."""
-
-
-def new_engine(name: str, max_size: int, agreement: Agreement | None = None) -> Engine:
-    """Make the engine for a connection.
-
-    Args:
-        name: ``"auto"`` or the name of an engine that is installed.
-        max_size: The largest message, in octets.
-        agreement: What is agreed about compression; None: nothing.
-
-    Returns:
-        The engine.
-    """
-    # Importing asgi_upgrade needs no third party.
-    if engine_name(name) == "websockets":
-        from asgi_upgrade.websocket.engine_websockets import WebsocketsEngine  # noqa: PLC0415
-
-        return WebsocketsEngine(max_size, agreement)
-    from asgi_upgrade.websocket.engine_wsproto import WsprotoEngine  # noqa: PLC0415
-
-    return WsprotoEngine(max_size, agreement)
 
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10

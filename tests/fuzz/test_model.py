@@ -8,8 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from asgi_upgrade.websocket.connection import new_engine
 from asgi_upgrade.websocket.deflate import Agreement
-from asgi_upgrade.websocket.frames import Close, Event, Failure, new_engine
+from asgi_upgrade.websocket.frames import Close, Event, Failure
 from tests.fuzz.model import Expected, Faults, Model, agrees
 from tests.fuzz.streams import Streams
 

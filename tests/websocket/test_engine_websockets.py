@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_upgrade.websocket import engine_websockets
+from asgi_upgrade.websocket.connection import new_engine
 from asgi_upgrade.websocket.deflate import Agreement
 from asgi_upgrade.websocket.engine_websockets import WebsocketsEngine
-from asgi_upgrade.websocket.frames import Close, Engine, Event, Failure, Ping, Pong, new_engine
+from asgi_upgrade.websocket.frames import Close, Engine, Event, Failure, Ping, Pong
 from tests.support.peer import BINARY, CLOSE, CONTINUATION, MASK, PING, PONG, TEXT, close_frame, frame, octets_of
 
 MAX_SIZE = 1024

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from wsproto.extensions import PerMessageDeflate
 from wsproto.frame_protocol import FrameProtocol
 
+from asgi_upgrade.policy import websocket as options
 from asgi_upgrade.policy.websocket import engine_name
 from asgi_upgrade.types import Field
-from asgi_upgrade.websocket import frames as seam
+from asgi_upgrade.websocket.connection import new_engine
 from asgi_upgrade.websocket.deflate import Agreement
 from asgi_upgrade.websocket.engine_websockets import WebsocketsEngine
 from asgi_upgrade.websocket.engine_wsproto import Compression, WsprotoEngine
-from asgi_upgrade.websocket.frames import Close, Engine, Event, Failure, Frame, Ping, Pong, new_engine
+from asgi_upgrade.websocket.frames import Close, Engine, Event, Failure, Frame, Ping, Pong
 from asgi_upgrade.websocket.messages import accept_fields, close_of, frame_of, message_of
 from tests.support.peer import BINARY, CLOSE, CONTINUATION, MASK, PING, PONG, TEXT, close_frame, frame, octets_of
 
