@@ -26,7 +26,7 @@ from asgi_upgrade import UpgradeMiddleware
 from asgi_upgrade.extension.stream import UpgradedStream
 from asgi_upgrade.testing import NetworkStream, UpgradeTransport
 from asgi_upgrade.types import ASGIApp, Message, Receive, Scope, Send
-from tests.support.peer import passes, run
+from tests.support.peer import passes
 
 OFFER = {"connection": "keep-alive, Upgrade", "upgrade": "echo"}
 SWITCH: Message = {"type": "http.response.start", "status": 101, "headers": [(b"upgrade", b"echo")]}
@@ -67,7 +67,7 @@ async def connect(client: httpx.AsyncClient) -> NetworkStream:
 # Plain requests
 
 
-def test_request_reaches_the_application_whole() -> None:
+async def test_request_reaches_the_application_whole() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(scope)
         assert await receive() == {"type": "http.request", "body": b"content", "more_body": False}
@@ -79,15 +79,11 @@ def test_request_reaches_the_application_whole() -> None:
 
     seen: list[Scope] = []
     state = {"pool": 1}
-
-    async def scenario() -> None:
-        async with client_of(app, root_path="/api", state=state, client=("192.0.2.1", 5)) as client:
-            response = await client.post("/a%20b?c=%20d", content=b"content", headers={"X-Mixed": "Case"})
-        assert (response.status_code, response.text) == (201, "one two")
-        assert response.headers.get_list("x-a") == ["1", "2"]
-        assert response.extensions == {"http_version": b"HTTP/1.1"}
-
-    run(scenario())
+    async with client_of(app, root_path="/api", state=state, client=("192.0.2.1", 5)) as client:
+        response = await client.post("/a%20b?c=%20d", content=b"content", headers={"X-Mixed": "Case"})
+    assert (response.status_code, response.text) == (201, "one two")
+    assert response.headers.get_list("x-a") == ["1", "2"]
+    assert response.extensions == {"http_version": b"HTTP/1.1"}
     (scope,) = seen
     headers = scope.pop("headers")
     assert (b"x-mixed", b"Case") in headers
@@ -119,68 +115,53 @@ def test_request_reaches_the_application_whole() -> None:
         ("wss://a:8443/", "https", ("a", 8443)),
     ],
 )
-def test_scheme_and_port_of_a_url(url: str, scheme: str, server: tuple[str, int]) -> None:
+async def test_scheme_and_port_of_a_url(url: str, scheme: str, server: tuple[str, int]) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         assert (scope["scheme"], scope["server"]) == (scheme, server)
         await PlainTextResponse("ok")(scope, receive, send)
 
-    async def scenario() -> None:
-        async with client_of(app) as client:
-            assert (await client.get(url)).text == "ok"
-
-    run(scenario())
+    async with client_of(app) as client:
+        assert (await client.get(url)).text == "ok"
 
 
-def test_other_schemes_are_unsupported() -> None:
-    async def scenario() -> None:
-        async with client_of(echo) as client:
-            with pytest.raises(httpx.UnsupportedProtocol, match="got 'ftp'"):
-                await client.get("ftp://a/")
-
-    run(scenario())
+async def test_other_schemes_are_unsupported() -> None:
+    async with client_of(echo) as client:
+        with pytest.raises(httpx.UnsupportedProtocol, match="got 'ftp'"):
+            await client.get("ftp://a/")
 
 
-def test_exception_of_the_application_is_raised_in_the_client() -> None:
+async def test_exception_of_the_application_is_raised_in_the_client() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise Broken
 
-    async def scenario() -> None:
-        async with client_of(app) as client:
-            with pytest.raises(Broken):
-                await client.get("/")
-
-    run(scenario())
+    async with client_of(app) as client:
+        with pytest.raises(Broken):
+            await client.get("/")
 
 
 @pytest.mark.parametrize("messages", [[], [{"type": "http.response.start", "status": 200}], [SWITCH]])
-def test_application_that_does_not_complete_its_response_is_an_error(messages: list[Message]) -> None:
+async def test_application_that_does_not_complete_its_response_is_an_error(messages: list[Message]) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         for message in messages:
             await send(message)
 
-    async def scenario() -> None:
-        async with client_of(app) as client:
-            with pytest.raises(RuntimeError, match="ended without completing a response"):
-                await client.get("/", headers=OFFER)
-
-    run(scenario())
+    async with client_of(app) as client:
+        with pytest.raises(RuntimeError, match="ended without completing a response"):
+            await client.get("/", headers=OFFER)
 
 
-def test_exception_behind_the_response_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+async def test_exception_behind_the_response_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await (await switch(scope, receive, send)).receive()
         raise Broken
 
-    async def scenario() -> None:
-        async with client_of(app) as client:
-            stream = await connect(client)
-            await stream.write(b"go")
-            assert await stream.read(10) == b""
-            await passes()
-
-    run(scenario())
+    async with client_of(app) as client:
+        stream = await connect(client)
+        await stream.write(b"go")
+        assert await stream.read(10) == b""
+        await passes()
     assert "the application failed behind its response" in caplog.text
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert "Broken" in caplog.text
@@ -195,7 +176,7 @@ def test_exception_behind_the_response_is_logged(caplog: pytest.LogCaptureFixtur
         pytest.param([{"type": "websocket.accept"}], id="unknown"),
     ],
 )
-def test_message_out_of_turn_raises_in_the_application(messages: list[Message]) -> None:
+async def test_message_out_of_turn_raises_in_the_application(messages: list[Message]) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         for message in messages[:-1]:
             await send(message)
@@ -204,20 +185,16 @@ def test_message_out_of_turn_raises_in_the_application(messages: list[Message]) 
         done.append(True)
 
     done: list[bool] = []
-
-    async def scenario() -> None:
-        async with client_of(app) as client:
-            try:
-                await client.get("/")
-            except RuntimeError as error:
-                assert "without completing" in str(error)  # noqa: PT017 - only some of the rows complete one
-            await passes()
-        assert done == [True]
-
-    run(scenario())
+    async with client_of(app) as client:
+        try:
+            await client.get("/")
+        except RuntimeError as error:
+            assert "without completing" in str(error)  # noqa: PT017 - only some of the rows complete one
+        await passes()
+    assert done == [True]
 
 
-def test_client_that_gives_up_cancels_the_application() -> None:
+async def test_client_that_gives_up_cancels_the_application() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await asyncio.Event().wait()
@@ -225,34 +202,27 @@ def test_client_that_gives_up_cancels_the_application() -> None:
             ended.append(True)
 
     ended: list[bool] = []
-
-    async def scenario() -> None:
-        async with client_of(app) as client:
-            request = asyncio.ensure_future(client.get("/"))
-            await passes(20)
-            request.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await request
-            await passes()
-            assert ended == [True]
-
-    run(scenario())
+    async with client_of(app) as client:
+        request = asyncio.ensure_future(client.get("/"))
+        await passes(20)
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+        await passes()
+        assert ended == [True]
 
 
-def test_aclose_ends_running_applications_and_requests() -> None:
+async def test_aclose_ends_running_applications_and_requests() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         assert (await receive())["type"] == "never"
 
-    async def scenario() -> None:
-        transport = UpgradeTransport(app)
-        request = asyncio.ensure_future(transport.handle_async_request(httpx.Request("GET", "http://a/")))
-        await passes()
-        await transport.aclose()
-        with pytest.raises(RuntimeError, match="ended without completing"):
-            await request
-
-    run(scenario())
+    transport = UpgradeTransport(app)
+    request = asyncio.ensure_future(transport.handle_async_request(httpx.Request("GET", "http://a/")))
+    await passes()
+    await transport.aclose()
+    with pytest.raises(RuntimeError, match="ended without completing"):
+        await request
 
 
 # The 101
@@ -270,7 +240,7 @@ def test_aclose_ends_running_applications_and_requests() -> None:
         pytest.param("CONNECT", OFFER, False, id="CONNECT"),
     ],
 )
-def test_extension_is_there_where_a_server_gives_it(method: str, headers: dict[str, str], there: bool) -> None:
+async def test_extension_is_there_where_a_server_gives_it(method: str, headers: dict[str, str], there: bool) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         assert ("extensions" in scope) is there
         if there:
@@ -284,23 +254,17 @@ def test_extension_is_there_where_a_server_gives_it(method: str, headers: dict[s
             }
         await PlainTextResponse("no", 404)(scope, receive, send)
 
-    async def scenario() -> None:
-        async with client_of(app, root_path="/api", settings={"max_size": 5}) as client:
-            response = await client.request(method, "/a%20b?c", headers=headers)
-        assert response.status_code == 404
-
-    run(scenario())
+    async with client_of(app, root_path="/api", settings={"max_size": 5}) as client:
+        response = await client.request(method, "/a%20b?c", headers=headers)
+    assert response.status_code == 404
 
 
-def test_target_without_query_ends_with_the_path() -> None:
+async def test_target_without_query_ends_with_the_path() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse(scope["extensions"]["http.upgrade"]["target"])(scope, receive, send)
 
-    async def scenario() -> None:
-        async with client_of(app) as client:
-            assert (await client.get("/a", headers=OFFER)).text == "/a"
-
-    run(scenario())
+    async with client_of(app) as client:
+        assert (await client.get("/a", headers=OFFER)).text == "/a"
 
 
 @pytest.mark.parametrize(
@@ -315,7 +279,7 @@ def test_target_without_query_ends_with_the_path() -> None:
         pytest.param([SWITCH, END, END], OFFER, True, "unexpected message", id="behind the 101"),
     ],
 )
-def test_101_against_the_contract_raises_in_the_application(
+async def test_101_against_the_contract_raises_in_the_application(
     messages: list[Message], headers: dict[str, str], read: bool, match: str
 ) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -327,51 +291,42 @@ def test_101_against_the_contract_raises_in_the_application(
             await send(messages[-1])
         raise Broken
 
-    async def scenario() -> None:
-        async with client_of(app) as client:
-            if len(messages) == 3:
-                assert (await client.get("/", headers=headers)).status_code == 101
-            else:
-                with pytest.raises(Broken):
-                    await client.get("/", headers=headers)
-            await passes()
-
-    run(scenario())
+    async with client_of(app) as client:
+        if len(messages) == 3:
+            assert (await client.get("/", headers=headers)).status_code == 101
+        else:
+            with pytest.raises(Broken):
+                await client.get("/", headers=headers)
+        await passes()
 
 
-def test_octets_go_both_ways_after_the_101() -> None:
-    async def scenario() -> None:
-        async with client_of(echo) as client:
-            response = await client.get("/", headers=OFFER)
-            assert dict(response.headers) == {"upgrade": "echo"}
-            stream = response.extensions["network_stream"]
-            assert stream.get_extra_info("socket") is None
-            await stream.write(b"hello")
-            assert await stream.read(2) == b"he"
-            assert await stream.read(100) == b"llo"
-            await stream.aclose()
-            await stream.aclose()
-            with pytest.raises(httpcore.WriteError):
-                await stream.write(b"late")
-
-    run(scenario())
+async def test_octets_go_both_ways_after_the_101() -> None:
+    async with client_of(echo) as client:
+        response = await client.get("/", headers=OFFER)
+        assert dict(response.headers) == {"upgrade": "echo"}
+        stream = response.extensions["network_stream"]
+        assert stream.get_extra_info("socket") is None
+        await stream.write(b"hello")
+        assert await stream.read(2) == b"he"
+        assert await stream.read(100) == b"llo"
+        await stream.aclose()
+        await stream.aclose()
+        with pytest.raises(httpcore.WriteError):
+            await stream.write(b"late")
 
 
-def test_server_closes_when_the_application_returns() -> None:
+async def test_server_closes_when_the_application_returns() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await (await switch(scope, receive, send)).send(b"bye")
 
-    async def scenario() -> None:
-        async with client_of(app) as client:
-            stream = await connect(client)
-            assert [await stream.read(10), await stream.read(10)] == [b"bye", b""]
-            with pytest.raises(httpcore.WriteError):
-                await stream.write(b"late")
-
-    run(scenario())
+    async with client_of(app) as client:
+        stream = await connect(client)
+        assert [await stream.read(10), await stream.read(10)] == [b"bye", b""]
+        with pytest.raises(httpcore.WriteError):
+            await stream.write(b"late")
 
 
-def test_half_close_leaves_the_other_half() -> None:
+async def test_half_close_leaves_the_other_half() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         stream = await switch(scope, receive, send)
         await stream.send(b"last")
@@ -380,21 +335,17 @@ def test_half_close_leaves_the_other_half() -> None:
             got.append(data)
 
     got: list[bytes] = []
-
-    async def scenario() -> None:
-        async with client_of(app) as client:
-            stream = await connect(client)
-            assert [await stream.read(10), await stream.read(10)] == [b"last", b""]
-            await stream.write(b"one")
-            await stream.write(b"two")
-            await stream.aclose()
-            await passes()
-        assert got == [b"one", b"two"]
-
-    run(scenario())
+    async with client_of(app) as client:
+        stream = await connect(client)
+        assert [await stream.read(10), await stream.read(10)] == [b"last", b""]
+        await stream.write(b"one")
+        await stream.write(b"two")
+        await stream.aclose()
+        await passes()
+    assert got == [b"one", b"two"]
 
 
-def test_clients_half_close_leaves_the_other_half() -> None:
+async def test_clients_half_close_leaves_the_other_half() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         stream = await switch(scope, receive, send)
         got = b""
@@ -402,30 +353,24 @@ def test_clients_half_close_leaves_the_other_half() -> None:
             got += data
         await stream.send(b"got " + got)
 
-    async def scenario() -> None:
-        async with client_of(app) as client:
-            stream = await connect(client)
-            await stream.write(b"all")
-            await stream.send_eof()
-            assert [await stream.read(10), await stream.read(10)] == [b"got all", b""]
-
-    run(scenario())
+    async with client_of(app) as client:
+        stream = await connect(client)
+        await stream.write(b"all")
+        await stream.send_eof()
+        assert [await stream.read(10), await stream.read(10)] == [b"got all", b""]
 
 
-def test_abort_drops_what_was_not_read() -> None:
+async def test_abort_drops_what_was_not_read() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         stream = await switch(scope, receive, send)
         await stream.send(b"lost")
         stream.abort()
 
-    async def scenario() -> None:
-        async with client_of(app) as client:
-            assert await (await connect(client)).read(10) == b""
-
-    run(scenario())
+    async with client_of(app) as client:
+        assert await (await connect(client)).read(10) == b""
 
 
-def test_client_waits_while_nobody_receives() -> None:
+async def test_client_waits_while_nobody_receives() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         stream = await switch(scope, receive, send)
         await go.wait()
@@ -434,26 +379,22 @@ def test_client_waits_while_nobody_receives() -> None:
 
     got: list[bytes] = []
     go = asyncio.Event()
-
-    async def scenario() -> None:
-        async with client_of(app) as client:
-            stream = await connect(client)
-            await stream.write(b"0")
-            writes = [asyncio.ensure_future(stream.write(str(i).encode())) for i in (1, 2, 3)]
-            await passes()
-            assert not any(write.done() for write in writes)
-            with pytest.raises(httpcore.WriteTimeout, match=r"within 0\.01 s"):
-                await stream.write(b"x", timeout=0.01)
-            go.set()
-            await asyncio.gather(*writes)
-            await stream.aclose()
-            await passes()
-        assert sorted(got) == [b"0", b"1", b"2", b"3"]
-
-    run(scenario())
+    async with client_of(app) as client:
+        stream = await connect(client)
+        await stream.write(b"0")
+        writes = [asyncio.ensure_future(stream.write(str(i).encode())) for i in (1, 2, 3)]
+        await passes()
+        assert not any(write.done() for write in writes)
+        with pytest.raises(httpcore.WriteTimeout, match=r"within 0\.01 s"):
+            await stream.write(b"x", timeout=0.01)
+        go.set()
+        await asyncio.gather(*writes)
+        await stream.aclose()
+        await passes()
+    assert sorted(got) == [b"0", b"1", b"2", b"3"]
 
 
-def test_only_one_of_several_waiting_writers_goes_on_at_a_time() -> None:
+async def test_only_one_of_several_waiting_writers_goes_on_at_a_time() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         stream = await switch(scope, receive, send)
         await go.wait()
@@ -462,24 +403,20 @@ def test_only_one_of_several_waiting_writers_goes_on_at_a_time() -> None:
         await asyncio.Event().wait()
 
     go = asyncio.Event()
-
-    async def scenario() -> None:
-        async with client_of(app) as client:
-            stream = await connect(client)
-            await stream.write(b"0")
-            writes = [asyncio.ensure_future(stream.write(b"x")) for _ in range(3)]
-            await passes()
-            go.set()
-            await passes()
-            assert [write.done() for write in writes] == [True, False, False]
-            await stream.aclose()
-            results = await asyncio.gather(*writes, return_exceptions=True)
-            assert [type(result) for result in results[1:]] == [httpcore.WriteError] * 2
-
-    run(scenario())
+    async with client_of(app) as client:
+        stream = await connect(client)
+        await stream.write(b"0")
+        writes = [asyncio.ensure_future(stream.write(b"x")) for _ in range(3)]
+        await passes()
+        go.set()
+        await passes()
+        assert [write.done() for write in writes] == [True, False, False]
+        await stream.aclose()
+        results = await asyncio.gather(*writes, return_exceptions=True)
+        assert [type(result) for result in results[1:]] == [httpcore.WriteError] * 2
 
 
-def test_application_waits_while_the_client_does_not_read() -> None:
+async def test_application_waits_while_the_client_does_not_read() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         stream = await switch(scope, receive, send)
         for count in range(3):
@@ -487,57 +424,46 @@ def test_application_waits_while_the_client_does_not_read() -> None:
             sent.append(count)
 
     sent: list[int] = []
-
-    async def scenario() -> None:
-        async with client_of(app) as client:
-            stream = await connect(client)
-            await passes()
-            assert sent == [0]
-            await stream.read(10000)
-            await passes()
-            assert sent == [0]
-            await stream.read(50000)
-            await passes()
-            assert sent == [0, 1]
-            await stream.aclose()
-            await passes()
-            assert sent == [0, 1]
-
-    run(scenario())
+    async with client_of(app) as client:
+        stream = await connect(client)
+        await passes()
+        assert sent == [0]
+        await stream.read(10000)
+        await passes()
+        assert sent == [0]
+        await stream.read(50000)
+        await passes()
+        assert sent == [0, 1]
+        await stream.aclose()
+        await passes()
+        assert sent == [0, 1]
 
 
-def test_read_that_waits_is_bounded_and_ends_with_the_connection() -> None:
-    async def scenario() -> None:
-        async with client_of(echo) as client:
-            stream = await connect(client)
-            with pytest.raises(httpcore.ReadTimeout, match=r"within 0\.01 s"):
-                await stream.read(10, timeout=0.01)
-            reading = asyncio.ensure_future(stream.read(10))
-            await passes()
-            await stream.aclose()
-            assert await reading == b""
-
-    run(scenario())
+async def test_read_that_waits_is_bounded_and_ends_with_the_connection() -> None:
+    async with client_of(echo) as client:
+        stream = await connect(client)
+        with pytest.raises(httpcore.ReadTimeout, match=r"within 0\.01 s"):
+            await stream.read(10, timeout=0.01)
+        reading = asyncio.ensure_future(stream.read(10))
+        await passes()
+        await stream.aclose()
+        assert await reading == b""
 
 
-def test_pausing_behind_the_clients_close_does_not_hold_a_write() -> None:
+async def test_pausing_behind_the_clients_close_does_not_hold_a_write() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         stream = await switch(scope, receive, send)
         streams.append(stream)
         await stream.wait_closed()
 
     streams: list[UpgradedStream] = []
-
-    async def scenario() -> None:
-        async with client_of(app) as client:
-            stream = await connect(client)
-            await passes()
-            await stream.aclose()
-            streams[0].pause()
-            with pytest.raises(httpcore.WriteError):
-                await stream.write(b"late")
-
-    run(scenario())
+    async with client_of(app) as client:
+        stream = await connect(client)
+        await passes()
+        await stream.aclose()
+        streams[0].pause()
+        with pytest.raises(httpcore.WriteError):
+            await stream.write(b"late")
 
 
 # A WebSocket client on top
@@ -583,54 +509,42 @@ def connect_ws(
     return session
 
 
-def test_websocket_text_subprotocol_and_close_code() -> None:
-    async def scenario() -> None:
-        async with (
-            client_of(site()) as client,
-            connect_ws("ws://shop.example/echo", client, subprotocols=["soap", "chat"]) as websocket,
-        ):
-            assert websocket.subprotocol == "chat"
-            await websocket.send_text("grün")
-            assert await websocket.receive_text() == "grün"
-            await websocket.send_text("close")
-            with pytest.raises(ClosedByServer) as closed:
-                await websocket.receive_text()
-            assert (closed.value.code, closed.value.reason) == (4000, "as asked")
-
-    run(scenario())
+async def test_websocket_text_subprotocol_and_close_code() -> None:
+    async with (
+        client_of(site()) as client,
+        connect_ws("ws://shop.example/echo", client, subprotocols=["soap", "chat"]) as websocket,
+    ):
+        assert websocket.subprotocol == "chat"
+        await websocket.send_text("grün")
+        assert await websocket.receive_text() == "grün"
+        await websocket.send_text("close")
+        with pytest.raises(ClosedByServer) as closed:
+            await websocket.receive_text()
+        assert (closed.value.code, closed.value.reason) == (4000, "as asked")
 
 
-def test_websocket_binary() -> None:
-    async def scenario() -> None:
-        async with client_of(site()) as client, connect_ws("http://shop.example/binary", client) as websocket:
-            await websocket.send_bytes(b"\x00\x01" * 5000)
-            assert await websocket.receive_bytes() == b"\x01\x00" * 5000
-
-    run(scenario())
+async def test_websocket_binary() -> None:
+    async with client_of(site()) as client, connect_ws("http://shop.example/binary", client) as websocket:
+        await websocket.send_bytes(b"\x00\x01" * 5000)
+        assert await websocket.receive_bytes() == b"\x01\x00" * 5000
 
 
 @pytest.mark.parametrize(("path", "status"), [("/deny", 401), ("/nowhere", 403)])
-def test_websocket_denied(path: str, status: int) -> None:
-    async def scenario() -> None:
-        async with client_of(site()) as client:
-            with pytest.raises(WebSocketUpgradeError) as denied:
-                async with connect_ws(f"http://shop.example{path}", client):
-                    pass
-            assert denied.value.response.status_code == status
-
-    run(scenario())
+async def test_websocket_denied(path: str, status: int) -> None:
+    async with client_of(site()) as client:
+        with pytest.raises(WebSocketUpgradeError) as denied:
+            async with connect_ws(f"http://shop.example{path}", client):
+                pass
+        assert denied.value.response.status_code == status
 
 
-def test_websocket_rejected_by_the_policy() -> None:
-    async def scenario() -> None:
-        async with client_of(site()) as client:
-            with pytest.raises(WebSocketUpgradeError) as denied:
-                async with connect_ws("http://shop.example/echo", client, headers={"origin": "https://evil.example"}):
-                    pass
-            assert denied.value.response.status_code == 403
-            assert denied.value.response.headers["content-type"] == "application/problem+json"
-
-    run(scenario())
+async def test_websocket_rejected_by_the_policy() -> None:
+    async with client_of(site()) as client:
+        with pytest.raises(WebSocketUpgradeError) as denied:
+            async with connect_ws("http://shop.example/echo", client, headers={"origin": "https://evil.example"}):
+                pass
+        assert denied.value.response.status_code == 403
+        assert denied.value.response.headers["content-type"] == "application/problem+json"
 
 
 async def _base(request: Request, call_next: RequestResponseEndpoint) -> Response:
@@ -653,37 +567,28 @@ def _body_limit() -> Middleware:
         pytest.param(_body_limit, id="body limit"),
     ],
 )
-def test_middleware_outside_does_not_hold_the_connection_up(outside: Any) -> None:
-    async def scenario() -> None:
-        async with client_of(site(outside())) as client:
-            async with connect_ws("http://shop.example/echo", client) as websocket:
-                for _ in range(3):
-                    await websocket.send_text("x" * 1000)
-                    assert await websocket.receive_text() == "x" * 1000
-            with pytest.raises(WebSocketUpgradeError) as denied:
-                async with connect_ws("http://shop.example/deny", client):
-                    pass
-            assert denied.value.response.status_code == 401
-            assert (await client.post("/upload", content=b"x" * 50)).text == "50"
-
-    run(scenario())
+async def test_middleware_outside_does_not_hold_the_connection_up(outside: Any) -> None:
+    async with client_of(site(outside())) as client:
+        async with connect_ws("http://shop.example/echo", client) as websocket:
+            for _ in range(3):
+                await websocket.send_text("x" * 1000)
+                assert await websocket.receive_text() == "x" * 1000
+        with pytest.raises(WebSocketUpgradeError) as denied:
+            async with connect_ws("http://shop.example/deny", client):
+                pass
+        assert denied.value.response.status_code == 401
+        assert (await client.post("/upload", content=b"x" * 50)).text == "50"
 
 
-def test_middleware_that_gives_the_101_content_is_named_in_the_error() -> None:
-    async def scenario() -> None:
-        async with client_of(site(Middleware(GZipMiddleware, minimum_size=0))) as client:
-            with pytest.raises(RuntimeError, match=r"content-length.*a 101 has no content"):
-                async with connect_ws("http://shop.example/echo", client):
-                    pass
-
-    run(scenario())
+async def test_middleware_that_gives_the_101_content_is_named_in_the_error() -> None:
+    async with client_of(site(Middleware(GZipMiddleware, minimum_size=0))) as client:
+        with pytest.raises(RuntimeError, match=r"content-length.*a 101 has no content"):
+            async with connect_ws("http://shop.example/echo", client):
+                pass
 
 
-def test_application_mounted_below_a_path() -> None:
-    async def scenario() -> None:
-        app = Starlette(routes=[Mount("/inner", app=site())])
-        async with client_of(app) as client, connect_ws("http://shop.example/inner/echo", client) as websocket:
-            await websocket.send_text("x")
-            assert await websocket.receive_text() == "x"
-
-    run(scenario())
+async def test_application_mounted_below_a_path() -> None:
+    app = Starlette(routes=[Mount("/inner", app=site())])
+    async with client_of(app) as client, connect_ws("http://shop.example/inner/echo", client) as websocket:
+        await websocket.send_text("x")
+        assert await websocket.receive_text() == "x"

@@ -390,48 +390,39 @@ async def upgraded(client: httpx.AsyncClient, path: str, **options: Any) -> tupl
     return response, response.extensions["network_stream"]
 
 
-def test_handler_in_memory_half_closes_both_ways(handlers: Handlers) -> None:
-    async def scenario() -> None:
-        async with httpx.AsyncClient(transport=UpgradeTransport(wrapped(handlers))) as client:
-            response, stream = await upgraded(client, "/until_the_end", content=b"body")
-            assert response.status_code == 101
-            assert response.headers["upgrade"] == "tcp"
-            await stream.write(b"abc")
-            await stream.send_eof()
-            assert await stream.read(100, TIMEOUT) == b"got abc"
-            assert await stream.read(100, TIMEOUT) == b""
-            _, stream = await upgraded(client, "/half_close")
-            assert await stream.read(100, TIMEOUT) == b"all there is"
-            assert await stream.read(100, TIMEOUT) == b""
-            await stream.write(b"more")
-            await stream.aclose()
-            assert await asyncio.to_thread(handlers.next) == b"more"
-            assert await asyncio.to_thread(handlers.next) == "closed"
-
-    asyncio.run(scenario())
+async def test_handler_in_memory_half_closes_both_ways(handlers: Handlers) -> None:
+    async with httpx.AsyncClient(transport=UpgradeTransport(wrapped(handlers))) as client:
+        response, stream = await upgraded(client, "/until_the_end", content=b"body")
+        assert response.status_code == 101
+        assert response.headers["upgrade"] == "tcp"
+        await stream.write(b"abc")
+        await stream.send_eof()
+        assert await stream.read(100, TIMEOUT) == b"got abc"
+        assert await stream.read(100, TIMEOUT) == b""
+        _, stream = await upgraded(client, "/half_close")
+        assert await stream.read(100, TIMEOUT) == b"all there is"
+        assert await stream.read(100, TIMEOUT) == b""
+        await stream.write(b"more")
+        await stream.aclose()
+        assert await asyncio.to_thread(handlers.next) == b"more"
+        assert await asyncio.to_thread(handlers.next) == "closed"
 
 
-def test_declined_and_rejected_requests_in_memory(handlers: Handlers) -> None:
-    async def scenario() -> None:
-        headers = {"upgrade": "tcp", "connection": "Upgrade"}
-        async with httpx.AsyncClient(transport=UpgradeTransport(wrapped(handlers)), headers=headers) as client:
-            declined = await client.post("http://shop.example/decline", content=b"body")
-            assert declined.json()["body"] == "body"
-            assert (await client.get("http://shop.example/reject")).status_code == 404
-
-    asyncio.run(scenario())
+async def test_declined_and_rejected_requests_in_memory(handlers: Handlers) -> None:
+    headers = {"upgrade": "tcp", "connection": "Upgrade"}
+    async with httpx.AsyncClient(transport=UpgradeTransport(wrapped(handlers)), headers=headers) as client:
+        declined = await client.post("http://shop.example/decline", content=b"body")
+        assert declined.json()["body"] == "body"
+        assert (await client.get("http://shop.example/reject")).status_code == 404
 
 
-def test_stream_is_the_public_one(handlers: Handlers) -> None:
+async def test_stream_is_the_public_one(handlers: Handlers) -> None:
     async def handler(request: UpgradeRequest) -> None:
         async with request.switch() as stream:
             handlers.seen.put(type(stream))
 
-    async def scenario() -> None:
-        app = UpgradeMiddleware(plain_app, protocols={"tcp": handler})
-        async with httpx.AsyncClient(transport=UpgradeTransport(app)) as client:
-            _, stream = await upgraded(client, "/")
-            await stream.aclose()
-
-    asyncio.run(scenario())
+    app = UpgradeMiddleware(plain_app, protocols={"tcp": handler})
+    async with httpx.AsyncClient(transport=UpgradeTransport(app)) as client:
+        _, stream = await upgraded(client, "/")
+        await stream.aclose()
     assert handlers.next() is UpgradedStream

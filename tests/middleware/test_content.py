@@ -94,9 +94,7 @@ def test_content_is_kept_when_asked() -> None:
     assert content == Content(4, complete=True, disconnected=False, body=b"abcd")
 
 
-def test_content_that_was_read_comes_again_and_then_what_follows() -> None:
-    async def scenario() -> list[Message]:
-        receive = replayed(b"abcd", receiving([GONE]))
-        return [await receive(), await receive()]
-
-    assert asyncio.run(scenario()) == [part(b"abcd", more=False), GONE]
+async def test_content_that_was_read_comes_again_and_then_what_follows() -> None:
+    receive = replayed(b"abcd", receiving([GONE]))
+    result = [await receive(), await receive()]
+    assert result == [part(b"abcd", more=False), GONE]

@@ -91,28 +91,26 @@ def test_connection_above_a_limit_is_rejected_until_one_leaves(options: Any, sta
     assert second.headers["retry-after"] == "5"
 
 
-def test_native_connections_count_by_the_address_of_the_client() -> None:
-    async def scenario() -> list[str]:
-        waiting = Waiting()
-        app = UpgradeMiddleware(waiting, max_connections_per_client=1)
-        answers: list[str] = []
+async def test_native_connections_count_by_the_address_of_the_client() -> None:
+    waiting = Waiting()
+    app = UpgradeMiddleware(waiting, max_connections_per_client=1)
+    answers: list[str] = []
 
-        async def receive() -> Message:
-            return {"type": "websocket.connect"}
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
 
-        async def send(message: Message) -> None:
-            answers.append(message["type"])
+    async def send(message: Message) -> None:
+        answers.append(message["type"])
 
-        clients = [("192.0.2.1", 1), ("192.0.2.1", 2), ("192.0.2.9", 1)]
-        scopes = [websocket_scope(HANDSHAKE, client=client) for client in clients]
-        tasks = [asyncio.create_task(app(scope, receive, send)) for scope in scopes]
-        while len(answers) < 3:
-            await asyncio.sleep(0)
-        waiting.leave.set()
-        await asyncio.gather(*tasks)
-        return answers
-
-    assert sorted(asyncio.run(scenario())) == ["websocket.accept", "websocket.accept", "websocket.close"]
+    clients = [("192.0.2.1", 1), ("192.0.2.1", 2), ("192.0.2.9", 1)]
+    scopes = [websocket_scope(HANDSHAKE, client=client) for client in clients]
+    tasks = [asyncio.create_task(app(scope, receive, send)) for scope in scopes]
+    while len(answers) < 3:
+        await asyncio.sleep(0)
+    waiting.leave.set()
+    await asyncio.gather(*tasks)
+    result = answers
+    assert sorted(result) == ["websocket.accept", "websocket.accept", "websocket.close"]
 
 
 def test_client_behind_a_trusted_proxy_is_whom_the_server_names() -> None:

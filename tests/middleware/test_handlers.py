@@ -271,19 +271,16 @@ def test_request_is_answered_once(first: str) -> None:
     assert len(server.sent) == 2
 
 
-def test_request_cannot_be_answered_behind_the_handler() -> None:
-    async def scenario() -> None:
-        server, kept = Server(), []
+async def test_request_cannot_be_answered_behind_the_handler() -> None:
+    server, kept = Server(), []
 
-        async def handler(request: UpgradeRequest) -> None:
-            kept.append(request)
+    async def handler(request: UpgradeRequest) -> None:
+        kept.append(request)
 
-        assert await serve(handler, server.request(), grace=5) is None
-        with pytest.raises(RuntimeError, match="the handler has returned"):
-            await kept[0].reject(400)
-        assert not kept[0].is_answered
-
-    run(scenario())
+    assert await serve(handler, server.request(), grace=5) is None
+    with pytest.raises(RuntimeError, match="the handler has returned"):
+        await kept[0].reject(400)
+    assert not kept[0].is_answered
 
 
 # Handlers that fail, hang or make no sense
@@ -445,31 +442,26 @@ def test_handler_that_hangs_at_shutdown_is_ended_after_the_grace(
     assert [message for message in caplog.messages if "did not end when the server shut down" in message]
 
 
-def test_shutdown_does_not_end_a_handler_whose_time_is_over_already() -> None:
-    async def scenario() -> Reject | None:
-        server = Server()
+async def test_shutdown_does_not_end_a_handler_whose_time_is_over_already() -> None:
+    server = Server()
 
-        async def handler(_: UpgradeRequest) -> None:
-            try:
-                await asyncio.Event().wait()
-            finally:
-                server.stream.request_shutdown()
-                await passes()
+    async def handler(_: UpgradeRequest) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            server.stream.request_shutdown()
+            await passes()
 
-        return await serve(handler, server.request(open_timeout=0.01), grace=5)
-
-    rejection = run(scenario())
+    result = await serve(handler, server.request(open_timeout=0.01), grace=5)
+    rejection = result
     assert rejection is not None
     assert rejection.status == 503
 
 
-def test_server_that_cancels_the_request_is_obeyed() -> None:
-    async def scenario() -> None:
-        server = Server()
-        task = asyncio.ensure_future(serve(hanging, server.request(), grace=5))
-        await passes()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    run(scenario())
+async def test_server_that_cancels_the_request_is_obeyed() -> None:
+    server = Server()
+    task = asyncio.ensure_future(serve(hanging, server.request(), grace=5))
+    await passes()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

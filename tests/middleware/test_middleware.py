@@ -339,40 +339,37 @@ def test_application_that_sets_its_root_path_is_matched_inside_it() -> None:
         UpgradeMiddleware(app, routes={"/admin/{path:path}": None})
 
 
-def test_capacity_is_counted_by_policy() -> None:
+async def test_capacity_is_counted_by_policy() -> None:
     one = UpgradePolicy(max_connections=1)
     app = UpgradeMiddleware(
         Recorder(),
         policy=one,
         routes={"/a": one, "/b": UpgradePolicy(max_connections=1), "/c": UpgradePolicy(max_connections=1)},
     )
-
-    async def scenario() -> dict[str, str]:
-        outcome: dict[str, str] = {}
-        leave = asyncio.Event()
-
-        async def staying(scope: Scope, receive: Receive, send: Send) -> None:
-            await send({"type": "websocket.accept"})
-            await leave.wait()
-
-        app.app = staying
-
-        async def connect(path: str) -> None:
-            async def receive() -> Message:
-                return {"type": "websocket.connect"}
-
-            async def send(message: Message) -> None:
-                outcome[path] = message["type"].removeprefix("websocket.")
-
-            await app(websocket_scope(HANDSHAKE, path=path), receive, send)
-
-        async with asyncio.TaskGroup() as group:
-            for path in ("/", "/a", "/b", "/c"):
-                group.create_task(connect(path))
-            while len(outcome) < 4:
-                await asyncio.sleep(0)
-            leave.set()
-        return outcome
-
     # "/" and "/a" have one policy; "/b" and "/c" have each their own.
-    assert asyncio.run(scenario()) == {"/": "accept", "/a": "close", "/b": "accept", "/c": "accept"}
+    outcome: dict[str, str] = {}
+    leave = asyncio.Event()
+
+    async def staying(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+        await leave.wait()
+
+    app.app = staying
+
+    async def connect(path: str) -> None:
+        async def receive() -> Message:
+            return {"type": "websocket.connect"}
+
+        async def send(message: Message) -> None:
+            outcome[path] = message["type"].removeprefix("websocket.")
+
+        await app(websocket_scope(HANDSHAKE, path=path), receive, send)
+
+    async with asyncio.TaskGroup() as group:
+        for path in ("/", "/a", "/b", "/c"):
+            group.create_task(connect(path))
+        while len(outcome) < 4:
+            await asyncio.sleep(0)
+        leave.set()
+    result = outcome
+    assert result == {"/": "accept", "/a": "close", "/b": "accept", "/c": "accept"}

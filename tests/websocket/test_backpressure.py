@@ -10,90 +10,81 @@ from asgi_upgrade.policy.websocket import Limits
 from asgi_upgrade.types import Message, Receive, Scope, Send
 from asgi_upgrade.websocket.connection import Bridge
 from tests.support.bridged import Server, accept, accepting
-from tests.support.peer import BINARY, CLOSE, PING, PONG, TEXT, Sent, close_frame, frame, passes, run
+from tests.support.peer import BINARY, CLOSE, PING, PONG, TEXT, Sent, close_frame, frame, passes
 
 
-def test_queue_is_bounded_and_reading_stops() -> None:
-    async def scenario() -> None:
-        seen: list[Message] = []
-        go = asyncio.Event()
-        lengths: list[int] = []
+async def test_queue_is_bounded_and_reading_stops() -> None:
+    seen: list[Message] = []
+    go = asyncio.Event()
+    lengths: list[int] = []
 
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            await accept(receive, send)
-            await go.wait()
-            bridge = receive.__self__  # type: ignore[attr-defined]
-            assert isinstance(bridge, Bridge)
-            while (message := await receive())["type"] != "websocket.disconnect":
-                seen.append(message)
-                lengths.append(len(bridge._queue))
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        await go.wait()
+        bridge = receive.__self__  # type: ignore[attr-defined]
+        assert isinstance(bridge, Bridge)
+        while (message := await receive())["type"] != "websocket.disconnect":
+            seen.append(message)
+            lengths.append(len(bridge._queue))
 
-        server = Server(app, limits=Limits(max_queue=4, ping_interval=None))
-        await server.open()
-        server.feed(b"".join(frame(TEXT, str(i).encode()) for i in range(100)) + frame(PING, b"?"))
-        assert server.transport.paused()
-        assert server.transport.sent() == []
-        go.set()
-        assert await server.frames() == [Sent(PONG, b"?")]
-        await passes()
-        assert [message["text"] for message in seen] == [str(i) for i in range(100)]
-        assert max(lengths) <= 4
-        assert not server.transport.paused()
-        server.feed(close_frame(1000))
-        await server.end()
-
-    run(scenario())
+    server = Server(app, limits=Limits(max_queue=4, ping_interval=None))
+    await server.open()
+    server.feed(b"".join(frame(TEXT, str(i).encode()) for i in range(100)) + frame(PING, b"?"))
+    assert server.transport.paused()
+    assert server.transport.sent() == []
+    go.set()
+    assert await server.frames() == [Sent(PONG, b"?")]
+    await passes()
+    assert [message["text"] for message in seen] == [str(i) for i in range(100)]
+    assert max(lengths) <= 4
+    assert not server.transport.paused()
+    server.feed(close_frame(1000))
+    await server.end()
 
 
 @pytest.mark.parametrize(("max_queue", "resumed_at"), [(1, 0), (4, 2), (5, 2)])
-def test_reading_resumes_when_the_queue_is_half_empty(max_queue: int, resumed_at: int) -> None:
-    async def scenario() -> None:
-        left: list[int] = []
+async def test_reading_resumes_when_the_queue_is_half_empty(max_queue: int, resumed_at: int) -> None:
+    left: list[int] = []
 
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            await accept(receive, send)
-            await passes()
-            for count in range(max_queue - 1, -1, -1):
-                assert server.transport.paused()
-                await receive()
-                if not server.transport.paused():
-                    left.append(count)
-                    return
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        await passes()
+        for count in range(max_queue - 1, -1, -1):
+            assert server.transport.paused()
+            await receive()
+            if not server.transport.paused():
+                left.append(count)
+                return
 
-        server = Server(app, limits=Limits(max_queue=max_queue, ping_interval=None))
-        await server.open()
-        server.feed(b"".join(frame(TEXT, b"x") for _ in range(max_queue)))
-        await server.end_closed()
-        assert left == [resumed_at]
-
-    run(scenario())
+    server = Server(app, limits=Limits(max_queue=max_queue, ping_interval=None))
+    await server.open()
+    server.feed(b"".join(frame(TEXT, b"x") for _ in range(max_queue)))
+    await server.end_closed()
+    assert left == [resumed_at]
 
 
-def test_large_messages_stop_the_reading_before_the_queue_is_full() -> None:
-    async def scenario() -> None:
-        async def app(_: Scope, receive: Receive, send: Send) -> None:
-            await accept(receive, send)
-            await gate.wait()
-            for _count in range(3):
-                assert len((await receive())["bytes"]) == 100_000
-                paused.append(server.transport.paused())
+async def test_large_messages_stop_the_reading_before_the_queue_is_full() -> None:
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        await gate.wait()
+        for _count in range(3):
+            assert len((await receive())["bytes"]) == 100_000
+            paused.append(server.transport.paused())
 
-        gate = asyncio.Event()
-        paused: list[bool] = []
-        server = Server(app, limits=Limits(ping_interval=None))
-        await server.open()
-        server.feed(frame(BINARY, bytes(100_000)) * 2)
-        assert not server.transport.paused()
-        server.feed(frame(BINARY, bytes(100_000)))
-        assert server.transport.paused()
-        gate.set()
-        await server.end_closed()
-        assert paused == [True, False, False]
-
-    run(scenario())
+    gate = asyncio.Event()
+    paused: list[bool] = []
+    server = Server(app, limits=Limits(ping_interval=None))
+    await server.open()
+    server.feed(frame(BINARY, bytes(100_000)) * 2)
+    assert not server.transport.paused()
+    server.feed(frame(BINARY, bytes(100_000)))
+    assert server.transport.paused()
+    gate.set()
+    await server.end_closed()
+    assert paused == [True, False, False]
 
 
-def test_answers_of_an_application_that_is_behind_are_written_together() -> None:
+async def test_answers_of_an_application_that_is_behind_are_written_together() -> None:
     server: Server
     written: list[tuple[int, list[str]]] = []
 
@@ -104,90 +95,74 @@ def test_answers_of_an_application_that_is_behind_are_written_together() -> None
             await send({"type": "websocket.send", "text": (await receive())["text"]})
         written.append((server.transport.writes, [one.payload for one in server.transport.sent()]))
 
-    async def scenario() -> None:
-        nonlocal server
-        server = Server(app)
-        await server.open()
-        server.feed(frame(TEXT, b"a") + frame(TEXT, b"b") + frame(TEXT, b"c"))
-        await server.end_closed()
-        assert written == [(1, ["a", "b", "c"])]
-
-    run(scenario())
+    server = Server(app)
+    await server.open()
+    server.feed(frame(TEXT, b"a") + frame(TEXT, b"b") + frame(TEXT, b"c"))
+    await server.end_closed()
+    assert written == [(1, ["a", "b", "c"])]
 
 
-def test_closing_reads_on_to_the_peers_close_frame() -> None:
-    async def scenario() -> None:
-        go = asyncio.Event()
-        server = Server(accepting(go), limits=Limits(max_queue=2, ping_interval=None))
-        await server.open()
-        server.feed(frame(TEXT, b"x") * 10)
-        assert server.transport.paused()
-        server.feed(frame(TEXT, b"x"))  # what a server hands over all the same
-        go.set()
-        assert await server.frames() == [Sent(CLOSE, (1000, ""))]
-        assert not server.transport.paused()
-        server.feed(close_frame(1000))
-        await server.end()
-
-    run(scenario())
+async def test_closing_reads_on_to_the_peers_close_frame() -> None:
+    go = asyncio.Event()
+    server = Server(accepting(go), limits=Limits(max_queue=2, ping_interval=None))
+    await server.open()
+    server.feed(frame(TEXT, b"x") * 10)
+    assert server.transport.paused()
+    server.feed(frame(TEXT, b"x"))  # what a server hands over all the same
+    go.set()
+    assert await server.frames() == [Sent(CLOSE, (1000, ""))]
+    assert not server.transport.paused()
+    server.feed(close_frame(1000))
+    await server.end()
 
 
-def test_close_frame_that_waits_behind_a_full_queue_ends_the_closing_handshake_at_once() -> None:
-    async def scenario() -> None:
-        go = asyncio.Event()
-        server = Server(accepting(go), limits=Limits(max_queue=2, ping_interval=None))
-        await server.open()
-        server.feed(frame(TEXT, b"x") * 10 + close_frame(1000))
-        go.set()
-        await server.end()
-        assert server.transport.sent() == [Sent(CLOSE, (1000, ""))]
-
-    run(scenario())
+async def test_close_frame_that_waits_behind_a_full_queue_ends_the_closing_handshake_at_once() -> None:
+    go = asyncio.Event()
+    server = Server(accepting(go), limits=Limits(max_queue=2, ping_interval=None))
+    await server.open()
+    server.feed(frame(TEXT, b"x") * 10 + close_frame(1000))
+    go.set()
+    await server.end()
+    assert server.transport.sent() == [Sent(CLOSE, (1000, ""))]
 
 
-def test_send_waits_while_the_peer_does_not_read() -> None:
-    async def scenario() -> None:
-        sent: list[int] = []
+async def test_send_waits_while_the_peer_does_not_read() -> None:
+    sent: list[int] = []
 
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            await accept(receive, send)
-            for count in range(3):
-                await send({"type": "websocket.send", "text": "x"})
-                sent.append(count)
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        for count in range(3):
+            await send({"type": "websocket.send", "text": "x"})
+            sent.append(count)
 
-        server = Server(app, before=lambda server, message: setattr(server.transport, "congested", True))
-        await server.open()
-        await passes()
-        assert sent == []
-        server.transport.drained()
-        await passes()
-        assert sent == [0, 1, 2]
-        await server.end_closed()
-
-    run(scenario())
+    server = Server(app, before=lambda server, message: setattr(server.transport, "congested", True))
+    await server.open()
+    await passes()
+    assert sent == []
+    server.transport.drained()
+    await passes()
+    assert sent == [0, 1, 2]
+    await server.end_closed()
 
 
 @pytest.mark.parametrize("how", ["loss", "close", "shutdown"])
-def test_send_that_waits_is_released(how: str) -> None:
-    async def scenario() -> None:
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            await accept(receive, send)
-            await send({"type": "websocket.send", "text": "x"})
+async def test_send_that_waits_is_released(how: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        await send({"type": "websocket.send", "text": "x"})
 
-        server = Server(
-            app,
-            limits=Limits(close_timeout=0.01, ping_interval=None),
-            before=lambda server, message: setattr(server.transport, "congested", True),
-        )
-        await server.open()
-        await passes()
-        assert not server.task.done()
-        if how == "loss":
-            server.lose()
-        elif how == "close":
-            server.feed(close_frame(1000))
-        else:
-            server.stream.request_shutdown()
-        await server.end()
-
-    run(scenario())
+    server = Server(
+        app,
+        limits=Limits(close_timeout=0.01, ping_interval=None),
+        before=lambda server, message: setattr(server.transport, "congested", True),
+    )
+    await server.open()
+    await passes()
+    assert not server.task.done()
+    if how == "loss":
+        server.lose()
+    elif how == "close":
+        server.feed(close_frame(1000))
+    else:
+        server.stream.request_shutdown()
+    await server.end()

@@ -10,42 +10,35 @@ from starlette.websockets import WebSocket
 
 from asgi_upgrade.types import Field, Message, Receive, Scope, Send
 from tests.support.bridged import DENIAL_BODY, DENIAL_START, Server, disconnect, sending, start_of
-from tests.support.peer import run
 
 
 @pytest.mark.parametrize("close_denied", [True, False])
-def test_close_before_accept_is_403(close_denied: bool) -> None:
-    async def scenario() -> None:
-        server = Server(sending({"type": "websocket.close", "code": 4000}), close_denied=close_denied)
-        await server.end()
-        status, headers = start_of(server.sent)
-        assert status == 403
-        expected = {b"content-length": b"0", b"cache-control": b"no-store"}
-        assert headers == (expected | {b"connection": b"close"} if close_denied else expected)
-        assert server.sent[1:] == [{"type": "http.response.body", "body": b"", "more_body": False}]
-        assert not server.transport.written
-
-    run(scenario())
+async def test_close_before_accept_is_403(close_denied: bool) -> None:
+    server = Server(sending({"type": "websocket.close", "code": 4000}), close_denied=close_denied)
+    await server.end()
+    status, headers = start_of(server.sent)
+    assert status == 403
+    expected = {b"content-length": b"0", b"cache-control": b"no-store"}
+    assert headers == (expected | {b"connection": b"close"} if close_denied else expected)
+    assert server.sent[1:] == [{"type": "http.response.body", "body": b"", "more_body": False}]
+    assert not server.transport.written
 
 
-def test_denial_response_reaches_the_client() -> None:
+async def test_denial_response_reaches_the_client() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await WebSocket(scope, receive, send).send_denial_response(PlainTextResponse("who?", 401, {"x-a": "b"}))
 
-    async def scenario() -> None:
-        server = Server(app)
-        await server.end()
-        status, headers = start_of(server.sent)
-        assert (status, headers[b"x-a"], headers[b"content-length"]) == (401, b"b", b"4")
-        assert headers[b"connection"] == b"close"
-        assert server.sent[1]["body"] == b"who?"
-        assert not server.sent[1]["more_body"]
-
-    run(scenario())
+    server = Server(app)
+    await server.end()
+    status, headers = start_of(server.sent)
+    assert (status, headers[b"x-a"], headers[b"content-length"]) == (401, b"b", b"4")
+    assert headers[b"connection"] == b"close"
+    assert server.sent[1]["body"] == b"who?"
+    assert not server.sent[1]["more_body"]
 
 
 @pytest.mark.newest  # older versions of Starlette cannot stream a denial
-def test_denial_response_may_come_in_parts() -> None:
+async def test_denial_response_may_come_in_parts() -> None:
     async def parts() -> Any:
         for part in (b"one ", b"two ", b"three"):
             yield part
@@ -55,16 +48,13 @@ def test_denial_response_may_come_in_parts() -> None:
         assert await receive() == {"type": "websocket.connect"}
         assert await receive() == disconnect(1006)
 
-    async def scenario() -> None:
-        server = Server(app, close_denied=False)
-        await server.end()
-        status, headers = start_of(server.sent)
-        assert status == 503
-        assert b"connection" not in headers
-        assert b"".join(message["body"] for message in server.sent[1:]) == b"one two three"
-        assert [message["more_body"] for message in server.sent[1:]] == [True, True, True, False]
-
-    run(scenario())
+    server = Server(app, close_denied=False)
+    await server.end()
+    status, headers = start_of(server.sent)
+    assert status == 503
+    assert b"connection" not in headers
+    assert b"".join(message["body"] for message in server.sent[1:]) == b"one two three"
+    assert [message["more_body"] for message in server.sent[1:]] == [True, True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -81,28 +71,22 @@ def test_denial_response_may_come_in_parts() -> None:
         ),
     ],
 )
-def test_fields_of_a_denial(given_fields: list[Field], expected: list[Field]) -> None:
-    async def scenario() -> None:
-        start = {"type": "websocket.http.response.start", "status": 426, "headers": given_fields}
-        server = Server(sending(start, {"type": "websocket.http.response.body"}))
-        await server.end()
-        assert server.sent == [
-            {"type": "http.response.start", "status": 426, "headers": expected},
-            {"type": "http.response.body", "body": b"", "more_body": False},
-        ]
-
-    run(scenario())
+async def test_fields_of_a_denial(given_fields: list[Field], expected: list[Field]) -> None:
+    start = {"type": "websocket.http.response.start", "status": 426, "headers": given_fields}
+    server = Server(sending(start, {"type": "websocket.http.response.body"}))
+    await server.end()
+    assert server.sent == [
+        {"type": "http.response.start", "status": 426, "headers": expected},
+        {"type": "http.response.body", "body": b"", "more_body": False},
+    ]
 
 
 @pytest.mark.parametrize("status", [101, 200, 204, 299, 600])
-def test_denial_with_a_status_that_denies_nothing_raises(status: int) -> None:
-    async def scenario() -> None:
-        server = Server(sending({"type": "websocket.http.response.start", "status": status}))
-        with pytest.raises(RuntimeError, match=f'from 300 to 599, not "{status}"'):
-            await server.end()
-        assert server.sent == []
-
-    run(scenario())
+async def test_denial_with_a_status_that_denies_nothing_raises(status: int) -> None:
+    server = Server(sending({"type": "websocket.http.response.start", "status": status}))
+    with pytest.raises(RuntimeError, match=f'from 300 to 599, not "{status}"'):
+        await server.end()
+    assert server.sent == []
 
 
 @pytest.mark.parametrize(
@@ -121,11 +105,8 @@ def test_denial_with_a_status_that_denies_nothing_raises(status: int) -> None:
         pytest.param([{"type": "websocket.close"}, {"type": "websocket.close"}], "is denied", id="close behind 403"),
     ],
 )
-def test_message_out_of_turn_raises_before_the_101(messages: list[Message], match: str) -> None:
-    async def scenario() -> None:
-        server = Server(sending(*messages))
-        with pytest.raises(RuntimeError, match=match):
-            await server.end()
-        assert not server.stream.is_open
-
-    run(scenario())
+async def test_message_out_of_turn_raises_before_the_101(messages: list[Message], match: str) -> None:
+    server = Server(sending(*messages))
+    with pytest.raises(RuntimeError, match=match):
+        await server.end()
+    assert not server.stream.is_open

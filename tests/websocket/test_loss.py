@@ -12,61 +12,51 @@ from starlette.websockets import WebSocketDisconnect
 from asgi_upgrade.errors import ClientDisconnected
 from asgi_upgrade.types import Message, Receive, Scope, Send
 from tests.support.bridged import DENIAL_BODY, DENIAL_START, Broken, Server, accept, disconnect, recording, sending
-from tests.support.peer import TEXT, frame, passes, run
+from tests.support.peer import TEXT, frame, passes
 
 
-def test_loss_before_accept_is_told_and_every_answer_raises(caplog: pytest.LogCaptureFixture) -> None:
+async def test_loss_before_accept_is_told_and_every_answer_raises(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
+    seen: list[Message] = []
 
-    async def scenario() -> None:
-        seen: list[Message] = []
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.extend([await receive(), await receive(), await receive()])
+        for kind in ("websocket.accept", "websocket.close", "websocket.http.response.start", "websocket.send"):
+            with pytest.raises(ClientDisconnected):
+                await send({"type": kind, "status": 404})
 
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            seen.extend([await receive(), await receive(), await receive()])
-            for kind in ("websocket.accept", "websocket.close", "websocket.http.response.start", "websocket.send"):
-                with pytest.raises(ClientDisconnected):
-                    await send({"type": kind, "status": 404})
-
-        server = Server(app)
-        await passes()
-        server.lose()
-        await server.end()
-        assert seen == [{"type": "websocket.connect"}, disconnect(1006), disconnect(1006)]
-        assert server.sent == []
-
-    run(scenario())
+    server = Server(app)
+    await passes()
+    server.lose()
+    await server.end()
+    assert seen == [{"type": "websocket.connect"}, disconnect(1006), disconnect(1006)]
+    assert server.sent == []
     assert [record.levelno for record in caplog.records] == [logging.INFO]
     assert "the client went away" in caplog.text
 
 
 @pytest.mark.parametrize("stage", ["http.response.start", "http.response.body"])
-def test_loss_around_the_101_ends_in_a_disconnect(stage: str) -> None:
+async def test_loss_around_the_101_ends_in_a_disconnect(stage: str) -> None:
     def lose(server: Server, message: Message) -> None:
         if message["type"] == stage:
             server.lose()
 
-    async def scenario() -> None:
-        seen: list[Message] = []
-        server = Server(recording(seen), before=lose)
-        await server.end()
-        assert seen == [disconnect(1006)]
-        assert not server.transport.written
-
-    run(scenario())
+    seen: list[Message] = []
+    server = Server(recording(seen), before=lose)
+    await server.end()
+    assert seen == [disconnect(1006)]
+    assert not server.transport.written
 
 
-def test_server_that_does_not_switch_because_the_client_is_gone_ends_in_a_disconnect() -> None:
-    async def scenario() -> None:
-        seen: list[Message] = []
+async def test_server_that_does_not_switch_because_the_client_is_gone_ends_in_a_disconnect() -> None:
+    seen: list[Message] = []
 
-        def close(server: Server, message: Message) -> None:
-            server.stream.close()
+    def close(server: Server, message: Message) -> None:
+        server.stream.close()
 
-        server = Server(recording(seen), before=close)
-        await server.end()
-        assert seen == [disconnect(1006)]
-
-    run(scenario())
+    server = Server(recording(seen), before=close)
+    await server.end()
+    assert seen == [disconnect(1006)]
 
 
 @pytest.mark.parametrize(
@@ -78,76 +68,63 @@ def test_server_that_does_not_switch_because_the_client_is_gone_ends_in_a_discon
     ],
 )
 @pytest.mark.parametrize("how", ["lost", "half closed"])
-def test_loss_after_accept_is_1006(octets: bytes, how: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_loss_after_accept_is_1006(octets: bytes, how: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
+    seen: list[Message] = []
 
-    async def scenario() -> None:
-        seen: list[Message] = []
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await recording(seen)(scope, receive, send)
+        assert await receive() == disconnect(1006)
+        await send({"type": "websocket.send", "text": "late"})
 
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            await recording(seen)(scope, receive, send)
-            assert await receive() == disconnect(1006)
-            await send({"type": "websocket.send", "text": "late"})
-
-        server = Server(app)
-        await server.open()
-        server.feed(*filter(None, [octets]))
-        if how == "lost":
-            server.lose()
-        else:
-            server.stream.feed_eof()
-        await server.end()
-        assert seen == [disconnect(1006)]
-
-    run(scenario())
+    server = Server(app)
+    await server.open()
+    server.feed(*filter(None, [octets]))
+    if how == "lost":
+        server.lose()
+    else:
+        server.stream.feed_eof()
+    await server.end()
+    assert seen == [disconnect(1006)]
     assert caplog.text.count("the client went away without closing") == 1
     assert all(record.levelno < logging.WARNING for record in caplog.records)
 
 
-def test_loss_in_the_closing_handshake_ends_it() -> None:
-    async def scenario() -> None:
-        server = Server(sending({"type": "websocket.accept"}))
-        await server.frames()
-        server.lose()
-        await server.end()
-
-    run(scenario())
+async def test_loss_in_the_closing_handshake_ends_it() -> None:
+    server = Server(sending({"type": "websocket.accept"}))
+    await server.frames()
+    server.lose()
+    await server.end()
 
 
-def test_loss_within_a_denial_is_told() -> None:
-    async def scenario() -> None:
-        seen: list[Message] = []
-        started = asyncio.Event()
+async def test_loss_within_a_denial_is_told() -> None:
+    seen: list[Message] = []
+    started = asyncio.Event()
 
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            await receive()
-            await send(DENIAL_START)
-            started.set()
-            seen.append(await receive())
-            with pytest.raises(ClientDisconnected):
-                await send(DENIAL_BODY)
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(DENIAL_START)
+        started.set()
+        seen.append(await receive())
+        with pytest.raises(ClientDisconnected):
             await send(DENIAL_BODY)
+        await send(DENIAL_BODY)
 
-        server = Server(app)
-        await started.wait()
-        server.lose()
-        await server.end()
-        assert seen == [disconnect(1006)]
-
-    run(scenario())
+    server = Server(app)
+    await started.wait()
+    server.lose()
+    await server.end()
+    assert seen == [disconnect(1006)]
 
 
-def test_queued_messages_come_before_the_disconnect() -> None:
-    async def scenario() -> None:
-        seen: list[Message] = []
-        server = Server(recording(seen))
-        await server.open()
-        server.feed(frame(TEXT, b"1") + frame(TEXT, b"2"))
-        server.lose()
-        await server.end()
-        assert [message.get("text") for message in seen] == ["1", "2", None]
-
-    run(scenario())
+async def test_queued_messages_come_before_the_disconnect() -> None:
+    seen: list[Message] = []
+    server = Server(recording(seen))
+    await server.open()
+    server.feed(frame(TEXT, b"1") + frame(TEXT, b"2"))
+    server.lose()
+    await server.end()
+    assert [message.get("text") for message in seen] == ["1", "2", None]
 
 
 class Grouped(ExceptionGroup[Exception]):
@@ -179,7 +156,7 @@ async def _grouped(send: Callable[[], Awaitable[None]]) -> None:
 
 
 @pytest.mark.parametrize("react", [_plain, _wrapped, _caused, _grouped])
-def test_exception_that_only_says_the_client_is_gone_is_not_raised(
+async def test_exception_that_only_says_the_client_is_gone_is_not_raised(
     react: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "asgi_upgrade")
@@ -189,13 +166,10 @@ def test_exception_that_only_says_the_client_is_gone_is_not_raised(
         await receive()
         await react(lambda: send({"type": "websocket.send", "text": "x"}))
 
-    async def scenario() -> None:
-        server = Server(app)
-        await server.open()
-        server.lose()
-        await server.end()
-
-    run(scenario())
+    server = Server(app)
+    await server.open()
+    server.lose()
+    await server.end()
     assert "because the client was gone" in caplog.text
 
 
@@ -217,7 +191,7 @@ async def _deep(send: Callable[[], Awaitable[None]]) -> None:
 
 
 @pytest.mark.parametrize("fail", [_disk, _mixed, _deep])
-def test_exception_of_another_kind_is_raised_though_the_client_is_gone(
+async def test_exception_of_another_kind_is_raised_though_the_client_is_gone(
     fail: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]],
 ) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -225,31 +199,25 @@ def test_exception_of_another_kind_is_raised_though_the_client_is_gone(
         await receive()
         await fail(lambda: send({"type": "websocket.send", "text": "x"}))
 
-    async def scenario() -> None:
-        server = Server(app)
-        await server.open()
-        server.lose()
-        with pytest.raises((OSError, Grouped, Broken)):
-            await server.end()
-
-    run(scenario())
+    server = Server(app)
+    await server.open()
+    server.lose()
+    with pytest.raises((OSError, Grouped, Broken)):
+        await server.end()
 
 
-def test_send_on_a_stream_that_the_server_has_closed_is_no_error() -> None:
+async def test_send_on_a_stream_that_the_server_has_closed_is_no_error() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await accept(receive, send)
         while True:
             await send({"type": "websocket.send", "text": "x"})
             await asyncio.sleep(0)
 
-    async def scenario() -> None:
-        server = Server(app)
-        await server.open()
-        server.transport.congested = True  # the loss is not told at once
-        server.stream.close()
-        await passes()
-        assert not server.task.done() or server.task.exception() is None
-        server.lose()
-        await server.end()
-
-    run(scenario())
+    server = Server(app)
+    await server.open()
+    server.transport.congested = True  # the loss is not told at once
+    server.stream.close()
+    await passes()
+    assert not server.task.done() or server.task.exception() is None
+    server.lose()
+    await server.end()

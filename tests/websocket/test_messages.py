@@ -28,30 +28,24 @@ from tests.support.peer import BINARY, CONTINUATION, PING, PONG, TEXT, Sent, clo
         ),
     ],
 )
-def test_messages_go_both_ways(engine: str, octets: list[bytes], expected: list[Sent]) -> None:
-    async def scenario() -> None:
-        server = Server(echo, limits=Limits(ping_interval=None, engine=engine))
-        await server.open()
-        server.feed(*octets)
-        assert await server.frames(len(expected)) == expected
-        server.feed(close_frame(1000))
-        await server.end()
-
-    run(scenario())
+async def test_messages_go_both_ways(engine: str, octets: list[bytes], expected: list[Sent]) -> None:
+    server = Server(echo, limits=Limits(ping_interval=None, engine=engine))
+    await server.open()
+    server.feed(*octets)
+    assert await server.frames(len(expected)) == expected
+    server.feed(close_frame(1000))
+    await server.end()
 
 
-def test_received_message_has_exactly_one_of_text_and_bytes() -> None:
-    async def scenario() -> None:
-        seen: list[Message] = []
-        server = Server(recording(seen), early=frame(TEXT, b"t") + frame(BINARY, b"b") + close_frame(1000, "bye"))
-        await server.end()
-        assert seen == [
-            {"type": "websocket.receive", "text": "t"},
-            {"type": "websocket.receive", "bytes": b"b"},
-            disconnect(1000, "bye"),
-        ]
-
-    run(scenario())
+async def test_received_message_has_exactly_one_of_text_and_bytes() -> None:
+    seen: list[Message] = []
+    server = Server(recording(seen), early=frame(TEXT, b"t") + frame(BINARY, b"b") + close_frame(1000, "bye"))
+    await server.end()
+    assert seen == [
+        {"type": "websocket.receive", "text": "t"},
+        {"type": "websocket.receive", "bytes": b"b"},
+        disconnect(1000, "bye"),
+    ]
 
 
 @either_engine
@@ -82,16 +76,13 @@ def test_text_in_segments_of_any_size_goes_round(engine: str, texts: list[str], 
         pytest.param({"type": "websocket.unknown"}, "unexpected message", id="unknown"),
     ],
 )
-def test_invalid_message_raises_and_closes_with_1011(message: Message, match: str) -> None:
-    async def scenario() -> None:
-        server = Server(sending({"type": "websocket.accept"}, message))
-        with pytest.raises(RuntimeError, match=match):
-            await server.end_closed(1011)
-
-    run(scenario())
+async def test_invalid_message_raises_and_closes_with_1011(message: Message, match: str) -> None:
+    server = Server(sending({"type": "websocket.accept"}, message))
+    with pytest.raises(RuntimeError, match=match):
+        await server.end_closed(1011)
 
 
-def test_invalid_message_leaves_the_connection_as_it_was() -> None:
+async def test_invalid_message_leaves_the_connection_as_it_was() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await accept(receive, send)
         with pytest.raises(RuntimeError):
@@ -100,70 +91,58 @@ def test_invalid_message_leaves_the_connection_as_it_was() -> None:
             await send({"type": "websocket.close", "reason": "\ud800"})
         await send({"type": "websocket.send", "text": "alive"})
 
-    async def scenario() -> None:
-        server = Server(app)
-        assert (await server.frames())[0] == Sent(TEXT, "alive")
-        server.feed(close_frame(1000))
-        await server.end()
-
-    run(scenario())
+    server = Server(app)
+    assert (await server.frames())[0] == Sent(TEXT, "alive")
+    server.feed(close_frame(1000))
+    await server.end()
 
 
-def test_ping_is_answered_while_the_application_only_sends() -> None:
-    async def scenario() -> None:
-        go = asyncio.Event()
+async def test_ping_is_answered_while_the_application_only_sends() -> None:
+    go = asyncio.Event()
 
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            await accept(receive, send)
-            await go.wait()
-            await send({"type": "websocket.send", "text": "x"})
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        await go.wait()
+        await send({"type": "websocket.send", "text": "x"})
 
-        server = Server(app)
-        await server.open()
-        server.feed(frame(PING, b"1"), frame(PING, b"2"))
-        assert server.transport.sent() == [Sent(PONG, b"1"), Sent(PONG, b"2")]
-        go.set()
-        assert (await server.frames())[0] == Sent(TEXT, "x")
-        server.feed(close_frame(1000))
-        await server.end()
-
-    run(scenario())
+    server = Server(app)
+    await server.open()
+    server.feed(frame(PING, b"1"), frame(PING, b"2"))
+    assert server.transport.sent() == [Sent(PONG, b"1"), Sent(PONG, b"2")]
+    go.set()
+    assert (await server.frames())[0] == Sent(TEXT, "x")
+    server.feed(close_frame(1000))
+    await server.end()
 
 
-def test_pings_of_a_peer_that_does_not_read_are_not_piled_up() -> None:
-    async def scenario() -> None:
-        server = Server(recording([]))
-        await server.open()
-        server.transport.congested = True
-        server.feed(*(frame(PING, str(count).encode()) for count in range(1000)))
-        assert server.transport.sent() == [Sent(PONG, b"0")]
-        server.transport.drained()
-        assert server.transport.sent() == [Sent(PONG, b"999")]
-        server.feed(close_frame(1000))
-        await server.end()
-
-    run(scenario())
+async def test_pings_of_a_peer_that_does_not_read_are_not_piled_up() -> None:
+    server = Server(recording([]))
+    await server.open()
+    server.transport.congested = True
+    server.feed(*(frame(PING, str(count).encode()) for count in range(1000)))
+    assert server.transport.sent() == [Sent(PONG, b"0")]
+    server.transport.drained()
+    assert server.transport.sent() == [Sent(PONG, b"999")]
+    server.feed(close_frame(1000))
+    await server.end()
 
 
-def test_several_receivers_get_each_message_once() -> None:
-    async def scenario() -> None:
-        seen: list[Message] = []
+async def test_several_receivers_get_each_message_once() -> None:
+    seen: list[Message] = []
 
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            await accept(receive, send)
-            tasks = [asyncio.ensure_future(receive()) for _ in range(4)]
-            await passes()
-            tasks[0].cancel()
-            seen.extend(await asyncio.gather(*tasks[1:]))
-
-        server = Server(app)
-        await server.open()
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        tasks = [asyncio.ensure_future(receive()) for _ in range(4)]
         await passes()
-        server.feed(frame(TEXT, b"1") + frame(TEXT, b"2"))
-        await passes()
-        server.feed(close_frame(1000))
-        await server.end()
-        assert [message.get("text") for message in seen] == ["1", "2", None]
-        assert seen[2] == disconnect(1000)
+        tasks[0].cancel()
+        seen.extend(await asyncio.gather(*tasks[1:]))
 
-    run(scenario())
+    server = Server(app)
+    await server.open()
+    await passes()
+    server.feed(frame(TEXT, b"1") + frame(TEXT, b"2"))
+    await passes()
+    server.feed(close_frame(1000))
+    await server.end()
+    assert [message.get("text") for message in seen] == ["1", "2", None]
+    assert seen[2] == disconnect(1000)
