@@ -39,21 +39,6 @@ READ = frozenset(
 MAX_EMPTY_MEMBERS = 32
 """How many empty members a list field may have; they mean nothing and cost time."""
 
-ALWAYS_CLOSE = frozenset(
-    {
-        "upgrade-head-size",
-        "field-crlf-nul",
-        "content-length-invalid",
-        "cl-and-te",
-        "te-not-final-chunked",
-        "http-major-unknown",
-        "connect-with-upgrade",
-        "ws-ext-grammar",
-        "ws-ext-nonempty",
-    }
-)
-"""Rules after whose rejection nothing more may be read off the connection, in either mode."""
-
 _HTTP1 = re.compile(r"1(?:\.([0-9]))?")
 
 
@@ -140,7 +125,7 @@ class View:
             received=received,
             fields=fields,
             # 413 leaves content unread.
-            close=self.policy.strict or rule_id in ALWAYS_CLOSE or status == 413,
+            close=self.policy.strict or rule.closes or status == 413,
         )
 
     def crowded(self, name: str, empty: int) -> Verdict | None:

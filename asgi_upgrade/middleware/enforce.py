@@ -21,23 +21,6 @@ from asgi_upgrade.types import Message, Scope
 logger = logging.getLogger("asgi_upgrade")
 
 
-REPORTED = frozenset(
-    {
-        "h2c-obsolete",
-        "upgrade-unknown-token",
-        "ws-subprotocol-required",
-        "misdirected",
-        "ws-origin-value",
-        "ws-origin-browser",
-        "ws-origin-check",
-        "ws-plain-get",
-        "max-connections",
-        "max-connections-per-client",
-    }
-)
-"""The rules by which the policy rejects, and no fault of the protocol: ``report_only`` lets them pass."""
-
-
 class Gate:
     """One policy of one middleware, with the connections that are live under it.
 
@@ -77,7 +60,7 @@ class Gate:
         verdict = rejection or verdict
         if self._relaxed is None or not isinstance(verdict, Reject):
             return verdict
-        if rejection is None and verdict.rule.id not in REPORTED:
+        if rejection is None and not verdict.rule.reported:
             return verdict
         self._journal.rejected(verdict, facts, scope, report_only=True)
         # Judged again from the start: behind the rejection a fault of the protocol may still be found.

@@ -34,6 +34,8 @@ class Rule:
         fixed_by: Who can enforce it. A rule without ``middleware`` needs the adapter, or a server that does it itself.
         strict: What this project does in strict mode.
         lenient: What it does in lenient mode.
+        closes: Whether its rejection closes the connection in lenient mode, too: nothing that follows can be trusted.
+        reported: Whether it is the service's wish and no fault of the protocol, so that ``report_only`` lets it pass.
     """
 
     id: str
@@ -45,6 +47,8 @@ class Rule:
     fixed_by: tuple[Enforcer, ...]
     strict: Reaction
     lenient: Reaction
+    closes: bool = False
+    reported: bool = False
 
 
 def rule(  # noqa: PLR0917 - a row of a table
@@ -56,6 +60,9 @@ def rule(  # noqa: PLR0917 - a row of a table
     title: str,
     why: str,
     fix: str,
+    *,
+    closes: bool = False,
+    reported: bool = False,
 ) -> Rule:
     """Make a record from a row; one reaction stands for both modes."""
     strict, lenient = reactions if isinstance(reactions, tuple) else (reactions, reactions)
@@ -69,4 +76,6 @@ def rule(  # noqa: PLR0917 - a row of a table
         fixed_by=fixed_by,
         strict=strict,
         lenient=lenient,
+        closes=closes,
+        reported=reported,
     )

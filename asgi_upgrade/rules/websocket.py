@@ -118,12 +118,14 @@ WEBSOCKET = (
         "Malformed Sec-WebSocket-Extensions",
         "Both sides must agree what was offered before frames change their meaning.",
         "Send name; parameter=value, all tokens.",
+        closes=True,
     ),
     rule(
         "ws-ext-nonempty", 400, "must", ON_REQUEST, "RFC 6455 section 9.1",
         "Sec-WebSocket-Extensions without a member",
         "The grammar asks for one at least.",
         "Leave the field out.",
+        closes=True,
     ),
     rule(
         "ws-protocol-grammar", (400, "accept"), "should", ON_REQUEST, "RFC 6455 section 4.1",
@@ -148,12 +150,14 @@ WEBSOCKET = (
         "No acceptable subprotocol offered",
         "Without one the two sides would not know how to read each other's messages.",
         "Offer one of the subprotocols that this service lists.",
+        reported=True,
     ),
     rule(
         "misdirected", 421, "policy", ON_REQUEST, "RFC 9110 section 7.4",
         "Host that is not served here",
         "A page on another name that resolves to this address (DNS rebinding) would count as same-origin.",
         "Use a name that the service lists in allowed_hosts.",
+        reported=True,
     ),
     rule(
         "ws-origin-single", (400, "accept"), "should", ON_REQUEST, "RFC 6454 section 7.3",
@@ -166,30 +170,35 @@ WEBSOCKET = (
         "Origin is not one serialised origin",
         "What cannot be read cannot be compared.",
         "Send scheme://host, with :port if it is not the default.",
+        reported=True,
     ),
     rule(
         "ws-origin-browser", 403, "policy", ON_REQUEST, "RFC 6455 section 4.2.1",
         "No Origin field",
         "Browsers always send it; with allow_missing_origin=False everybody else must too.",
         "Send Origin.",
+        reported=True,
     ),
     rule(
         "ws-origin-check", 403, "policy", ON_REQUEST, "RFC 6455 section 10.2",
         "Origin that is not allowed",
         "A page of another site would speak with the user's cookies (cross-site WebSocket hijacking).",
         "List the origin in allow_origins if it may connect.",
+        reported=True,
     ),
     rule(
         "max-connections", 503, "policy", ON_REQUEST, "RFC 9110 section 15.6.4",
         "More live upgraded connections than max_connections",
         "Each of them holds a socket and memory for as long as the client likes.",
         "Try again later, or raise max_connections.",
+        reported=True,
     ),
     rule(
         "max-connections-per-client", 429, "policy", ON_REQUEST, "RFC 6585 section 4",
         "More live upgraded connections of one client than max_connections_per_client",
         "One client could take all there are.",
         "Close a connection first, or raise max_connections_per_client.",
+        reported=True,
     ),
     rule(
         "expect-100-then-101", "accept", "must", WIRE_ONLY, "RFC 9110 section 7.8",
@@ -214,6 +223,7 @@ WEBSOCKET = (
         "Plain request to a WebSocket-only path",
         "The resource is only there in the other protocol.",
         "Open it as a WebSocket.",
+        reported=True,
     ),
     rule(
         "ws-503", 503, "info", ON_REQUEST, "RFC 9110 section 15.6.4",
