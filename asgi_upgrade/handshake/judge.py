@@ -1,33 +1,29 @@
 """The judge: one pure function from the facts of a request and a policy to a verdict.
 
-It never raises on input, calls no user code, and writes nothing. The checks run in the order of this file: framing,
-HTTP version, tokens, and for WebSocket those of ``opening``; the cheap ones first, everything before the application.
+It never raises on input, calls no user code and writes nothing. The checks run in the order of this file, the cheap
+ones first. A check is a function that returns the verdict, or None to go on; a breach that this mode overlooks gives
+None as well, and the next check has its turn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
-from asgi_upgrade.grammar.fields import (
-    OWS,
-    FieldList,
-    Offer,
-    has_control,
-    parse_connection,
-    parse_length,
-    parse_upgrade,
-)
-from asgi_upgrade.handshake import websocket
-from asgi_upgrade.handshake.head import View, first
+from asgi_upgrade.grammar.fields import OWS, FieldList, Offer, parse_connection, parse_length, parse_upgrade
+from asgi_upgrade.handshake.head import PLAIN, Head
 from asgi_upgrade.handshake.verdict import HTTP2, Facts, Ignore, Reject, Verdict
-from asgi_upgrade.policy import Answer, UpgradePolicy
-from asgi_upgrade.rules import RULES, Reaction
+from asgi_upgrade.handshake.websocket import ADVERTISED, judge_other, judge_websocket, judge_without_upgrade
+from asgi_upgrade.policy import UpgradePolicy
+from asgi_upgrade.rules import RULES
 from asgi_upgrade.types import ConnectionOption
 
 MAX_FIELD_LINES = 200
 
 _END_TO_END = frozenset({b"host", b"origin", b"cookie", b"authorization"})
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 def evaluate(facts: Facts, policy: UpgradePolicy) -> Verdict:
@@ -40,9 +36,9 @@ def evaluate(facts: Facts, policy: UpgradePolicy) -> Verdict:
     Returns:
         Switch, Ignore or Reject; for any input whatever.
     """
-    view = View(facts, policy)
-    verdict = _judge(view)
-    return (_plain(view) or verdict) if isinstance(verdict, Ignore) else verdict
+    head = Head(facts, policy)
+    verdict = _judge(head)
+    return (_plain(head) or verdict) if type(verdict) is Ignore else verdict
 
 
 def judge_plain(facts: Facts, policy: UpgradePolicy) -> Reject | None:
@@ -53,9 +49,9 @@ def judge_plain(facts: Facts, policy: UpgradePolicy) -> Reject | None:
         policy: What the service wants.
 
     Returns:
-        What stands against serving it, if anything does.
+        The rejection, if it may not be served as plain HTTP.
     """
-    return _plain(View(facts, policy))
+    return _plain(Head(facts, policy))
 
 
 def judge_closed(facts: Facts, policy: UpgradePolicy) -> Verdict:
@@ -68,124 +64,138 @@ def judge_closed(facts: Facts, policy: UpgradePolicy) -> Verdict:
     Returns:
         Ignore or Reject; a server's own websocket scope, which cannot be ignored, is rejected with 403.
     """
-    view = View(facts, policy)
-    if not facts.native and not view.lines(b"upgrade"):
-        return Ignore()
+    head = Head(facts, policy)
+    if not head.native and not head.lines[b"upgrade"]:
+        return PLAIN
     rule, detail = RULES["upgrade-not-here"], "no upgrade is served on this path"
-    if facts.native:
+    if head.native:
         return Reject(rule=rule, status=403, detail=detail)
-    return first(_framing(view)) or first(_version(view)) or first(_connect(view)) or Ignore(rule=rule, detail=detail)
+    return _framing(head) or _version(head) or _connect(head) or Ignore(rule=rule, detail=detail)
 
 
-def _judge(view: View) -> Verdict:
-    offered = view.lines(b"upgrade")
-    if not offered and not view.facts.native:
-        return Ignore()
-    if verdict := first(_framing(view)):
+def _judge(head: Head) -> Verdict:
+    offered = head.lines[b"upgrade"]
+    if not offered and not head.native:
+        return PLAIN
+    if verdict := _framing(head):
         return verdict
-    if not offered or _is_stripped(view):
-        return websocket.judge_without_upgrade(view)
-    offers = parse_upgrade(offered)
-    options = parse_connection(view.lines(b"connection"))
-    return first(_version(view)) or first(_tokens(view, offers, options)) or _select(view, offers)
+    # Lenient mode strips Upgrade from HTTP/2; only a native scope is a handshake without it (RFC 8441 section 5).
+    if not offered or (head.native and head.version == "h2" and not head.strict):
+        return judge_without_upgrade(head)
+    if head.version != "1.1" and (verdict := _version(head)):
+        return verdict
+    offers, options = parse_upgrade(offered), parse_connection(head.lines[b"connection"])
+    return _tokens(head, offers, options) or _select(head, offers.members)
 
 
-def _is_stripped(view: View) -> bool:
-    """Lenient mode strips Upgrade from HTTP/2; only a native scope is a handshake without it (RFC 8441 section 5)."""
-    return view.facts.native and view.version == "h2" and not view.policy.strict
-
-
-def _framing(view: View) -> Iterator[Verdict | None]:
+def _framing(head: Head) -> Verdict | None:
     """The head as a whole, and where the content ends (RFC 9112 section 6)."""
-    limit = view.policy.max_head_size
-    if view.size > limit:
-        yield view.react("upgrade-head-size", f"the head has {view.size} octets, {limit} at most")
-    if (count := len(view.facts.headers)) > MAX_FIELD_LINES:
-        yield view.react("upgrade-head-size", f"the head has {count} field lines, {MAX_FIELD_LINES} at most")
-    for name, values in view.values.items():
-        for value in values:
-            if has_control(value):
-                yield view.react("field-crlf-nul", "a control octet in a value", (name.decode("ascii"), value))
-    if view.version == "h2" or not view.lines(b"upgrade"):
-        return  # HTTP/2 frames its content itself, and a native scope without Upgrade shows nothing of it
-    lengths, codings = view.lines(b"content-length"), view.lines(b"transfer-encoding")
+    limit, lines, react = head.policy.max_head_size, head.lines, head.react
+    if head.size > limit:
+        return react("upgrade-head-size", f"the head has {head.size} octets, {limit} at most")
+    if (count := len(head.facts.headers)) > MAX_FIELD_LINES:
+        return react("upgrade-head-size", f"the head has {count} field lines, {MAX_FIELD_LINES} at most")
+    if _CONTROL.search(b"".join(chain.from_iterable(lines.values()))):
+        return _control(head)
+    if head.version == "h2" or not lines[b"upgrade"]:
+        return None  # HTTP/2 frames its content itself, and a native scope without Upgrade shows nothing of it
+    lengths, codings = lines[b"content-length"], lines[b"transfer-encoding"]
+    if not lengths and not codings:
+        return None
+    length = head.joined(b"content-length")
     if lengths and codings:
-        yield view.react("cl-and-te", "one of the two only", ("content-length", view.joined(b"content-length")))
-    if lengths and parse_length(view.joined(b"content-length")) is None:
-        received = ("content-length", view.joined(b"content-length"))
-        yield view.react("content-length-invalid", "not one length in decimal digits", received)
+        return react("cl-and-te", "one of the two only", ("content-length", length))
+    if lengths and parse_length(length) is None:
+        return react("content-length-invalid", "not one length in decimal digits", ("content-length", length))
     if codings and codings[-1].rpartition(b",")[2].strip(OWS).lower() != b"chunked":
-        received = ("transfer-encoding", view.joined(b"transfer-encoding"))
-        yield view.react("te-not-final-chunked", "chunked does not come last", received)
+        received = ("transfer-encoding", head.joined(b"transfer-encoding"))
+        return react("te-not-final-chunked", "chunked does not come last", received)
+    return None
 
 
-def _version(view: View) -> Iterator[Verdict | None]:
-    match view.version:
+def _control(head: Head) -> Verdict | None:
+    """The first control octet in a value that is read, in the order in which the fields came."""
+    names = dict.fromkeys(name.lower() for name, _ in head.facts.headers)
+    received = ((name, value) for name in names for value in head.lines.get(name, ()))
+    name, value = next((name, value) for name, value in received if _CONTROL.search(value))
+    return head.react("field-crlf-nul", "a control octet in a value", (name.decode("ascii"), value))
+
+
+def _version(head: Head) -> Verdict | None:
+    match head.version:
+        case "1.1":
+            return None
         case "1.0":
             # RFC 9110 section 7.8: a MUST that outranks every other fault of the handshake.
-            yield view.react("upgrade-http10-ignore", "a client of HTTP/1.0 cannot upgrade")
-        case "":
-            received = ("HTTP version", view.facts.http_version.encode("utf-8", "backslashreplace"))
-            yield view.react("http-major-unknown", "not a version that is spoken here", received)
+            return head.react("upgrade-http10-ignore", "a client of HTTP/1.0 cannot upgrade")
         case "h2":
-            received = ("upgrade", view.joined(b"upgrade"))
-            yield view.react("h2-malformed", "HTTP/2 and HTTP/3 have no Upgrade field", received)
+            received = ("upgrade", head.joined(b"upgrade"))
+            return head.react("h2-malformed", "HTTP/2 and HTTP/3 have no Upgrade field", received)
+        case _:
+            received = ("HTTP version", head.facts.http_version.encode("utf-8", "backslashreplace"))
+            return head.react("http-major-unknown", "not a version that is spoken here", received)
 
 
-def _tokens(view: View, offers: FieldList[Offer], options: FieldList[ConnectionOption]) -> Iterator[Verdict | None]:
+def _tokens(head: Head, offers: FieldList[Offer], options: FieldList[ConnectionOption]) -> Verdict | None:
     """What Upgrade and Connection say, before anyone asks which protocol (RFC 9110 sections 7.6.1 and 7.8)."""
-    for name, empty in (("upgrade", offers.empty), ("connection", options.empty)):
-        yield view.crowded(name, empty)
-    if offers.malformed:
-        yield view.react("upgrade-malformed", "not name or name/version", ("upgrade", offers.malformed[0]))
-    if options.malformed:
-        yield view.react("connection-grammar", "not a token", ("connection", options.malformed[0]))
+    react = head.react
+    if crowded := head.crowded("upgrade", offers.empty) or head.crowded("connection", options.empty):
+        return crowded
+    if offers.malformed and (
+        verdict := react("upgrade-malformed", "not name or name/version", ("upgrade", offers.malformed[0]))
+    ):
+        return verdict
+    if options.malformed and (
+        verdict := react("connection-grammar", "not a token", ("connection", options.malformed[0]))
+    ):
+        return verdict
     for option in options.members:
-        if option in _END_TO_END or option.startswith(b"sec-websocket-"):
-            yield view.react("connection-no-e2e", "that field is meant for the other end", ("connection", option))
+        if (option in _END_TO_END or option.startswith(b"sec-websocket-")) and (
+            verdict := react("connection-no-e2e", "that field is meant for the other end", ("connection", option))
+        ):
+            return verdict
     if not offers.members:
-        yield view.react("upgrade-empty", "Upgrade names no protocol")
-    yield from _connect(view)
+        return react("upgrade-empty", "Upgrade names no protocol")
+    if connect := _connect(head):
+        return connect
     if b"upgrade" not in options.members:
-        received = ("connection", view.joined(b"connection"))
-        yield view.react("upgrade-without-connection", "Connection does not name upgrade", received)
+        received = ("connection", head.joined(b"connection"))
+        return react("upgrade-without-connection", "Connection does not name upgrade", received)
+    return None
 
 
-def _connect(view: View) -> Iterator[Verdict | None]:
-    if view.facts.method == "CONNECT":
-        received = ("upgrade", view.joined(b"upgrade"))
-        yield view.react("connect-with-upgrade", "CONNECT and Upgrade in one request", received)
+def _connect(head: Head) -> Verdict | None:
+    if head.facts.method != "CONNECT":
+        return None
+    received = ("upgrade", head.joined(b"upgrade"))
+    return head.react("connect-with-upgrade", "CONNECT and Upgrade in one request", received)
 
 
-def _select(view: View, offers: FieldList[Offer]) -> Verdict:
+def _select(head: Head, offers: Sequence[Offer]) -> Verdict:
     """Take the first member, in the client's order, that is spoken here."""
-    names = [str(offer) for offer in offers.members]
-    for name in names:
+    for offer in offers:
+        name = str(offer)
         if name == "websocket":
-            return websocket.judge(view)
-        if name in view.facts.protocols and not view.facts.native:
-            return websocket.judge_other(view, name)
-    received = ("upgrade", view.joined(b"upgrade"))
-    if view.facts.native:
-        return view.reject("ws-upgrade-token", "websocket is not among the members", received)
-    if HTTP2.isdisjoint(name.lower() for name in names):
-        reaction = _reaction(view.policy.unknown_protocols)
-        return view.react("upgrade-unknown-token", "not spoken here", received, reaction=reaction) or Ignore()
-    reaction = _reaction(view.policy.h2c)
-    return view.react("h2c-obsolete", "HTTP/2 is not to be had by upgrade", received, reaction=reaction) or Ignore()
+            return judge_websocket(head)
+        if name in head.facts.protocols and not head.native:
+            return judge_other(head, name)
+    received = ("upgrade", head.joined(b"upgrade"))
+    if head.native:
+        return head.reject("ws-upgrade-token", "websocket is not among the members", received)
+    if HTTP2.isdisjoint(str(offer).lower() for offer in offers):
+        answer, rule_id, detail = head.policy.unknown_protocols, "upgrade-unknown-token", "not spoken here"
+    else:
+        answer, rule_id, detail = head.policy.h2c, "h2c-obsolete", "HTTP/2 is not to be had by upgrade"
+    return head.react(rule_id, detail, received, reaction=400 if answer == "reject" else answer) or PLAIN
 
 
-def _reaction(answer: Answer | None) -> Reaction | None:
-    return 400 if answer == "reject" else answer
-
-
-def _plain(view: View) -> Reject | None:
+def _plain(head: Head) -> Reject | None:
     """A request that stays plain HTTP, where only WebSocket is served (RFC 9110 section 15.5.22)."""
-    facts = view.facts
-    if facts.method not in {"GET", "HEAD"} or view.version != "1.1":
+    facts, paths = head.facts, head.policy.websocket_paths
+    if not paths or facts.method not in {"GET", "HEAD"} or head.version != "1.1":
         return None
-    if not any(pattern.matches(facts.path) for pattern in view.policy.websocket_paths):
+    if not any(pattern.matches(facts.path) for pattern in paths):
         return None
-    rejection = view.reject("ws-plain-get", "this path is served as a WebSocket only", fields=websocket.ADVERTISED)
+    rejection = head.reject("ws-plain-get", "this path is served as a WebSocket only", fields=ADVERTISED)
     # Behind a request that offered no protocol at all, nothing but HTTP can follow.
-    return replace(rejection, close=rejection.close and bool(view.lines(b"upgrade")))
+    return replace(rejection, close=rejection.close and bool(head.lines[b"upgrade"]))

@@ -1,21 +1,21 @@
-"""The WebSocket opening handshake, check by check: method to capacity to switch (RFC 6455 section 4.2).
+"""The WebSocket opening handshake, check by check: method to switch (RFC 6455 section 4.2).
 
-What of it holds for every protocol is asked of the others too: target, host, origin, and how much content there is.
-A part of the judge, in its own file for its length; as pure as the rest of it.
+Target, host, origin and the amount of content are asked of the handshakes of other protocols, too.
 """
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
-from collections.abc import Iterator
 from hashlib import sha1
 
 from asgi_upgrade.grammar.fields import FieldList, Malformed, parse_length
 from asgi_upgrade.grammar.uri import AbsoluteTarget, parse_absolute, parse_host
 from asgi_upgrade.grammar.websocket import ExtensionOffer, is_key, parse_extensions, parse_subprotocols, parse_version
-from asgi_upgrade.handshake.head import View, first
+from asgi_upgrade.handshake.head import Head
 from asgi_upgrade.handshake.origin import admit
 from asgi_upgrade.handshake.verdict import Reject, Switch, Verdict
+from asgi_upgrade.policy import UpgradePolicy
 from asgi_upgrade.types import Field, Subprotocol
 
 BODY_LIMIT = 65536
@@ -27,7 +27,9 @@ ADVERTISED: tuple[Field, ...] = UPGRADE_FIELDS + VERSION_FIELD
 """What every 426 of ours carries (RFC 9110 section 15.5.22, RFC 6455 section 4.4)."""
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]")
+_VERSION_13 = (b"13",)
+_NOTHING: FieldList[Subprotocol] = FieldList((), (), 0)
 
 
 def accept_value(key: bytes) -> bytes:
@@ -42,218 +44,226 @@ def accept_value(key: bytes) -> bytes:
     return b64encode(sha1(key + _GUID, usedforsecurity=False).digest())
 
 
-def judge(view: View) -> Verdict:
+def judge_websocket(head: Head) -> Verdict:
     """Judge a handshake that offers websocket, by everything the scope shows.
 
     Args:
-        view: The request.
+        head: The request.
 
     Returns:
-        Switch, or what stands against it.
+        Switch, or the verdict of the first check that fails.
     """
-    target = parse_absolute(view.facts.target)
-    extensions = parse_extensions(view.lines(b"sec-websocket-extensions"))
-    offered = _subprotocols(view)
-    verdict = (
-        first(_method(view))
+    facts, lines = head.facts, head.lines
+    if verdict := _method(head):
+        return verdict
+    target = None
+    if not facts.target.startswith(b"/") or b"#" in facts.target:
+        target = parse_absolute(facts.target)
         # Some servers show a native scope's target, some do not.
-        or (None if view.facts.native and target is None else first(_target(view, target)))
-        or first(_host(view))
-        or first(_version(view))
-        or first(_key(view))
-        or first(_extensions(view, extensions))
-        or first(_offered(view, offered))
-    )
-    return verdict or _switch(view, target, extensions, offered)
+        if not (head.native and target is None) and (verdict := _target(head, target)):
+            return verdict
+    if verdict := _host(head):
+        return verdict
+    if lines[b"sec-websocket-version"] != _VERSION_13:
+        return _version(head)
+    keys = lines[b"sec-websocket-key"]
+    if len(keys) != 1 or not is_key(keys[0]):
+        return _key(head, keys)
+    return _judge_offers(head, target)
 
 
-def judge_without_upgrade(view: View) -> Verdict:
+def judge_without_upgrade(head: Head) -> Verdict:
     """Judge a native websocket scope without Upgrade: HTTP/2, or a test client.
 
     Key, version, Upgrade, Connection and the presence of Host say nothing there (RFC 8441 section 5).
 
     Args:
-        view: The request.
+        head: The request.
 
     Returns:
-        Switch, or what stands against it.
+        Switch, or the verdict of the first check that fails.
     """
-    extensions = parse_extensions(view.lines(b"sec-websocket-extensions"))
-    offered = _subprotocols(view)
-    hosts = _host(view) if view.lines(b"host") else iter(())
-    verdict = first(hosts) or first(_extensions(view, extensions)) or first(_offered(view, offered))
-    return verdict or _switch(view, None, extensions, offered)
+    if head.lines[b"host"] and (verdict := _host(head)):
+        return verdict
+    return _judge_offers(head, None)
 
 
-def judge_other(view: View, protocol: str) -> Verdict:
-    """Judge an upgrade to a protocol other than websocket; its method and its own fields are the handler's affair.
+def judge_other(head: Head, protocol: str) -> Verdict:
+    """Judge an upgrade to a protocol other than websocket; its method and its own fields are the handler's to judge.
 
     Args:
-        view: The request.
+        head: The request.
         protocol: The member of Upgrade that is spoken here.
 
     Returns:
-        Switch, or what stands against it.
+        Switch, or the verdict of the first check that fails.
     """
-    target = parse_absolute(view.facts.target)
-    if verdict := first(_target(view, target)) or first(_host(view)) or first(_content(view)):
+    target = parse_absolute(head.facts.target)
+    if verdict := _target(head, target) or _host(head):
         return verdict
-    admission = admit(view, target)
-    if isinstance(admission, Reject):
-        return admission
-    return view.cannot_switch() or Switch(
+    limit, announced = head.policy.max_body_size, head.joined(b"content-length")
+    if announced and (parse_length(announced) or 0) > limit:  # what comes in chunks is counted while it is read
+        received = ("content-length", announced)
+        return head.reject("upgrade-body", f"{limit} octets of content at most", received, status=413)
+    caller = admit(head, target)
+    if isinstance(caller, Reject):
+        return caller
+    return head.cannot_switch() or Switch(
         protocol=protocol,
         # Exactly the protocol switched to, whatever else was offered (RFC 9110 section 7.8).
         fields=((b"upgrade", protocol.encode("ascii")), (b"connection", b"Upgrade")),
         target=target,
-        pending=admission.pending,
-        origin=admission.origin,
-        notes=admission.notes,
+        pending=caller.pending,
+        origin=caller.origin,
+        notes=caller.notes,
     )
 
 
-def _content(view: View) -> Iterator[Verdict | None]:
-    """Content whose length is announced; what comes in chunks is counted while it is read."""
-    limit = view.policy.max_body_size
-    announced = view.joined(b"content-length")
-    if (parse_length(announced) or 0) > limit:
-        yield view.reject(
-            "upgrade-body", f"{limit} octets of content at most", ("content-length", announced), status=413
-        )
-
-
-def _method(view: View) -> Iterator[Verdict | None]:
-    if view.facts.method != "GET":
-        received = ("method", view.facts.method.encode("utf-8", "backslashreplace"))
-        yield view.react("ws-method-get", "the method is not GET", received, fields=((b"allow", b"GET"),))
+def _method(head: Head) -> Verdict | None:
+    """GET without content."""
+    method, lines = head.facts.method, head.lines
+    if method != "GET":
+        received = ("method", method.encode("utf-8", "backslashreplace"))
+        return head.react("ws-method-get", "the method is not GET", received, fields=((b"allow", b"GET"),))
     # A native scope cannot read content off, and the server behind it would take the octets for frames.
-    react = view.reject if view.facts.native else view.react
-    if view.lines(b"transfer-encoding"):
-        yield react("ws-body", "content is announced", ("transfer-encoding", view.joined(b"transfer-encoding")))
-    if view.lines(b"content-length") and (length := parse_length(view.joined(b"content-length"))):
-        received = ("content-length", view.joined(b"content-length"))
-        yield react("ws-body", "content is announced", received)
+    react = head.reject if head.native else head.react
+    if lines[b"transfer-encoding"]:
+        received = ("transfer-encoding", head.joined(b"transfer-encoding"))
+        if verdict := react("ws-body", "content is announced", received):
+            return verdict
+    if lines[b"content-length"] and (length := parse_length(head.joined(b"content-length"))):
+        received = ("content-length", head.joined(b"content-length"))
+        if verdict := react("ws-body", "content is announced", received):
+            return verdict
         if length > BODY_LIMIT:
-            yield view.reject("ws-body", f"more than {BODY_LIMIT} octets of content", received, status=413)
+            return head.reject("ws-body", f"more than {BODY_LIMIT} octets of content", received, status=413)
+    return None
 
 
-def _target(view: View, target: AbsoluteTarget | None) -> Iterator[Verdict | None]:
-    raw = ("target", view.facts.target)
-    if b"#" in view.facts.target:
-        yield view.react("ws-no-fragment", "the target has a fragment", raw)
+def _target(head: Head, target: AbsoluteTarget | None) -> Verdict | None:
+    raw, react = head.facts.target, head.react
+    if b"#" in raw:
+        return react("ws-no-fragment", "the target has a fragment", ("target", raw))
     if target is None:
-        if not view.facts.target.startswith(b"/"):
-            yield view.react("target-invalid", "the target is not a path", raw)
-        return
-    if target.scheme not in {b"http", b"https"}:
-        yield view.react("ws-target", "the scheme of the target is not http or https", raw)
-    if parse_host(target.authority) is None:
-        yield view.react("host-absolute-form", "the authority of the target is not a host", raw)
-
-
-def _host(view: View) -> Iterator[Verdict | None]:
-    hosts = view.lines(b"host")
-    if not hosts:
-        yield view.react("host-missing", "there is no Host field")
-    elif len(hosts) > 1:
-        yield view.react("host-multiple", "Host came more than once", ("host", view.joined(b"host")))
-    elif parse_host(hosts[0]) is None:
-        yield view.react("host-invalid", "not a host with an optional port", ("host", hosts[0]))
-
-
-def _version(view: View) -> Iterator[Verdict | None]:
-    name = "sec-websocket-version"
-    versions = view.lines(b"sec-websocket-version")
-    if versions == [b"13"]:
-        return
-    received = (name, view.joined(b"sec-websocket-version"))
-    if not versions:
-        yield view.react("ws-version-present", f"there is no {name} field", fields=VERSION_FIELD)
-    elif len(versions) > 1 or b"," in versions[0]:
-        yield view.react("ws-version-single", "more than one version", received, fields=VERSION_FIELD)
-    elif parse_version(versions[0]) is None:
-        yield view.react("ws-version-grammar", "not a number from 0 to 255", received, fields=VERSION_FIELD)
-    else:
-        # Never over HTTP/2, where 426 could not name what to upgrade to: Upgrade in such a request is malformed before.
-        yield view.react("ws-version-mismatch", "not 13", received, fields=ADVERTISED)
-
-
-def _key(view: View) -> Iterator[Verdict | None]:
-    name = "sec-websocket-key"
-    keys = view.lines(b"sec-websocket-key")
-    if not keys:
-        yield view.react("ws-key-present", f"there is no {name} field")
-    elif len(keys) > 1:
-        yield view.react("ws-key-single", "more than one key", (name, view.joined(b"sec-websocket-key")))
-    elif is_key(keys[0]):
-        return
-    elif not _BASE64.issuperset(keys[0]):
-        yield view.react("ws-key-alphabet", "not base64", (name, keys[0]))
-    else:
-        yield view.react("ws-key-16-bytes", "not 22 characters and ==", (name, keys[0]))
-
-
-def _extensions(view: View, parsed: FieldList[ExtensionOffer] | Malformed) -> Iterator[Verdict | None]:
-    name = "sec-websocket-extensions"
-    if isinstance(parsed, Malformed):
-        yield view.react("ws-ext-grammar", parsed.why, (name, parsed.value))
-    else:
-        yield view.crowded(name, parsed.empty)
-        if view.lines(b"sec-websocket-extensions") and not parsed.members:
-            yield view.react("ws-ext-nonempty", "no extension in the field", (name, b""))
-
-
-def _subprotocols(view: View) -> FieldList[Subprotocol]:
-    # Some servers remove the field, some keep its last line only; the lines are right whenever there are any.
-    lines = view.lines(b"sec-websocket-protocol")
-    if not lines and view.facts.native:
-        return parse_subprotocols(name.encode("latin-1", "replace") for name in view.facts.subprotocols)
-    return parse_subprotocols(lines)
-
-
-def _offered(view: View, offered: FieldList[Subprotocol]) -> Iterator[Verdict | None]:
-    name = "sec-websocket-protocol"
-    yield view.crowded(name, offered.empty)
-    if offered.malformed:
-        yield view.react("ws-protocol-grammar", "not a token", (name, offered.malformed[0]))
-    if view.lines(b"sec-websocket-protocol") and not offered.members and not offered.malformed:
-        yield view.react("ws-protocol-nonempty", "no subprotocol in the field", (name, b""))
-    if len(set(offered.members)) != len(offered.members):
-        yield view.react("ws-protocol-unique", "a name came twice", (name, view.joined(b"sec-websocket-protocol")))
-    if view.policy.require_subprotocol and not _acceptable(view, offered):
-        received = (name, view.joined(b"sec-websocket-protocol"))
-        spoken = ", ".join(view.policy.subprotocols or ()) or "any"
-        yield view.react("ws-subprotocol-required", f"none that is spoken here ({spoken})", received)
-
-
-def _acceptable(view: View, offered: FieldList[Subprotocol]) -> tuple[Subprotocol, ...]:
-    unique = dict.fromkeys(offered.members)
-    spoken = view.policy.subprotocols
-    return tuple(name for name in unique if spoken is None or name in spoken)
-
-
-def _switch(
-    view: View,
-    target: AbsoluteTarget | None,
-    extensions: FieldList[ExtensionOffer] | Malformed,
-    offered: FieldList[Subprotocol],
-) -> Verdict:
-    """The checks on who is calling; then the 101 (RFC 6455 section 4.2.2)."""
-    admission = admit(view, target)
-    if isinstance(admission, Reject):
-        return admission
-    if verdict := view.cannot_switch():
+        return None if raw.startswith(b"/") else react("target-invalid", "the target is not a path", ("target", raw))
+    if target.scheme not in {b"http", b"https"} and (
+        verdict := react("ws-target", "the scheme of the target is not http or https", ("target", raw))
+    ):
         return verdict
-    key = view.joined(b"sec-websocket-key")
-    acceptable = _acceptable(view, offered)
-    return Switch(
+    if parse_host(target.authority) is None:
+        return react("host-absolute-form", "the authority of the target is not a host", ("target", raw))
+    return None
+
+
+def _host(head: Head) -> Verdict | None:
+    hosts = head.lines[b"host"]
+    if not hosts:
+        return head.react("host-missing", "there is no Host field")
+    if len(hosts) > 1:
+        return head.react("host-multiple", "Host came more than once", ("host", head.joined(b"host")))
+    if parse_host(hosts[0]) is None:
+        return head.react("host-invalid", "not a host with an optional port", ("host", hosts[0]))
+    return None
+
+
+def _version(head: Head) -> Verdict:
+    name, versions = "sec-websocket-version", head.lines[b"sec-websocket-version"]
+    received = (name, head.joined(b"sec-websocket-version"))
+    if not versions:
+        return head.reject("ws-version-present", f"there is no {name} field", fields=VERSION_FIELD)
+    if len(versions) > 1 or b"," in versions[0]:
+        return head.reject("ws-version-single", "more than one version", received, fields=VERSION_FIELD)
+    if parse_version(versions[0]) is None:
+        return head.reject("ws-version-grammar", "not a number from 0 to 255", received, fields=VERSION_FIELD)
+    # Never over HTTP/2, where 426 could not name what to upgrade to: Upgrade in such a request is malformed before.
+    return head.reject("ws-version-mismatch", "not 13", received, fields=ADVERTISED)
+
+
+def _key(head: Head, keys: tuple[bytes, ...]) -> Verdict:
+    name = "sec-websocket-key"
+    if not keys:
+        return head.reject("ws-key-present", f"there is no {name} field")
+    if len(keys) > 1:
+        return head.reject("ws-key-single", "more than one key", (name, head.joined(b"sec-websocket-key")))
+    if _NOT_BASE64.search(keys[0]):
+        return head.reject("ws-key-alphabet", "not base64", (name, keys[0]))
+    return head.reject("ws-key-16-bytes", "not 22 characters and ==", (name, keys[0]))
+
+
+def _judge_offers(head: Head, target: AbsoluteTarget | None) -> Verdict:
+    """Extensions and subprotocols; who is calling; then the 101 (RFC 6455 section 4.2.2)."""
+    lines, policy = head.lines, head.policy
+    extensions: tuple[ExtensionOffer, ...] = ()
+    if lines[b"sec-websocket-extensions"]:
+        parsed = parse_extensions(lines[b"sec-websocket-extensions"])
+        if isinstance(parsed, Malformed):
+            return head.reject("ws-ext-grammar", parsed.why, ("sec-websocket-extensions", parsed.value))
+        if verdict := _extensions(head, parsed):
+            return verdict
+        extensions = parsed.members
+    offered = _offered(head)
+    acceptable = _acceptable(policy, offered) if offered.members else ()
+    if (offered is not _NOTHING or policy.require_subprotocol) and (
+        verdict := _subprotocols(head, offered, acceptable)
+    ):
+        return verdict
+    caller = admit(head, target)
+    if isinstance(caller, Reject):
+        return caller
+    return head.cannot_switch() or Switch(
         protocol="websocket",
-        fields=(*UPGRADE_FIELDS, (b"sec-websocket-accept", accept_value(key))),
+        fields=(*UPGRADE_FIELDS, (b"sec-websocket-accept", accept_value(head.joined(b"sec-websocket-key")))),
         subprotocols=acceptable,
-        subprotocol=acceptable[0] if acceptable and view.policy.subprotocols is not None else None,
-        extensions=() if isinstance(extensions, Malformed) else extensions.members,
+        subprotocol=acceptable[0] if acceptable and policy.subprotocols is not None else None,
+        extensions=extensions,
         target=target,
-        pending=admission.pending,
-        origin=admission.origin,
-        notes=admission.notes,
+        pending=caller.pending,
+        origin=caller.origin,
+        notes=caller.notes,
     )
+
+
+def _extensions(head: Head, parsed: FieldList[ExtensionOffer]) -> Verdict | None:
+    name = "sec-websocket-extensions"
+    if verdict := head.crowded(name, parsed.empty):
+        return verdict
+    return None if parsed.members else head.react("ws-ext-nonempty", "no extension in the field", (name, b""))
+
+
+def _offered(head: Head) -> FieldList[Subprotocol]:
+    # Some servers remove the field, some keep its last line only; the lines are right whenever there are any.
+    if lines := head.lines[b"sec-websocket-protocol"]:
+        return parse_subprotocols(lines)
+    if head.native and head.facts.subprotocols:
+        return parse_subprotocols(name.encode("latin-1", "replace") for name in head.facts.subprotocols)
+    return _NOTHING
+
+
+def _acceptable(policy: UpgradePolicy, offered: FieldList[Subprotocol]) -> tuple[Subprotocol, ...]:
+    spoken = policy.subprotocols
+    return tuple(name for name in dict.fromkeys(offered.members) if spoken is None or name in spoken)
+
+
+def _subprotocols(head: Head, offered: FieldList[Subprotocol], acceptable: tuple[Subprotocol, ...]) -> Verdict | None:
+    name, react = "sec-websocket-protocol", head.react
+    lines = head.lines[b"sec-websocket-protocol"]
+    if verdict := head.crowded(name, offered.empty):
+        return verdict
+    if offered.malformed and (verdict := react("ws-protocol-grammar", "not a token", (name, offered.malformed[0]))):
+        return verdict
+    if (
+        lines
+        and not offered.members
+        and not offered.malformed
+        and (verdict := react("ws-protocol-nonempty", "no subprotocol in the field", (name, b"")))
+    ):
+        return verdict
+    if len(set(offered.members)) != len(offered.members) and (
+        verdict := react("ws-protocol-unique", "a name came twice", (name, b", ".join(lines)))
+    ):
+        return verdict
+    if head.policy.require_subprotocol and not acceptable:
+        spoken = ", ".join(head.policy.subprotocols or ()) or "any"
+        detail = f"none that is spoken here ({spoken})"
+        return react("ws-subprotocol-required", detail, (name, b", ".join(lines)))
+    return None
