@@ -16,9 +16,10 @@ from typing import Any
 from asgi_upgrade.check.config.options import OTHER_SERVERS
 from asgi_upgrade.check.config.settings import Settings, find_settings, load_settings
 from asgi_upgrade.check.enforcement import Stack, by_middleware
-from asgi_upgrade.check.standing import outside
 from asgi_upgrade.check.targets.serving import importable, load_app
 from asgi_upgrade.check.targets.target import TargetProblem
+from asgi_upgrade.middleware import UpgradeMiddleware
+from asgi_upgrade.middleware.stack import outermost
 from asgi_upgrade.rules import RULES, Rule
 from asgi_upgrade.text import quote
 from asgi_upgrade.types import Receive, Scope, Send
@@ -176,7 +177,7 @@ def _preferred(found: list[str]) -> str:
 
 def _stack(app: object) -> tuple[str, bool]:
     """Say where in an application the middleware stands, and whether it is there at all."""
-    outer = outside(app)
+    outer = outermost(app, UpgradeMiddleware)
     if outer is None:
         return "no UpgradeMiddleware is to be seen; without it, there is only what the server does by itself", False
     if not outer:

@@ -16,7 +16,6 @@ from asgi_upgrade.check.probes.catalogue import CONTROL
 from asgi_upgrade.check.probes.content import CONTENTS
 from asgi_upgrade.check.probes.probe import Probe
 from asgi_upgrade.check.result import Result, TargetReport, Verdict
-from asgi_upgrade.check.standing import outside
 from asgi_upgrade.check.targets import serving, serving_process
 from asgi_upgrade.check.targets.routes import Routes, find_routes
 from asgi_upgrade.check.targets.target import AppTarget, TargetProblem, UrlTarget
@@ -25,6 +24,8 @@ from asgi_upgrade.check.wire.redaction import credentials
 from asgi_upgrade.check.wire.response import Response
 from asgi_upgrade.check.wire.wire import Base, Wire
 from asgi_upgrade.grammar.uri import parse_host
+from asgi_upgrade.middleware import UpgradeMiddleware
+from asgi_upgrade.middleware.stack import outermost
 from asgi_upgrade.policy import UpgradePolicy
 from asgi_upgrade.text import quote
 
@@ -96,7 +97,7 @@ class Session:
             serve = serving.serve_app(app, options) if own else serving_process.serve_name(target, app, options)
             async with serve as served:
                 self._served_by = served.served_by
-                if serving.is_adapted(served) and outside(served.app) is None:
+                if serving.is_adapted(served) and outermost(served.app, UpgradeMiddleware) is None:
                     self._advice = UNGUARDED
                 await self._check(served.address, find_routes(served.app, options.ws_paths, options.http_paths))
 

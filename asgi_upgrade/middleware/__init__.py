@@ -1,7 +1,6 @@
 """UpgradeMiddleware: every handshake of an application goes through one policy.
 
-It finds the scopes that carry an upgrade, turns them into facts and hands them on: http scopes to ``responder``, a
-server's own websocket scopes to ``native``. It decides nothing itself and keeps nothing of a request. Scopes without an
+The way of one request is ``_serve``: its facts, the policy of its path, the verdict, the answer. Scopes without an
 upgrade pass untouched.
 """
 
@@ -11,13 +10,13 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Unpack
 
 from asgi_upgrade.errors import ConfigurationError
-from asgi_upgrade.extension import extension_of
-from asgi_upgrade.handshake.verdict import WEBSOCKET, Facts
-from asgi_upgrade.middleware import native, scopes
-from asgi_upgrade.middleware.decisions import Counters, DecisionHook, Journal
-from asgi_upgrade.middleware.enforce import ClosedGate, Gate
+from asgi_upgrade.extension import UpgradeExtension, extension_of
+from asgi_upgrade.handshake.verdict import WEBSOCKET
+from asgi_upgrade.middleware import scopes
+from asgi_upgrade.middleware.decisions import Counters, DecisionHook, Decisions
+from asgi_upgrade.middleware.enforce import Enforcer, NoUpgrades
 from asgi_upgrade.middleware.handlers import Handler, compile_protocols
-from asgi_upgrade.middleware.respond import Responder
+from asgi_upgrade.middleware.respond import Request, carry_out
 from asgi_upgrade.policy import PolicyFields, UpgradePolicy, check_names
 from asgi_upgrade.policy.paths import PathPattern
 from asgi_upgrade.policy.routes import Route, compile_routes
@@ -67,10 +66,10 @@ class UpgradeMiddleware:
         self.policy = UpgradePolicy.of(fields) if policy is None else policy
         self._handlers = compile_protocols(protocols)
         self._spoken = WEBSOCKET.union(self._handlers)
-        self._journal = Journal(on_decision, counters)
-        self._gate = Gate(self.policy, self._journal)
+        self._decisions = Decisions(on_decision, counters)
+        self._enforcer = Enforcer(self.policy, self._decisions)
         self._routes = self._routed(compile_routes(routes, app))
-        policies = (self.policy, *(gate.policy for _, gate in self._routes))
+        policies = (self.policy, *(enforcer.policy for _, enforcer in self._routes))
         self._judges_plain = any(policy.websocket_only or policy.guard_responses for policy in policies)
         self._quiet = False
         """Whether a request without Upgrade needs nothing but to be passed on: from the second request on, often."""
@@ -78,73 +77,65 @@ class UpgradeMiddleware:
     @property
     def counters(self) -> Counters:
         """How many decisions there were, by protocol, verdict and rule; live."""
-        return self._journal.counters
+        return self._decisions.counters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope; scopes that are neither ``http`` nor ``websocket`` pass untouched."""
         if scope["type"] == "http":
             for name, _ in scope["headers"]:
                 if len(name) == 7 and name.lower() == b"upgrade":
-                    return await self._serve_http(scope, receive, send)
+                    return await self._serve(scope, receive, send)
             if self._quiet:
                 return await self.app(scope, receive, send)
             return await self._serve_plain(scope, receive, send)
         if scope["type"] == "websocket":
-            return await self._serve_websocket(scope, receive, send)
+            return await self._serve(scope, receive, send)
         return await self.app(scope, receive, send)
 
+    def _serve(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve a request for an upgrade: its facts, the policy of its path, the verdict, and what follows from it."""
+        if scopes.is_judged(scope):
+            return self.app(scope, receive, send)
+        native = scope["type"] == "websocket"
+        extension = None if native else extension_of(scope)
+        if extension is not None:
+            extension["judged"] = True
+        if not self._decisions.announced:
+            self._introduce(scope, extension, native=native)
+        facts = scopes.websocket_facts(scope) if native else scopes.http_facts(scope, extension, self._spoken)
+        enforcer = self._enforcer_of(facts.path)
+        verdict = enforcer.judge(facts, scope)
+        request = Request(self.app, enforcer, facts, scope=scope, receive=receive, send=send)
+        return carry_out(verdict, request, self._handlers)
+
     async def _serve_plain(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._introduce(scope)
+        self._introduce(scope, None)
         if self._judges_plain:
-            await self._serve_http(scope, receive, send)
+            await self._serve(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
-    def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scopes.is_judged(scope):
-            return self.app(scope, receive, send)
-        self._introduce(scope)
-        extension = extension_of(scope)
-        if extension is not None:
-            extension["judged"] = True
-            self._journal.announce(self.policy, extension.get("adapter", "unnamed"))
-        facts = scopes.http_facts(scope, extension, self._spoken)
-        return Responder(
-            self.app,
-            self._gate_of(facts),
-            self._journal,
-            self._handlers,
-            facts=facts,
-            scope=scope,
-            receive=receive,
-            send=send,
-        ).respond()
-
-    async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scopes.is_judged(scope):
-            return await self.app(scope, receive, send)
-        self._introduce(scope)
-        self._journal.announce(self.policy, "none")
-        facts = scopes.websocket_facts(scope)
-        gate = self._gate_of(facts)
-        await native.serve(self.app, gate, self._journal, facts=facts, scope=scope, receive=receive, send=send)
-
-    def _routed(self, routes: Sequence[Route]) -> tuple[tuple[PathPattern, Gate], ...]:
-        """Return the gate of each route; what is one policy is one gate, which counts its connections together."""
-        closed = ClosedGate(self.policy, self._journal)
-        gates = {id(self.policy): self._gate}
+    def _routed(self, routes: Sequence[Route]) -> tuple[tuple[PathPattern, Enforcer], ...]:
+        """Return the enforcer of each route; one policy has one enforcer, which counts its connections together."""
+        closed = NoUpgrades(self.policy, self._decisions)
+        enforcers = {id(self.policy): self._enforcer}
         for _, policy in routes:
-            if policy is not None and id(policy) not in gates:
-                gates[id(policy)] = Gate(policy, self._journal)
-        return tuple((pattern, closed if policy is None else gates[id(policy)]) for pattern, policy in routes)
+            if policy is not None and id(policy) not in enforcers:
+                enforcers[id(policy)] = Enforcer(policy, self._decisions)
+        return tuple((pattern, closed if policy is None else enforcers[id(policy)]) for pattern, policy in routes)
 
-    def _gate_of(self, facts: Facts) -> Gate:
-        for pattern, gate in self._routes:
-            if pattern.matches(facts.path):
-                return gate
-        return self._gate
+    def _enforcer_of(self, path: str) -> Enforcer:
+        for pattern, enforcer in self._routes:
+            if pattern.matches(path):
+                return enforcer
+        return self._enforcer
 
-    def _introduce(self, scope: Scope) -> None:
-        if not self._journal.introduced:
-            self._journal.introduce(scope, self)
+    def _introduce(self, scope: Scope, extension: UpgradeExtension | None, *, native: bool = False) -> None:
+        """Tell the operator, once, which middleware stands outside, and how upgrades are judged."""
+        if not self._decisions.introduced:
+            self._decisions.introduce(scope, self)
             self._quiet = not self._judges_plain
+        if native:
+            self._decisions.announce(self.policy, "none")
+        elif extension is not None:
+            self._decisions.announce(self.policy, extension.get("adapter", "unnamed"))

@@ -1,4 +1,8 @@
-"""How often something of one kind may be said: a few times in a while, and after that only how often it was not."""
+"""What the operator learns: one value for each decision, counters, the hook, and a log line for each refusal.
+
+``Decisions.record`` is the one place where a decision is recorded. Clients cannot fill the log: lines of one kind are
+bounded in a period. Nothing that goes wrong in here changes an answer, and nothing of a request is kept.
+"""
 
 from __future__ import annotations
 
@@ -157,8 +161,8 @@ Counters: TypeAlias = dict[tuple[str, str, str], int]
 """How many decisions by protocol, verdict and rule, as in Decision, but ``"report"`` for what is only reported."""
 
 
-class Journal:
-    """The journal of one middleware.
+class Decisions:
+    """The decisions of one middleware, as its operator sees them.
 
     Args:
         on_decision: The user's hook, if there is one.
@@ -184,15 +188,16 @@ class Journal:
         """The counters, live."""
         self.introduced = False
         """Whether the first request has been seen."""
+        self.announced = False
+        """Whether the first upgrade has been seen."""
         self._on_decision = on_decision
         self._throttle = Throttle(LINES, PERIOD, clock)
-        self._announced = False
         self._told: set[str] = set()
 
     # Worth knowing once
 
     def introduce(self, scope: Scope, middleware: object) -> None:
-        """Say on the first request who stands outside."""
+        """Say on the first request which middleware stands outside this one."""
         self.introduced = True
         if outside := names_outside(scope, middleware):
             logger.warning(
@@ -202,20 +207,10 @@ class Journal:
 
     def announce(self, policy: UpgradePolicy, adapter: str) -> None:
         """Say on the first upgrade how it is judged."""
-        if not self._announced:
-            self._announced = True
-            mode = f"{policy.mode} policy (report only)" if policy.report_only else f"{policy.mode} policy"
-            engine = engine_name(policy.websocket.engine)
-            logger.info("upgrades are judged by a %s; adapter %s, engine %s", mode, adapter, engine)
-
-    def note(self, notes: tuple[Note, ...], facts: Facts) -> None:
-        """Write the judge's notes; those of one kind once."""
-        for note in notes:
-            if note.once in self._told or not (note.once or self.may_say("note")):
-                continue
-            logger.warning("%s: %s", _whose(facts), note.text)
-            if note.once:
-                self._told.add(note.once)
+        self.announced = True
+        mode = f"{policy.mode} policy (report only)" if policy.report_only else f"{policy.mode} policy"
+        engine = engine_name(policy.websocket.engine)
+        logger.info("upgrades are judged by a %s; adapter %s, engine %s", mode, adapter, engine)
 
     def may_say(self, kind: str) -> bool:
         """Tell whether one more line of a kind may be written now: clients must not be able to fill the log."""
@@ -223,28 +218,33 @@ class Journal:
 
     # Decisions
 
-    def switched(self, switch: Switch, facts: Facts, scope: Scope) -> None:
-        """Record that a request goes on to the new protocol."""
-        if self._on_decision is None:  # nobody reads more than the counter
-            self._count(switch.protocol, "switch", "")
-        else:
-            self._record(switch, facts, scope)
+    def record(self, verdict: Verdict, facts: Facts, scope: Scope, *, report_only: bool = False) -> None:
+        """Record a decision: count it, call the hook, write its line.
 
-    def ignored(self, ignore: Ignore, facts: Facts, scope: Scope) -> None:
-        """Record that a request is served as plain HTTP; one that never asked for more is nobody's business."""
-        if ignore.rule is not None:
-            logger.debug("ignored Upgrade of %s: %s [%s]", _whose(facts), ignore.detail, ignore.rule.id)
-            self._record(ignore, facts, scope)
+        Args:
+            verdict: The verdict; one that ignores nothing, because no upgrade was offered, is not recorded.
+            facts: What it is about.
+            scope: The scope, for the hook.
+            report_only: Whether it is a rejection that is not carried out: the request goes on and is judged again.
+        """
+        if isinstance(verdict, Ignore):
+            if verdict.rule is not None:
+                logger.debug("ignored Upgrade of %s: %s [%s]", _whose(facts), verdict.detail, verdict.rule.id)
+                self._count_and_call(verdict, facts, scope)
+            return
+        if verdict.notes and not report_only:
+            self._note(verdict.notes, facts)
+        if isinstance(verdict, Switch):
+            if self._on_decision is None:  # nobody reads more than the counter
+                self._count(verdict.protocol, "switch", "")
+            else:
+                self._count_and_call(verdict, facts, scope)
+            return
+        decision = self._count_and_call(verdict, facts, scope, report_only=report_only)
+        if logger.isEnabledFor(logging.INFO) and (turn := self._throttle.turn(verdict.rule.id)):
+            _write(verdict, facts, decision, turn)
 
-    def rejected(self, reject: Reject, facts: Facts, scope: Scope, *, report_only: bool = False) -> None:
-        """Record a rejection, or one that is only reported, and write its line."""
-        if not report_only:  # the request goes on, and is judged again
-            self.note(reject.notes, facts)
-        decision = self._record(reject, facts, scope, report_only=report_only)
-        if logger.isEnabledFor(logging.INFO) and (turn := self._throttle.turn(reject.rule.id)):
-            _write(reject, facts, decision, turn)
-
-    def _record(self, verdict: Verdict, facts: Facts, scope: Scope, *, report_only: bool = False) -> Decision:
+    def _count_and_call(self, verdict: Verdict, facts: Facts, scope: Scope, *, report_only: bool = False) -> Decision:
         decision = decide(verdict, facts, report_only=report_only)
         self._count(decision.protocol, "report" if report_only else decision.verdict, decision.rule)
         if self._on_decision is not None:
@@ -268,6 +268,15 @@ class Journal:
             returned.close()  # it would warn that nobody has awaited it
         if self.may_say("on_decision"):
             logger.error("on_decision callback %s returned %s; return None", callback_name(hook), quote(returned))
+
+    def _note(self, notes: tuple[Note, ...], facts: Facts) -> None:
+        """Write the judge's notes; those of one kind once."""
+        for note in notes:
+            if note.once in self._told or not (note.once or self.may_say("note")):
+                continue
+            logger.warning("%s: %s", _whose(facts), note.text)
+            if note.once:
+                self._told.add(note.once)
 
 
 def _write(reject: Reject, facts: Facts, decision: Decision, turn: Turn) -> None:

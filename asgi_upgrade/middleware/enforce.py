@@ -1,70 +1,72 @@
-"""One policy at work: what the judge says, what the user's callback adds, and how many connections are live.
+"""One policy at work: it judges, asks the user's ``check_origin``, bounds how many connections are live, and records.
 
-The gate decides who goes on, ``report_only`` included; how an answer is sent is the affair of those who ask.
+Whoever carries out a verdict asks here, and every decision is recorded here, once. How an answer is sent is decided in
+``respond``.
 """
 
 from __future__ import annotations
 
 import logging
-from contextlib import AbstractContextManager
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from asgi_upgrade.handshake.guard import accept_breaches, resolve
 from asgi_upgrade.handshake.judge import evaluate, judge_closed, judge_plain
 from asgi_upgrade.handshake.verdict import Facts, Reject, Switch, Verdict
-from asgi_upgrade.middleware.capacity import Capacity
-from asgi_upgrade.middleware.decisions import Journal
-from asgi_upgrade.policy import UpgradePolicy
+from asgi_upgrade.middleware.decisions import Decisions
+from asgi_upgrade.policy import OriginCheck, UpgradePolicy
+from asgi_upgrade.policy.websocket import Limits
 from asgi_upgrade.text import callback_name, quote
 from asgi_upgrade.types import Message, Scope
 
 logger = logging.getLogger("asgi_upgrade")
 
 
-class Gate:
+class Enforcer:
     """One policy of one middleware, with the connections that are live under it.
 
     Args:
         policy: The policy.
-        journal: Where a rejection is recorded that is only reported.
+        decisions: Where every decision is recorded.
     """
 
-    def __init__(self, policy: UpgradePolicy, journal: Journal) -> None:
+    def __init__(self, policy: UpgradePolicy, decisions: Decisions) -> None:
         self.policy = policy
-        self._journal = journal
+        self.decisions = decisions
         self._relaxed = policy.relaxed() if policy.report_only else None
         self._unfiltered = replace(self._relaxed, subprotocols=None) if self._relaxed else None
-        self._capacity = Capacity(policy.max_connections, policy.max_connections_per_client)
+        self._limited = policy.max_connections is not None or policy.max_connections_per_client is not None
+        self._live: Counter[str] = Counter()
+        self._total = 0
+        self._settings: Mapping[str, Any] = {}
+        self._limits = policy.websocket.limits(self._settings)
 
     def judge(self, facts: Facts, scope: Scope) -> Verdict:
-        """Judge a request, the user's callback included.
+        """Judge a request, the user's callback included, and record what is not a switch.
 
         Args:
             facts: What is known of the request.
-            scope: Its scope, for the callback.
+            scope: Its scope, for the callback and the hook.
 
         Returns:
-            The verdict.
+            The verdict; a switch is recorded when ``take`` has found a place for it.
         """
-        verdict = self._judge(facts, scope)
-        if self._unfiltered and isinstance(verdict, Switch) and self.policy.subprotocols is not None:
-            # The application may choose what the policy would not: that, too, is only reported where it is required.
-            offered = evaluate(facts, self._unfiltered)
-            names = offered.subprotocols if isinstance(offered, Switch) else ()
-            return replace(verdict, subprotocols=names)
-        return verdict
-
-    def _judge(self, facts: Facts, scope: Scope) -> Verdict:
         verdict = evaluate(facts, self.policy)
-        rejection = self._ask(verdict, scope) if isinstance(verdict, Switch) else None
-        verdict = rejection or verdict
-        if self._relaxed is None or not isinstance(verdict, Reject):
-            return verdict
-        if rejection is None and not verdict.rule.reported:
-            return verdict
-        self._journal.rejected(verdict, facts, scope, report_only=True)
-        # Judged again from the start: behind the rejection a fault of the protocol may still be found.
-        return evaluate(facts, self._relaxed)
+        asked = None
+        if isinstance(verdict, Switch) and verdict.pending and (check := self.policy.check_origin):
+            asked = self._ask(check, verdict.origin, verdict.pending, scope)
+            verdict = asked or verdict
+        if self._relaxed is not None:
+            if isinstance(verdict, Reject) and (asked is not None or verdict.rule.reported):
+                self.decisions.record(verdict, facts, scope, report_only=True)
+                # Judged again from the start: behind the rejection a fault of the protocol may still be found.
+                verdict = evaluate(facts, self._relaxed)
+            verdict = self._with_every_subprotocol(verdict, facts)
+        if not isinstance(verdict, Switch):
+            self.decisions.record(verdict, facts, scope)
+        return verdict
 
     def judge_plain(self, facts: Facts, scope: Scope) -> Reject | None:
         """Judge a request that stays plain HTTP because the handler of its protocol left it alone.
@@ -74,21 +76,42 @@ class Gate:
             scope: Its scope.
 
         Returns:
-            What stands against serving it, if anything does.
+            The rejection, if it may not be served as plain HTTP.
         """
-        return self._enforced(judge_plain(facts, self.policy), facts, scope)
+        rejection = judge_plain(facts, self.policy)
+        return rejection and self._enforced(rejection, facts, scope)
 
-    def full(self, facts: Facts, scope: Scope) -> Reject | None:
-        """Return what stands against one more live connection; nothing may be awaited before ``taken``."""
-        rule_id = self._capacity.against(self._client(facts, scope))
-        if rule_id is None:
-            return None
-        reject = Reject.of(rule_id, "there are as many as there may be", close=self.policy.strict)
-        return self._enforced(reject, facts, scope)
+    def take(self, switch: Switch, facts: Facts, scope: Scope) -> Place | Reject:
+        """Take a place for one more live connection, and record the decision.
 
-    def taken(self, facts: Facts, scope: Scope) -> AbstractContextManager[None]:
-        """Count one connection for as long as the context lasts."""
-        return self._capacity.taken(self._client(facts, scope))
+        Nothing is awaited between the look for a free place and taking it.
+
+        Args:
+            switch: The verdict.
+            facts: What is known of the request.
+            scope: Its scope.
+
+        Returns:
+            The place, to be given back when the connection ends; or the rejection where there is none.
+        """
+        place = _UNCOUNTED
+        if self._limited:
+            client = self._client(facts, scope)
+            rule_id = self._full(client)
+            if rule_id is not None:
+                full = Reject.of(rule_id, "there are as many as there may be", close=self.policy.strict)
+                if (rejection := self._enforced(full, facts, scope)) is not None:
+                    return rejection
+            self._count(client, 1)
+            place = Place(self, client)
+        self.decisions.record(switch, facts, scope)
+        return place
+
+    def limits(self, settings: Mapping[str, Any]) -> Limits:
+        """Return the bounds of a connection of a server with these settings, made anew for another mapping only."""
+        if settings is not self._settings:
+            self._settings, self._limits = settings, self.policy.websocket.limits(settings)
+        return self._limits
 
     def accepted(self, message: Message, switch: Switch) -> Message:
         """Check a ``websocket.accept``, and choose the policy's subprotocol where the application chose none.
@@ -110,27 +133,50 @@ class Gate:
             cleaned["subprotocol"] = switch.subprotocol
         return cleaned
 
-    def _enforced(self, reject: Reject | None, facts: Facts, scope: Scope) -> Reject | None:
-        if reject is None or self._relaxed is None:
-            return reject
-        self._journal.rejected(reject, facts, scope, report_only=True)
+    def leave(self, client: str) -> None:
+        """Take a connection of a client off the count."""
+        self._count(client, -1)
+
+    def _count(self, client: str, change: int) -> None:
+        self._total += change
+        self._live[client] += change
+        if not self._live[client]:
+            del self._live[client]  # what is gone leaves nothing behind
+
+    def _full(self, client: str) -> str | None:
+        """Return the id of the rule that one more connection of a client would break."""
+        policy = self.policy
+        if policy.max_connections is not None and self._total >= policy.max_connections:
+            return "max-connections"
+        if policy.max_connections_per_client is not None and self._live[client] >= policy.max_connections_per_client:
+            return "max-connections-per-client"
         return None
 
-    def _ask(self, switch: Switch, scope: Scope) -> Reject | None:
+    def _with_every_subprotocol(self, verdict: Verdict, facts: Facts) -> Verdict:
+        """Under ``report_only`` the application may choose what the policy would not."""
+        if self._unfiltered is None or self.policy.subprotocols is None or not isinstance(verdict, Switch):
+            return verdict
+        offered = evaluate(facts, self._unfiltered)
+        return replace(verdict, subprotocols=offered.subprotocols if isinstance(offered, Switch) else ())
+
+    def _enforced(self, reject: Reject, facts: Facts, scope: Scope) -> Reject | None:
+        """Record a rejection of the policy's, and return it unless it is only reported."""
+        report_only = self._relaxed is not None
+        self.decisions.record(reject, facts, scope, report_only=report_only)
+        return None if report_only else reject
+
+    def _ask(self, check: OriginCheck, origin: str, pending: Reject, scope: Scope) -> Reject | None:
         """Let ``check_origin`` decide where nothing else has; a callback that fails admits nobody."""
-        check = self.policy.check_origin
-        if switch.pending is None or not check:
-            return None
         name = callback_name(check)
         try:
-            admitted: object = check(switch.origin, scope)
+            admitted: object = check(origin, scope)
         except Exception:
-            if self._journal.may_say("check_origin"):
-                logger.exception("check_origin callback %s failed for origin %s", name, quote(switch.origin))
+            if self.decisions.may_say("check_origin"):
+                logger.exception("check_origin callback %s failed for origin %s", name, quote(origin))
         else:
             if admitted is True or admitted is False:
-                return None if admitted else switch.pending
-            if self._journal.may_say("check_origin"):
+                return None if admitted else pending
+            if self.decisions.may_say("check_origin"):
                 logger.error("check_origin callback %s returned %s; return True or False", name, quote(admitted))
         return Reject.of("ws-5xx-app", "the origin could not be checked")
 
@@ -140,17 +186,43 @@ class Gate:
         return str(client[0] if isinstance(client, tuple | list) else client)
 
 
-class ClosedGate(Gate):
-    """The gate of paths without upgrades: Upgrade is not heard there, and a native handshake is denied.
+class NoUpgrades(Enforcer):
+    """The paths whose route is None: Upgrade is ignored there, and a native handshake is rejected.
 
     Args:
         policy: The policy elsewhere, whose mode and limits hold here, too.
-        journal: The operator's.
+        decisions: Where every decision is recorded.
     """
 
-    def __init__(self, policy: UpgradePolicy, journal: Journal) -> None:
-        super().__init__(UpgradePolicy(mode=policy.mode, max_head_size=policy.max_head_size), journal)
+    def __init__(self, policy: UpgradePolicy, decisions: Decisions) -> None:
+        super().__init__(UpgradePolicy(mode=policy.mode, max_head_size=policy.max_head_size), decisions)
 
     def judge(self, facts: Facts, scope: Scope) -> Verdict:
         """Return what becomes of any request here; who asks is not looked at, because nothing can come of it."""
-        return judge_closed(facts, self.policy)
+        verdict = judge_closed(facts, self.policy)
+        self.decisions.record(verdict, facts, scope)
+        return verdict
+
+
+class Place:
+    """One live connection among those that are counted.
+
+    Args:
+        enforcer: Where it is counted; None for a place that nobody counts.
+        client: The client it is counted for.
+    """
+
+    __slots__ = ("_client", "_enforcer")
+
+    def __init__(self, enforcer: Enforcer | None = None, client: str = "") -> None:
+        self._enforcer = enforcer
+        self._client = client
+
+    def release(self) -> None:
+        """Give the place back; once is enough, and more does no harm."""
+        enforcer, self._enforcer = self._enforcer, None
+        if enforcer is not None:
+            enforcer.leave(self._client)
+
+
+_UNCOUNTED = Place()

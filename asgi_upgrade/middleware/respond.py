@@ -1,6 +1,7 @@
-"""One http scope on its way through a gate: rejected, passed on, or switched.
+"""What becomes of a verdict, on either kind of scope: an answer is sent, or the application runs behind it.
 
-Carries out what the gate says; the state of one request lives here, and nothing else does.
+An http scope is rejected, passed on as plain HTTP, or switched. A server's own websocket scope can only be rejected or
+passed on, with its accept guarded: there the server has the connection and speaks the protocol.
 """
 
 from __future__ import annotations
@@ -11,14 +12,13 @@ from dataclasses import replace
 from asgi_upgrade import websocket
 from asgi_upgrade.errors import HandshakeViolation
 from asgi_upgrade.extension import EXTENSION, UpgradeExtension, lingers
-from asgi_upgrade.handshake.guard import repaired_response, response_breach
+from asgi_upgrade.handshake.guard import check_denial, repaired_response, response_breach
 from asgi_upgrade.handshake.rejection import render
-from asgi_upgrade.handshake.verdict import Facts, Ignore, Reject, Switch
+from asgi_upgrade.handshake.verdict import Facts, Ignore, Reject, Switch, Verdict
 from asgi_upgrade.handshake.websocket import BODY_LIMIT
 from asgi_upgrade.middleware import scopes
 from asgi_upgrade.middleware.content import is_announced, is_expecting, read_off, replayed
-from asgi_upgrade.middleware.decisions import Journal
-from asgi_upgrade.middleware.enforce import Gate
+from asgi_upgrade.middleware.enforce import Enforcer, Place
 from asgi_upgrade.middleware.handlers import Handler, UpgradeRequest, serve
 from asgi_upgrade.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,156 +28,211 @@ READ_BEFORE_REJECTING = 1 << 20
 SHUTDOWN_GRACE = 10.0
 """How long, in seconds, a handler may go on after a graceful shutdown began, if the server's own time is not less."""
 
+DENIAL = "websocket.http.response"
+"""The ASGI extension for answering a native websocket scope with a response other than 403."""
 
-class Responder:
-    """The way of one request.
+
+class Request:
+    """One request that has been judged: its scope, what is known of it, and the policy that holds for it.
 
     Args:
         app: The application.
-        gate: The policy at work.
-        journal: The operator's.
-        handlers: The handlers of other protocols, by name.
+        enforcer: The policy at work.
         facts: What is known of the request.
         scope: Its scope.
         receive: Its receive.
         send: Its send.
     """
 
-    __slots__ = ("_app", "_facts", "_gate", "_handlers", "_journal", "_receive", "_scope", "_send")
+    __slots__ = ("app", "enforcer", "facts", "h2", "receive", "scope", "send")
 
     def __init__(
-        self,
-        app: ASGIApp,
-        gate: Gate,
-        journal: Journal,
-        handlers: Mapping[str, Handler],
-        *,
-        facts: Facts,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
+        self, app: ASGIApp, enforcer: Enforcer, facts: Facts, *, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        self._app = app
-        self._gate = gate
-        self._journal = journal
-        self._handlers = handlers
-        self._facts = facts
-        self._scope = scope
-        self._receive = receive
-        self._send = send
+        self.app = app
+        self.enforcer = enforcer
+        self.facts = facts
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.h2 = facts.http_version in {"2", "3"}
 
-    def respond(self) -> Awaitable[None]:
-        """Judge the request, and return what carries out the verdict: a frame less to keep while it is awaited."""
-        verdict = self._gate.judge(self._facts, self._scope)
-        if isinstance(verdict, Reject):
-            return self._reject_unread(verdict)
-        if isinstance(verdict, Ignore):
-            self._journal.ignored(verdict, self._facts, self._scope)
-            scope = self._scope if verdict.rule is None else scopes.plain_scope(self._scope)
-            return self._pass_on(scope, self._receive)
-        return self._switch(verdict)
 
-    async def _reject_unread(self, reject: Reject) -> None:
-        """Reject a request whose content has not been read."""
-        facts = self._facts
-        self._journal.rejected(reject, facts, self._scope)
-        if is_announced(facts.headers):
-            # A client that expects 100 may leave its content out, and nobody knows then where the next request begins.
-            # Closing over unread content resets the connection, and the answer is lost with it.
-            expecting = is_expecting(facts.headers)
-            if expecting or not (lingers(self._scope) or await self._is_read_off()):
-                reject = replace(reject, close=True)
-        await self._answer(reject)
+def carry_out(verdict: Verdict, request: Request, handlers: Mapping[str, Handler]) -> Awaitable[None]:
+    """Carry out a verdict.
 
-    async def _is_read_off(self) -> bool:
-        return (await read_off(self._receive, READ_BEFORE_REJECTING)).complete
+    Args:
+        verdict: The verdict.
+        request: The request.
+        handlers: The handlers of other protocols, by name.
 
-    async def _reject(self, reject: Reject) -> None:
-        self._journal.rejected(reject, self._facts, self._scope)
-        await self._answer(reject)
+    Returns:
+        What carries it out, to be awaited: a frame less to keep meanwhile.
+    """
+    if request.facts.native:
+        return _reject_native(verdict, request) if isinstance(verdict, Reject) else _pass_on_native(verdict, request)
+    if isinstance(verdict, Switch):
+        return _switch(verdict, request, handlers)
+    if isinstance(verdict, Reject):
+        return _reject_unread(verdict, request)
+    scope = request.scope if verdict.rule is None else scopes.plain_scope(request.scope)
+    return _pass_on(request, scope, request.receive)
 
-    async def _answer(self, reject: Reject) -> None:
-        facts = self._facts
-        answer = render(reject, method=facts.method, hop_fields=facts.http_version not in {"2", "3"})
-        for message in answer.messages("http.response"):
-            await self._send(message)
 
-    async def _pass_on(self, scope: Scope, receive: Receive) -> None:
-        h2 = self._facts.http_version in {"2", "3"}
+# Rejected
 
-        async def guarded(message: Message) -> None:
-            await self._send(_guarded_start(message, h2=h2) if message["type"] == "http.response.start" else message)
 
-        await self._app(scope, receive, guarded)
+async def _reject_unread(reject: Reject, request: Request) -> None:
+    """Reject a request whose content has not been read."""
+    fields = request.facts.headers
+    # A client that expects 100 may leave its content out, and nobody knows then where the next request begins.
+    # Closing over unread content resets the connection, and the answer is lost with it.
+    if is_announced(fields) and (is_expecting(fields) or not (lingers(request.scope) or await _is_read_off(request))):
+        reject = replace(reject, close=True)
+    await _answer(reject, request)
 
-    async def _switch(self, switch: Switch) -> None:
-        self._journal.note(switch.notes, self._facts)
-        handler = self._handlers.get(switch.protocol)
-        limit = BODY_LIMIT if handler is None else self._gate.policy.max_body_size
-        # RFC 9110 section 7.8: the request is complete, and a 100 that is expected is sent, before the 101.
-        content = await read_off(self._receive, limit, keep=handler is not None)
-        if content.disconnected:
-            return
-        if content.size > limit:
-            rule_id = "ws-body" if handler is None else "upgrade-body"
-            return await self._reject(Reject.of(rule_id, f"more than {limit} octets of content", status=413))
-        # Nothing waits between here and the place that is taken.
-        if full := self._gate.full(self._facts, self._scope):
-            return await self._reject(full)
-        self._journal.switched(switch, self._facts, self._scope)
-        extension: UpgradeExtension = self._scope["extensions"][EXTENSION]
-        with self._gate.taken(self._facts, self._scope):
-            if handler is None:
-                return await self._websocket(switch, extension)
-            failure, answered = await self._handled(handler, switch, extension, content.body)
-        if failure:
-            await self._reject(failure)
-        elif not answered:
-            await self._decline(content.body)
 
-    def _websocket(self, switch: Switch, extension: UpgradeExtension) -> Awaitable[None]:
-        policy = self._gate.policy
-        return websocket.serve(
-            self._app,
-            scopes.websocket_scope(self._scope, switch.subprotocols, switch.target),
-            self._guarded_send,
+async def _is_read_off(request: Request) -> bool:
+    return (await read_off(request.receive, READ_BEFORE_REJECTING)).complete
+
+
+async def _answer(reject: Reject, request: Request) -> None:
+    answer = render(reject, method=request.facts.method, hop_fields=not request.h2)
+    for message in answer.messages("http.response"):
+        await request.send(message)
+
+
+async def _reject_native(reject: Reject, request: Request) -> None:
+    """Reject by a response where the server can send one, else by its own 403."""
+    await request.receive()  # websocket.connect comes before any answer
+    if DENIAL not in (request.scope.get("extensions") or {}):
+        return await request.send({"type": "websocket.close", "code": 1008})
+    upgrade = not request.h2 and any(name == b"upgrade" for name, _ in reject.fields)
+    for message in render(reject, hop_fields=upgrade).messages(DENIAL):
+        await request.send(message)
+
+
+# Passed on
+
+
+async def _pass_on(request: Request, scope: Scope, receive: Receive) -> None:
+    """Serve a request as plain HTTP."""
+    h2, send = request.h2, request.send
+
+    async def guarded(message: Message) -> None:
+        await send(_guarded_start(message, h2=h2) if message["type"] == "http.response.start" else message)
+
+    await request.app(scope, receive, guarded)
+
+
+async def _pass_on_native(verdict: Switch | Ignore, request: Request) -> None:
+    """Let the application answer a server's own handshake."""
+    enforcer, send = request.enforcer, request.send
+    switch = verdict if isinstance(verdict, Switch) else Switch(protocol="websocket")
+    place = enforcer.take(switch, request.facts, request.scope)
+    if isinstance(place, Reject):
+        return await _reject_native(place, request)
+
+    async def guarded(message: Message) -> None:
+        if message["type"] == "websocket.accept":
+            message = enforcer.accepted(message, switch)
+        elif message["type"] == "websocket.http.response.start":
+            check_denial(message)
+            message = _repaired(message, h2=request.h2)
+        await send(message)
+
+    scope = scopes.judged_websocket_scope(request.scope, switch.subprotocols, switch.target)
+    try:
+        await request.app(scope, request.receive, guarded)
+    finally:
+        place.release()
+
+
+# Switched
+
+
+async def _switch(switch: Switch, request: Request, handlers: Mapping[str, Handler]) -> None:
+    enforcer, facts, scope = request.enforcer, request.facts, request.scope
+    handler = handlers.get(switch.protocol)
+    limit = BODY_LIMIT if handler is None else enforcer.policy.max_body_size
+    # RFC 9110 section 7.8: the request is complete, and a 100 that is expected is sent, before the 101.
+    content = await read_off(request.receive, limit, keep=handler is not None)
+    if content.disconnected:
+        return
+    if content.size > limit:
+        rule_id = "ws-body" if handler is None else "upgrade-body"
+        return await _reject(Reject.of(rule_id, f"more than {limit} octets of content", status=413), request)
+    place = enforcer.take(switch, facts, scope)
+    if isinstance(place, Reject):
+        return await _answer(place, request)
+    extension: UpgradeExtension = scope["extensions"][EXTENSION]
+    if handler is None:
+        return await _serve_websocket(switch, request, extension, place)
+    try:
+        failure, answered = await _handle(handler, switch, request, extension, content.body)
+    finally:
+        place.release()
+    if failure:
+        await _reject(failure, request)
+    elif not answered:
+        await _decline(request, content.body)
+
+
+async def _serve_websocket(switch: Switch, request: Request, extension: UpgradeExtension, place: Place) -> None:
+    enforcer, send = request.enforcer, request.send
+
+    async def guarded(message: Message) -> None:
+        denied = message["type"] == "http.response.start" and message["status"] != 101
+        await send(_repaired(message, h2=False) if denied else message)
+
+    try:
+        await websocket.serve(
+            request.app,
+            scopes.websocket_scope(request.scope, switch.subprotocols, switch.target),
+            guarded,
             stream=extension["stream"],
             fields=switch.fields,
-            limits=policy.websocket.limits(extension.get("settings", {})),
-            guard=lambda message: self._gate.accepted(message, switch),
-            close_denied=policy.strict,
-            rejected=lambda reject: self._journal.rejected(reject, self._facts, self._scope),
+            limits=enforcer.limits(extension.get("settings", {})),
+            guard=lambda message: enforcer.accepted(message, switch),
+            close_denied=enforcer.policy.strict,
+            rejected=lambda reject: enforcer.decisions.record(reject, request.facts, request.scope),
             extensions=switch.extensions,
         )
+    finally:
+        place.release()
 
-    async def _guarded_send(self, message: Message) -> None:
-        denied = message["type"] == "http.response.start" and message["status"] != 101
-        await self._send(repaired(message, h2=False) if denied else message)
 
-    async def _handled(
-        self, handler: Handler, switch: Switch, extension: UpgradeExtension, body: bytes
-    ) -> tuple[Reject | None, bool]:
-        """Return what the client is still to be told, and whether the handler has answered."""
-        policy = self._gate.policy
-        request = UpgradeRequest(
-            scopes.switch_scope(self._scope, switch.target),
-            body,
-            protocol=switch.protocol,
-            send=self._send,
-            stream=extension["stream"],
-            fields=switch.fields,
-            strict=policy.strict,
-            open_timeout=policy.websocket.open_timeout,
-        )
-        failure = await serve(handler, request, grace=_grace(extension))
-        return failure, request.is_answered
+async def _handle(
+    handler: Handler, switch: Switch, request: Request, extension: UpgradeExtension, body: bytes
+) -> tuple[Reject | None, bool]:
+    """Return the rejection that is due in the place of the handler, and whether the handler has answered."""
+    policy = request.enforcer.policy
+    upgrade = UpgradeRequest(
+        scopes.switch_scope(request.scope, switch.target),
+        body,
+        protocol=switch.protocol,
+        send=request.send,
+        stream=extension["stream"],
+        fields=switch.fields,
+        strict=policy.strict,
+        open_timeout=policy.websocket.open_timeout,
+    )
+    failure = await serve(handler, upgrade, grace=_grace(extension))
+    return failure, upgrade.is_answered
 
-    async def _decline(self, body: bytes) -> None:
-        """The handler has left the request alone: it is plain HTTP after all."""
-        if rejection := self._gate.judge_plain(self._facts, self._scope):
-            await self._reject(rejection)
-        else:
-            await self._pass_on(scopes.plain_scope(self._scope), replayed(body, self._receive))
+
+async def _decline(request: Request, body: bytes) -> None:
+    """The handler has left the request alone: it is plain HTTP after all."""
+    if rejection := request.enforcer.judge_plain(request.facts, request.scope):
+        await _answer(rejection, request)
+    else:
+        await _pass_on(request, scopes.plain_scope(request.scope), replayed(body, request.receive))
+
+
+async def _reject(reject: Reject, request: Request) -> None:
+    """Record a rejection that was decided behind the judge, and send it."""
+    request.enforcer.decisions.record(reject, request.facts, request.scope)
+    await _answer(reject, request)
 
 
 def _grace(extension: UpgradeExtension) -> float:
@@ -188,10 +243,10 @@ def _grace(extension: UpgradeExtension) -> float:
 def _guarded_start(message: Message, *, h2: bool) -> Message:
     if breach := response_breach(message, h2=h2):
         raise HandshakeViolation(breach.rule, breach.what)  # there is no lenient way to send a 101
-    return repaired(message, h2=h2)
+    return _repaired(message, h2=h2)
 
 
-def repaired(message: Message, *, h2: bool) -> Message:
+def _repaired(message: Message, *, h2: bool) -> Message:
     """Return the start of a response with Upgrade and Connection as they must be."""
     fields = repaired_response(message["status"], message.get("headers") or (), h2=h2)
     return message if fields is None else {**message, "headers": fields}

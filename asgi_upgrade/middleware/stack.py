@@ -1,7 +1,7 @@
-"""Which middleware stands outside ours in a Starlette or FastAPI application.
+"""What stands around a middleware: the layers of an application, walked from the outside in.
 
-Such middleware sees a handshake first; the operator should know. This only looks, through public attributes, and says
-nothing if it does not recognise what it sees.
+Whatever stands outside sees a handshake before it is judged; the operator should know. This only looks, through public
+attributes, and says nothing where it does not recognise what it sees.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from asgi_upgrade.types import ASGIApp, Scope
+from asgi_upgrade.types import Scope
 
 _ALWAYS_OUTERMOST = "ServerErrorMiddleware"
 _DEPTH = 100
@@ -37,11 +37,38 @@ def names_outside(scope: Scope, inner: object) -> list[str]:
 
 def _added(names: list[str], app: Any, inner: type) -> list[str]:
     """Leave out what the framework itself puts outermost, where the application tells what its user has added."""
-    added = [getattr(entry, "cls", None) for entry in getattr(app, "user_middleware", None) or ()]
+    added = _classes_added(app)
     return names[max(0, len(names) - added.index(inner)) :] if inner in added else names
 
 
-def _layers(layer: ASGIApp | None) -> Iterator[object]:
+def outermost(app: object, inner: type) -> str | None:
+    """Return what stands outermost in an application that has served nothing yet.
+
+    Args:
+        app: The application.
+        inner: The class of the middleware to look for.
+
+    Returns:
+        The name of the outermost layer; empty if that is the middleware itself, None if the middleware is not found.
+    """
+    outer = ""
+    for layer in _layers(app):
+        if isinstance(layer, inner):
+            return outer
+        added = _classes_added(layer)
+        if inner in added:
+            return outer or ("" if added[0] is inner else getattr(added[0], "__name__", "a middleware"))
+        outer = outer or type(layer).__name__
+    return None
+
+
+def _classes_added(app: object) -> list[object]:
+    """Return the middleware classes that were added to a Starlette application, the outermost first."""
+    return [getattr(entry, "cls", None) for entry in getattr(app, "user_middleware", None) or ()]
+
+
+def _layers(layer: object) -> Iterator[object]:
+    """Go from an application to what it wraps; an application may refer to itself."""
     for _ in range(_DEPTH):
         if layer is None:
             return

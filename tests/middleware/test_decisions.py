@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections import Counter
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from asgi_upgrade import RULES, ConfigurationError, Decision, UpgradeMiddleware, UpgradePolicy
-from asgi_upgrade.middleware.decisions import Counters, Journal
+from asgi_upgrade.handshake.judge import evaluate
+from asgi_upgrade.handshake.verdict import Facts
+from asgi_upgrade.middleware.decisions import Counters, Decisions, Throttle, Turn, decide
 from asgi_upgrade.policy.websocket import engine_name
 from asgi_upgrade.types import Message, Scope
 from tests.support.asgi import FOREIGN, HANDSHAKE, Recorder, http_scope, run, websocket_scope
-from tests.support.facts import handshake, reject
+from tests.support.facts import handshake, native, reject
 
 # Worth knowing once
 
@@ -26,15 +31,15 @@ class Layer:
 
 
 def test_who_stands_outside_is_named(caplog: pytest.LogCaptureFixture) -> None:
-    inner, journal = Layer(), Journal()
+    inner, decisions = Layer(), Decisions()
     outermost = Layer()
     outermost.middleware_stack = Layer(inner)  # type: ignore[attr-defined]
-    journal.introduce({"app": outermost}, inner)
-    assert journal.introduced
+    decisions.introduce({"app": outermost}, inner)
+    assert decisions.introduced
     assert caplog.messages == [
         "middleware outside UpgradeMiddleware sees handshakes before they are judged: Layer; add it last"
     ]
-    Journal().introduce({}, inner)
+    Decisions().introduce({}, inner)
     assert len(caplog.messages) == 1
 
 
@@ -123,21 +128,21 @@ def test_line_without_a_received_value(caplog: pytest.LogCaptureFixture) -> None
 def test_lines_of_one_rule_are_held_back_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "asgi_upgrade")
     now = [0.0]
-    journal = Journal(clock=lambda: now[0])
+    decisions = Decisions(clock=lambda: now[0])
     facts, scope = handshake({b"origin": b"https://evil.example"}), http_scope([])
     origin, host = reject(facts), reject(handshake({b"host": None}))
     for _ in range(15):
-        journal.rejected(origin, facts, scope)
+        decisions.record(origin, facts, scope)
     assert len(caplog.messages) == 10
     assert caplog.messages[9].endswith("(further lines of this rule are held back for up to 60 s)")
     assert not any("held back" in message for message in caplog.messages[:9])
-    journal.rejected(host, facts, scope)
+    decisions.record(host, facts, scope)
     assert "[host-missing]" in caplog.messages[10]
     now[0] += 60
-    journal.rejected(origin, facts, scope)
+    decisions.record(origin, facts, scope)
     assert caplog.messages[11].endswith("(5 more lines of this rule were held back)")
     assert vars(caplog.records[11])["upgrade_held_back"] == 5
-    assert journal.counters == {
+    assert decisions.counters == {
         ("websocket", "reject", "ws-origin-check"): 16,
         ("websocket", "reject", "host-missing"): 1,
     }
@@ -164,7 +169,7 @@ def test_ignored_upgrade_is_told_while_debugging(caplog: pytest.LogCaptureFixtur
 
 def test_announcement_says_that_the_policy_only_reports(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "asgi_upgrade")
-    Journal().announce(UpgradePolicy(report_only=True), "none")
+    Decisions().announce(UpgradePolicy(report_only=True), "none")
     assert caplog.messages[0].startswith("upgrades are judged by a strict policy (report only); adapter none")
 
 
@@ -256,3 +261,103 @@ class AsyncHook:
 def test_impossible_hook_raises_when_the_app_is_built(options: Any, error: str) -> None:
     with pytest.raises(ConfigurationError, match=error):
         UpgradeMiddleware(Recorder(), **options)
+
+
+# How often a line of one kind is written
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_few_are_said_and_the_rest_is_counted() -> None:
+    clock = Clock()
+    throttle = Throttle(2, 60, clock)
+    assert [throttle.turn("a") for _ in range(5)] == [Turn(0, last=False), Turn(0, last=True), None, None, None]
+    clock.now += 59.9
+    assert throttle.turn("a") is None
+    clock.now += 0.1
+    assert [throttle.turn("a") for _ in range(3)] == [Turn(4, last=False), Turn(0, last=True), None]
+
+
+def test_kinds_do_not_count_together() -> None:
+    throttle = Throttle(1, 60, Clock())
+    assert [throttle.turn(kind) for kind in "abab"] == [Turn(0, last=True), Turn(0, last=True), None, None]
+
+
+@given(st.lists(st.floats(0, 100)), st.integers(1, 4))
+def test_nothing_is_lost_and_no_period_has_too_many(steps: list[float], most: int) -> None:
+    clock = Clock()
+    throttle = Throttle(most, 60, clock)
+    said: list[float] = []
+    told = held_back = 0
+    for step in steps:
+        clock.now += step
+        if turn := throttle.turn("a"):
+            said.append(clock.now)
+            told += turn.held_back
+            held_back = 0
+        else:
+            held_back += 1
+    assert len(said) + told + held_back == len(steps)
+    # Periods begin with a line, so that two of them can meet: no more than twice as many in any span of one.
+    assert all(sum(start <= one < start + 60 for one in said) <= 2 * most for start in said)
+
+
+# A decision as a value
+
+
+CLIENT = "203.0.113.9:50000"
+
+
+def decided(facts: Facts, **options: Any) -> Decision:
+    return decide(evaluate(facts, UpgradePolicy(**options)), facts)
+
+
+def test_switch_has_neither_rule_nor_status() -> None:
+    assert decided(handshake()) == Decision(
+        verdict="switch", protocol="websocket", rule="", status=None, client=CLIENT, path="/chat"
+    )
+
+
+def test_rejection_names_its_rule_and_status() -> None:
+    facts = handshake({b"origin": b"https://evil.example"}, path="/a b\n", peer=None)
+    assert decided(facts) == Decision(
+        verdict="reject", protocol="websocket", rule="ws-origin-check", status=403, client="unknown", path="/a b\n"
+    )
+    verdict = evaluate(facts, UpgradePolicy())
+    assert decide(verdict, facts, report_only=True) == dataclasses.replace(decided(facts), report_only=True)
+
+
+@pytest.mark.parametrize(
+    ("facts", "protocol", "verdict"),
+    [
+        pytest.param(handshake({b"upgrade": b"irc"}, protocols=frozenset({"irc"})), "irc", "switch", id="own"),
+        pytest.param(
+            handshake({b"upgrade": b"x, irc", b"host": b""}, protocols=frozenset({"irc"})), "irc", "reject", id="bad"
+        ),
+        pytest.param(handshake({b"upgrade": b"H2C"}), "h2c", "reject", id="h2c"),
+        pytest.param(handshake({b"upgrade": b"HTTP/2.0"}), "h2c", "reject", id="http2"),
+        pytest.param(handshake({b"upgrade": b"made-up"}), "other", "ignore", id="other"),
+        pytest.param(handshake({b"upgrade": b"a b"}), "none", "reject", id="malformed"),
+        pytest.param(handshake({b"upgrade": b""}), "none", "ignore", id="empty"),
+        pytest.param(handshake({b"upgrade": None}), "none", "ignore", id="absent"),
+        pytest.param(native({b"upgrade": b"made-up"}), "websocket", "reject", id="native"),
+    ],
+)
+def test_protocol_is_one_of_a_few_names(facts: Facts, protocol: str, verdict: str) -> None:
+    decision = decided(facts)
+    assert (decision.protocol, decision.verdict) == (protocol, verdict)
+
+
+def test_request_that_asks_for_nothing_is_ignored_by_no_rule() -> None:
+    assert decided(handshake({b"upgrade": None})).rule == ""
+
+
+def test_decision_is_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        decided(handshake()).verdict = "reject"  # type: ignore[misc]

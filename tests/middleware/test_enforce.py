@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from asgi_upgrade import RULES, Decision, HandshakeViolation, UpgradeMiddleware, UpgradePolicy
 from asgi_upgrade.handshake.judge import evaluate
 from asgi_upgrade.handshake.verdict import Facts, Ignore, Reject, Switch
-from asgi_upgrade.middleware.decisions import Journal
-from asgi_upgrade.middleware.enforce import ClosedGate, Gate
+from asgi_upgrade.middleware.decisions import Decisions
+from asgi_upgrade.middleware.enforce import Enforcer, NoUpgrades, Place
 from asgi_upgrade.testing import UpgradeTransport
 from asgi_upgrade.types import Message, Receive, Scope, Send
 from tests.support.asgi import DENIAL, FOREIGN, HANDSHAKE, Recorder, http_scope, problem, run, websocket_scope
@@ -203,7 +203,7 @@ def test_what_report_only_lets_pass_the_relaxed_policy_admits(data: st.DataObjec
     options = data.draw(st.fixed_dictionaries({}, optional=OPTIONS))
     policy = UpgradePolicy(**options)
     enforced = evaluate(facts, policy)
-    reported = Gate(replace(policy, report_only=True), Journal()).judge(facts, http_scope([]))
+    reported = Enforcer(replace(policy, report_only=True), Decisions()).judge(facts, http_scope([]))
     if isinstance(enforced, Reject) and enforced.rule.reported:
         assert not (isinstance(reported, Reject) and reported.rule.reported)
     elif isinstance(enforced, Switch):
@@ -267,36 +267,98 @@ def test_callback_that_admits_is_believed() -> None:
 
 
 def test_capacity_is_reported_and_still_counted() -> None:
-    gate = Gate(UpgradePolicy(report_only=True, max_connections=1), Journal())
-    facts, scope = handshake(), http_scope([])
-    with gate.taken(facts, scope):
-        assert gate.full(facts, scope) is None
-        with gate.taken(facts, scope):
-            assert gate.full(facts, scope) is None
-    assert gate.full(facts, scope) is None
+    enforcer = Enforcer(UpgradePolicy(report_only=True, max_connections=1), Decisions())
+    places = [enforcer.take(Switch(protocol="websocket"), handshake(), http_scope([])) for _ in range(3)]
+    assert all(isinstance(place, Place) for place in places)
+    assert enforcer.decisions.counters == {
+        ("websocket", "switch", ""): 3,
+        ("websocket", "report", "max-connections"): 2,
+    }
 
 
 def test_path_for_websockets_only_is_told_of_a_handler_that_declines() -> None:
     facts, scope = handshake({b"upgrade": b"irc"}), http_scope([])
     policy = UpgradePolicy(websocket_only=["/chat"])
-    rejection = Gate(policy, Journal()).judge_plain(facts, scope)
+    rejection = Enforcer(policy, Decisions()).judge_plain(facts, scope)
     assert rejection is not None
     assert (rejection.rule.id, rejection.status) == ("ws-plain-get", 426)
-    assert Gate(replace(policy, report_only=True), Journal()).judge_plain(facts, scope) is None
-    assert Gate(UpgradePolicy(), Journal()).judge_plain(facts, scope) is None
+    assert Enforcer(replace(policy, report_only=True), Decisions()).judge_plain(facts, scope) is None
+    assert Enforcer(UpgradePolicy(), Decisions()).judge_plain(facts, scope) is None
+
+
+# Places
+
+
+class Counted:
+    """A policy at work, and what becomes of one more connection of a client."""
+
+    def __init__(self, **options: Any) -> None:
+        self.enforcer = Enforcer(UpgradePolicy(**options), Decisions())
+
+    def take(self, client: str) -> Place | str:
+        facts = handshake(peer=(client, 1))
+        place = self.enforcer.take(Switch(protocol="websocket"), facts, http_scope([]))
+        return place if isinstance(place, Place) else place.rule.id
+
+    def place(self, client: str) -> Place:
+        place = self.take(client)
+        assert isinstance(place, Place)
+        return place
+
+
+def test_no_limit_is_never_reached() -> None:
+    counted = Counted()
+    for _ in range(3):
+        counted.place("a")
+
+
+def test_limit_in_all_holds_across_clients() -> None:
+    counted = Counted(max_connections=2)
+    first = counted.place("a")
+    counted.place("b")
+    assert counted.take("c") == "max-connections"
+    first.release()
+    counted.place("c")
+    assert counted.take("d") == "max-connections"
+
+
+def test_limit_of_one_client_leaves_room_for_others() -> None:
+    counted = Counted(max_connections_per_client=1)
+    first = counted.place("a")
+    assert counted.take("a") == "max-connections-per-client"
+    counted.place("b")
+    first.release()
+    counted.place("a")
+
+
+def test_place_is_given_back_once() -> None:
+    counted = Counted(max_connections=1)
+    first = counted.place("a")
+    first.release()
+    counted.place("a")
+    first.release()
+    assert counted.take("a") == "max-connections"
+
+
+def test_bounds_are_made_once_for_the_settings_of_a_server() -> None:
+    enforcer = Enforcer(UpgradePolicy(), Decisions())
+    settings = {"max_size": 5}
+    assert enforcer.limits(settings) is enforcer.limits(settings)
+    assert enforcer.limits(settings).max_size == 5
+    assert enforcer.limits({"max_size": 6}).max_size == 6
 
 
 # Paths without upgrades
 
 
-def test_closed_gate_ignores_every_upgrade_and_denies_every_native_handshake() -> None:
-    gate, scope = ClosedGate(UpgradePolicy(), Journal()), http_scope([])
+def test_no_upgrades_ignores_every_upgrade_and_rejects_every_native_handshake() -> None:
+    enforcer, scope = NoUpgrades(UpgradePolicy(), Decisions()), http_scope([])
     for facts in (handshake(), handshake({b"upgrade": b"a b", b"host": None}), handshake(method="POST")):
-        verdict = gate.judge(facts, scope)
+        verdict = enforcer.judge(facts, scope)
         assert isinstance(verdict, Ignore)
         assert verdict.rule is RULES["upgrade-not-here"]
-    assert gate.judge(handshake({b"upgrade": None}), scope) == Ignore()
-    denial = gate.judge(native(), scope)
+    assert enforcer.judge(handshake({b"upgrade": None}), scope) == Ignore()
+    denial = enforcer.judge(native(), scope)
     assert isinstance(denial, Reject)
     assert (denial.rule.id, denial.status) == ("upgrade-not-here", 403)
 
@@ -311,14 +373,14 @@ def test_closed_gate_ignores_every_upgrade_and_denies_every_native_handshake() -
         pytest.param(handshake({b"cookie": b"x" * 70_000}), "upgrade-head-size", id="head"),
     ],
 )
-def test_closed_gate_rejects_what_breaks_http(facts: Facts, rule: str) -> None:
-    verdict = ClosedGate(UpgradePolicy(), Journal()).judge(facts, http_scope([]))
+def test_no_upgrades_rejects_what_breaks_http(facts: Facts, rule: str) -> None:
+    verdict = NoUpgrades(UpgradePolicy(), Decisions()).judge(facts, http_scope([]))
     assert isinstance(verdict, Reject)
     assert verdict.rule.id == rule
 
 
-def test_closed_gate_follows_the_mode_elsewhere() -> None:
-    verdict = ClosedGate(UpgradePolicy(mode="lenient"), Journal()).judge(handshake(http_version="2"), http_scope([]))
+def test_no_upgrades_follows_the_mode_elsewhere() -> None:
+    verdict = NoUpgrades(UpgradePolicy(mode="lenient"), Decisions()).judge(handshake(http_version="2"), http_scope([]))
     assert isinstance(verdict, Ignore)
 
 
@@ -326,17 +388,17 @@ def test_closed_gate_follows_the_mode_elsewhere() -> None:
 
 
 def test_accept_gets_the_subprotocol_of_the_policy_unless_it_has_one() -> None:
-    gate = Gate(UpgradePolicy(subprotocols=["a", "b"]), Journal())
-    verdict = gate.judge(handshake({b"sec-websocket-protocol": b"a, b"}), http_scope([]))
+    enforcer = Enforcer(UpgradePolicy(subprotocols=["a", "b"]), Decisions())
+    verdict = enforcer.judge(handshake({b"sec-websocket-protocol": b"a, b"}), http_scope([]))
     assert isinstance(verdict, Switch)
-    assert gate.accepted({"type": "websocket.accept"}, verdict)["subprotocol"] == "a"
-    assert gate.accepted({"type": "websocket.accept", "subprotocol": "b"}, verdict)["subprotocol"] == "b"
+    assert enforcer.accepted({"type": "websocket.accept"}, verdict)["subprotocol"] == "a"
+    assert enforcer.accepted({"type": "websocket.accept", "subprotocol": "b"}, verdict)["subprotocol"] == "b"
 
 
 def test_accept_that_breaks_the_handshake_raises_or_warns(caplog: pytest.LogCaptureFixture) -> None:
     message = {"type": "websocket.accept", "subprotocol": "c"}
     with pytest.raises(HandshakeViolation, match="ws-subprotocol-offered"):
-        Gate(UpgradePolicy(), Journal()).accepted(message, Switch(protocol="websocket"))
-    lenient = Gate(UpgradePolicy.lenient(), Journal()).accepted(message, Switch(protocol="websocket"))
+        Enforcer(UpgradePolicy(), Decisions()).accepted(message, Switch(protocol="websocket"))
+    lenient = Enforcer(UpgradePolicy.lenient(), Decisions()).accepted(message, Switch(protocol="websocket"))
     assert lenient["subprotocol"] is None
     assert "ws-subprotocol-offered" in caplog.text

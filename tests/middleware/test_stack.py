@@ -12,7 +12,9 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from asgi_upgrade.middleware.stack import names_outside
+from asgi_upgrade import UpgradeMiddleware
+from asgi_upgrade.middleware.stack import names_outside, outermost
+from tests.support.survey_app import plain
 
 
 class Ours:
@@ -108,3 +110,37 @@ def test_nothing_is_said_of_what_is_not_recognised(scope: dict[str, Any]) -> Non
 def test_name_of_a_dispatcher_that_has_none_is_left_out() -> None:
     ours = Ours(nothing)
     assert names_outside({"app": App(Own(ours, dispatch_func=object()))}, ours) == ["Own"]
+
+
+# Before the first scope
+
+
+def adding(*classes: Any) -> Starlette:
+    app = Starlette()
+    for each in classes:
+        app.add_middleware(each)
+    return app
+
+
+class Endless:
+    @property
+    def app(self) -> Endless:
+        return self
+
+
+@pytest.mark.parametrize(
+    ("app", "name"),
+    [
+        pytest.param(UpgradeMiddleware(plain), "", id="wrapped"),
+        pytest.param(adding(GZipMiddleware, UpgradeMiddleware), "", id="added-last"),
+        pytest.param(GZipMiddleware(UpgradeMiddleware(plain)), "GZipMiddleware", id="wrapped-again"),
+        pytest.param(adding(UpgradeMiddleware, GZipMiddleware), "GZipMiddleware", id="added-first"),
+        pytest.param(GZipMiddleware(adding(UpgradeMiddleware)), "GZipMiddleware", id="added-and-wrapped"),
+        pytest.param(GZipMiddleware(plain), None, id="other"),
+        pytest.param(adding(GZipMiddleware), None, id="other-added"),
+        pytest.param(plain, None, id="bare"),
+        pytest.param(Endless(), None, id="endless"),
+    ],
+)
+def test_outermost_layer_of_an_unbuilt_application_is_named(app: object, name: str | None) -> None:
+    assert outermost(app, UpgradeMiddleware) == name
