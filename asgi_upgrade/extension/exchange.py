@@ -16,6 +16,7 @@ from asgi_upgrade.types import Field, Fields, Message, Receive, Scope, Send
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _LINE_END = re.compile(rb"[\r\n\0]")
+_UPGRADE_OPTION = re.compile(rb"(?:\A|,)[ \t]*upgrade[ \t]*(?:,|\Z)", re.IGNORECASE)
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
@@ -172,5 +173,5 @@ def offers_protocol(fields: Fields) -> bool:
     RFC 9110 section 7.8. Names of fields are in lower case.
     """
     named = any(name == b"upgrade" and value.strip(b" \t,") for name, value in fields)
-    options = b",".join(value for name, value in fields if name == b"connection").lower().split(b",")
-    return named and b"upgrade" in (option.strip(b" \t") for option in options)
+    options = b",".join(value for name, value in fields if name == b"connection")
+    return named and _UPGRADE_OPTION.search(options) is not None

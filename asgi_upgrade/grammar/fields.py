@@ -8,7 +8,7 @@ whatever the octets, and every function takes time linear in its input.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Generic, NamedTuple, TypeVar
@@ -18,10 +18,10 @@ from asgi_upgrade.types import ConnectionOption, Field, Fields
 T = TypeVar("T")
 
 REMEMBERED = 32
-"""How many values of a field are remembered with their meaning: browsers send the same few all day.
+"""How many values of a field are remembered with their meaning: browsers send the same few all day."""
 
-Few enough that the longest heads, all different, cost some megabytes once.
-"""
+SHORT = 256
+"""The longest value that is remembered, in octets; a longer one is read anew each time, and never kept."""
 
 OWS = b" \t"
 """Optional white space is SP and HTAB, nothing else (RFC 9110 section 5.6.3)."""
@@ -86,9 +86,17 @@ def is_token(value: bytes) -> bool:
     return TOKEN.fullmatch(value) is not None
 
 
-@lru_cache(maxsize=REMEMBERED)
+def is_short(lines: Sequence[bytes]) -> bool:
+    """Tell whether all lines of a field together are short enough to be remembered."""
+    return len(lines) <= REMEMBERED and sum(map(len, lines)) <= SHORT
+
+
 def read_list(lines: tuple[bytes, ...], read: Callable[[bytes], T | None]) -> FieldList[T]:
     """Read a list field over all its lines, member by member (RFC 9110 section 5.6.1)."""
+    return _remembered_list(lines, read) if is_short(lines) else _read_list(lines, read)
+
+
+def _read_list(lines: tuple[bytes, ...], read: Callable[[bytes], T | None]) -> FieldList[T]:
     members: list[T] = []
     malformed: list[bytes] = []
     empty = 0
@@ -102,6 +110,9 @@ def read_list(lines: tuple[bytes, ...], read: Callable[[bytes], T | None]) -> Fi
             else:
                 members.append(member)
     return FieldList(tuple(members), tuple(malformed), empty)
+
+
+_remembered_list = lru_cache(maxsize=REMEMBERED)(_read_list)
 
 
 def _read_offer(element: bytes) -> Offer | None:

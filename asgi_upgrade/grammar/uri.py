@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple, TypeAlias
 
-from asgi_upgrade.grammar.fields import REMEMBERED
+from asgi_upgrade.grammar.fields import REMEMBERED, SHORT
 
 _REG_NAME = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})+")
 _PORT = re.compile(rb"[0-9]{0,5}")
@@ -40,7 +40,6 @@ class AbsoluteTarget(NamedTuple):
     fragment: bytes
 
 
-@lru_cache(maxsize=REMEMBERED)
 def parse_host(value: bytes) -> Host | None:
     """Parse a Host value or the authority of a target.
 
@@ -51,6 +50,10 @@ def parse_host(value: bytes) -> Host | None:
         The host; None if it is empty, a list, holds white space or user information, or has a port above 65535
         (RFC 9110 section 7.2, RFC 3986 section 3.2). An empty port counts as none.
     """
+    return _remembered_host(value) if len(value) <= SHORT else _read_host(value)
+
+
+def _read_host(value: bytes) -> Host | None:
     if value.startswith(b"["):
         address, bracket, rest = value[1:].partition(b"]")
         name = _ipv6(address) if bracket else None
@@ -65,6 +68,9 @@ def parse_host(value: bytes) -> Host | None:
     if not _PORT.fullmatch(port) or int(port or b"0") > 65535:
         return None
     return Host(name, int(port) if port else None)
+
+
+_remembered_host = lru_cache(maxsize=REMEMBERED)(_read_host)
 
 
 def _ipv6(address: bytes) -> str | None:
@@ -114,7 +120,6 @@ FILE = Origin("file", "", None)
 """What some web views send for local files, the only origin without a host: ``file://``."""
 
 
-@lru_cache(maxsize=REMEMBERED)
 def parse_origin(value: bytes) -> Origin | None:
     """Parse an Origin value.
 
@@ -126,6 +131,10 @@ def parse_origin(value: bytes) -> Origin | None:
         and 7.1): empty, a list, a path or trailing slash, user information, query, fragment, control octets, percent
         signs, non-ASCII, or a bad port. ``null`` in any case is read as such (RFC 6455 section 4.2.2 folds it).
     """
+    return _remembered_origin(value) if len(value) <= SHORT else _read_origin(value)
+
+
+def _read_origin(value: bytes) -> Origin | None:
     if len(value) <= 7 and (short := {b"null": NULL, b"file://": FILE}.get(value.lower())) is not None:
         return short
     match = _ORIGIN.fullmatch(value)
@@ -134,6 +143,9 @@ def parse_origin(value: bytes) -> Origin | None:
         return None
     scheme = match[1].decode("ascii").lower()
     return Origin(scheme, host.name, DEFAULT_PORTS.get(scheme) if host.port is None else host.port)
+
+
+_remembered_origin = lru_cache(maxsize=REMEMBERED)(_read_origin)
 
 
 def serialise(origin: Origin) -> str:

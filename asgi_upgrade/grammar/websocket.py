@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from asgi_upgrade.grammar.fields import OWS, REMEMBERED, TOKEN, FieldList, Malformed, is_token, read_list
+from asgi_upgrade.grammar.fields import OWS, REMEMBERED, TOKEN, FieldList, Malformed, is_short, is_token, read_list
 from asgi_upgrade.types import Subprotocol
 
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
@@ -74,10 +74,10 @@ def parse_extensions(lines: Sequence[bytes]) -> FieldList[ExtensionOffer] | Malf
     Returns:
         The offers, or the first breach.
     """
-    return _read_extensions(tuple(lines))
+    values = tuple(lines)
+    return _remembered_extensions(values) if is_short(values) else _read_extensions(values)
 
 
-@lru_cache(maxsize=REMEMBERED)
 def _read_extensions(lines: tuple[bytes, ...]) -> FieldList[ExtensionOffer] | Malformed:
     offers: list[ExtensionOffer] = []
     empty = 0
@@ -93,6 +93,9 @@ def _read_extensions(lines: tuple[bytes, ...]) -> FieldList[ExtensionOffer] | Ma
             else:
                 offers.append(offer)
     return FieldList(tuple(offers), (), empty)
+
+
+_remembered_extensions = lru_cache(maxsize=REMEMBERED)(_read_extensions)
 
 
 _QUOTED = re.compile(rb'"((?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*)"')

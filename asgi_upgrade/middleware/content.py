@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from asgi_upgrade.grammar.fields import OWS, field_values, parse_length
+from asgi_upgrade.grammar.fields import OWS, field_values
 from asgi_upgrade.types import Fields, Message, Receive
 
 
@@ -23,7 +23,7 @@ class Content(NamedTuple):
 def is_announced(headers: Fields) -> bool:
     """Tell whether a request announces content (RFC 9112 section 6.3)."""
     lengths = field_values(headers, b"content-length")
-    return bool(field_values(headers, b"transfer-encoding") or (lengths and parse_length(b",".join(lengths)) != 0))
+    return bool(field_values(headers, b"transfer-encoding")) or any(length != b"0" for length in lengths)
 
 
 def is_expecting(headers: Fields) -> bool:

@@ -21,6 +21,7 @@ from asgi_upgrade.middleware.stack import names_outside
 from asgi_upgrade.policy import UpgradePolicy
 from asgi_upgrade.policy.checks import is_async
 from asgi_upgrade.policy.websocket import engine_name
+from asgi_upgrade.rules import Rule
 from asgi_upgrade.text import callback_name, quote, whose
 from asgi_upgrade.types import Scope
 
@@ -120,7 +121,7 @@ def decide(verdict: Verdict, facts: Facts, *, report_only: bool = False) -> Deci
     rule = None if isinstance(verdict, Switch) else verdict.rule
     return Decision(
         verdict=_KINDS[type(verdict)],
-        protocol=verdict.protocol if isinstance(verdict, Switch) else _protocol(facts),
+        protocol=verdict.protocol if isinstance(verdict, Switch) else _protocol(facts, rule),
         rule=rule.id if rule else "",
         status=verdict.status if isinstance(verdict, Reject) else None,
         client=whose(facts.peer),
@@ -136,10 +137,12 @@ _KINDS: dict[type[Verdict], Literal["switch", "ignore", "reject"]] = {
 }
 
 
-def _protocol(facts: Facts) -> str:
+def _protocol(facts: Facts, rule: Rule | None) -> str:
     """Name what was asked for by one of a few names; a client's own words would make ever more of them."""
     if facts.native:
         return "websocket"
+    if rule is not None and rule.id == "upgrade-head-size":
+        return "other"  # nothing is parsed any more once it is known to be too large
     offers = parse_upgrade(field_values(facts.headers, b"upgrade")).members
     names = [str(offer) for offer in offers]
     if spoken := next((name for name in names if name in facts.protocols), None):

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asgi_upgrade.grammar.fields import (
+    SHORT,
     FieldList,
     Malformed,
     Offer,
@@ -23,7 +24,7 @@ from asgi_upgrade.grammar.fields import (
     parse_upgrade,
     without_upgrade,
 )
-from asgi_upgrade.grammar.uri import AbsoluteTarget, Host, parse_absolute, parse_host
+from asgi_upgrade.grammar.uri import AbsoluteTarget, Host, parse_absolute, parse_host, parse_origin
 from asgi_upgrade.grammar.websocket import ExtensionOffer, is_key, parse_extensions, parse_subprotocols, parse_version
 from asgi_upgrade.types import Field
 
@@ -772,3 +773,28 @@ def test_a_long_connection_is_cleaned() -> None:
     value = b"upgrade," * (LONG // 8)
     assert without_upgrade([(b"connection", value)]) == []
     assert without_upgrade([(b"connection", value + b"close")]) == [(b"connection", b"close")]
+
+
+# What is remembered
+
+
+@pytest.mark.parametrize(
+    ("parse", "value"),
+    [
+        (lambda value: parse_upgrade([value]), b"websocket"),
+        (lambda value: parse_connection([value]), b"keep-alive, Upgrade"),
+        (lambda value: parse_extensions([value]), b"permessage-deflate"),
+        (parse_host, b"shop.example"),
+        (parse_origin, b"https://shop.example"),
+    ],
+)
+def test_short_values_are_remembered_and_long_ones_are_not_kept(parse: Callable[[bytes], object], value: bytes) -> None:
+    assert parse(value) is parse(bytes(bytearray(value)))
+    long = value + b"x" * SHORT
+    assert parse(long) is not parse(bytes(bytearray(long)))
+    assert parse(long) == parse(bytes(bytearray(long)))
+
+
+def test_many_short_lines_are_not_kept_either() -> None:
+    lines = [b""] * 10_000
+    assert parse_upgrade(lines) is not parse_upgrade(list(lines))

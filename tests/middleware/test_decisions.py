@@ -361,3 +361,15 @@ def test_request_that_asks_for_nothing_is_ignored_by_no_rule() -> None:
 def test_decision_is_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         decided(handshake()).verdict = "reject"  # type: ignore[misc]
+
+
+def test_protocol_of_a_head_that_is_too_large_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = handshake({b"upgrade": b"0" + b",ab" * 50_000})
+    verdict = reject(facts)
+
+    def parse(_: object) -> None:
+        raise AssertionError("parsed")
+
+    monkeypatch.setattr("asgi_upgrade.middleware.decisions.parse_upgrade", parse)
+    assert verdict.rule.id == "upgrade-head-size"
+    assert decided(facts).protocol == "other"
