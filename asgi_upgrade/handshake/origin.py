@@ -5,6 +5,7 @@ User code (``check_origin``) is not called here; the answer names the origin tha
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -31,6 +32,8 @@ class Admission(NamedTuple):
 
 
 _ADMITTED = Admission()
+_ONE_WORD = re.compile(rb"[^\x00-\x20\x7f,]{1,2048}")
+"""A value that some device may have been built to send: no white space, no comma, no control octet."""
 
 
 def admit(head: Head, target: AbsoluteTarget | None) -> Reject | Admission:
@@ -80,7 +83,7 @@ def _admit(head: Head, origins: tuple[bytes, ...], scheme: str, host: Host | Non
     value = origins[0]
     parsed = parse_origin(value)
     if parsed is None:
-        return head.reject("ws-origin-value", "not one origin", ("origin", value))
+        return _admit_other(head, value)
     admitted = judge_origin(
         parsed,
         rules=policy.origins,
@@ -98,3 +101,14 @@ def _admit(head: Head, origins: tuple[bytes, ...], scheme: str, host: Host | Non
         note = Note(f"accepted origin {quote(value)} with a cookie, because allow_origins has '*'", once="wildcard")
         return Admission(notes=(note,))
     return _ADMITTED
+
+
+def _admit_other(head: Head, value: bytes) -> Reject | Admission:
+    """Judge a value that is no origin: no browser sends one, so it is the pattern's or the callback's to admit it."""
+    rejection = head.reject("ws-origin-value", "not one origin", ("origin", value))
+    if not _ONE_WORD.fullmatch(value):
+        return rejection
+    text, pattern = value.decode("latin-1"), head.policy.origin_pattern
+    if pattern is not None and pattern.fullmatch(text):
+        return _ADMITTED
+    return Admission(pending=rejection, origin=text) if head.policy.check_origin else rejection

@@ -79,10 +79,12 @@ class UpgradePolicy:
             ``"https://*.shop.example"`` (one label), ``"http://localhost:*"``, ``"null"``, ``"*"``; none by default.
             Every entry lets pages of that origin act with the user's cookies.
         allow_origin_regex: A pattern that an admitted origin matches as a whole; None (default) for none. Keep dots
-            escaped: an unescaped one admits foreign origins.
+            escaped: an unescaped one admits foreign origins. Values that are no origin, which some devices have built
+            in, are shown to it as received, so ``.*`` matches paths too.
         allow_missing_origin: Whether a handshake without Origin is accepted (default), as every client but a browser
             sends it.
-        check_origin: Called with the origin and the scope when nothing else admits; synchronous, and must not block.
+        check_origin: Called with the origin (or with a single word that is none, as received) and the scope when
+            nothing else admits; synchronous, and must not block.
             None (default) admits nothing more, and in lenient mode leaves the check off until another origin option is
             set. ``False`` turns it off: any page may then act with the user's cookies.
         allowed_hosts: Names this service answers to; others get 421. None (default) means any, which leaves services

@@ -134,6 +134,12 @@ def _origin_remedy(entry: str) -> str:
         host = _read_host(_authority(text).removesuffix(":*"))
         scheme, rest = "http" if host is not None and _is_loopback(host.name) else "https", text
     candidate = f"{scheme}://{_authority(rest)}"
+    name, slash, _ = rest.partition("/")
+    if separator and name and slash and not re.search(r"[\s,]", entry) and _read_entry(candidate) is not None:
+        return (
+            f"browsers send no path: write {quote(candidate)} if every page of that host is meant; a device that "
+            "sends exactly this value is admitted by allow_origin_regex or check_origin"
+        )
     for spelling in (text, candidate):
         if _read_entry(spelling) is not None:
             return f"write {quote(spelling)}"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -247,5 +248,30 @@ def test_check_origin_is_not_asked_about_an_admitted_origin() -> None:
     assert (verdict.pending, verdict.origin) == (None, "")
 
 
-def test_check_origin_is_not_asked_about_what_is_no_origin() -> None:
-    assert reject(handshake({b"origin": b"a b"}), check_origin=never).rule.id == "ws-origin-value"
+# Values that are no origin, which some devices have built in
+
+GITHUB = b"https://github.com/somebody/TinyWebsockets"
+
+
+@pytest.mark.parametrize("value", [GITHUB, b"https://host/", b"device", b"caf\xe9"])
+def test_single_word_that_is_no_origin_is_for_the_pattern_and_the_callback(value: bytes) -> None:
+    facts = handshake({b"origin": value})
+    assert reject(facts).rule.id == "ws-origin-value"
+    switch(facts, allow_origin_regex=re.escape(value.decode("latin-1")))
+    verdict = switch(facts, check_origin=never)
+    assert verdict.origin == value.decode("latin-1")
+    assert verdict.pending is not None
+    assert (verdict.pending.status, verdict.pending.rule.id) == (403, "ws-origin-value")
+
+
+@pytest.mark.parametrize("value", [b"", b"a b", b"a\tb", b"a,b", b"a\x0cb", b"x" * 2049])
+def test_empty_list_or_longer_value_is_shown_to_nobody(value: bytes) -> None:
+    facts = handshake({b"origin": value})
+    rejection = reject(facts, check_origin=never, allow_origin_regex="(?s).*")
+    assert rejection.rule.id in {"ws-origin-value", "field-crlf-nul"}
+
+
+def test_nothing_else_admits_what_is_no_origin() -> None:
+    facts = handshake({b"origin": GITHUB, b"sec-fetch-site": b"same-origin"})
+    assert reject(facts, allow_origins=["*", "https://github.com"]).rule.id == "ws-origin-value"
+    assert reject(facts, allow_origin_regex=r"https://github\.com").rule.id == "ws-origin-value"
