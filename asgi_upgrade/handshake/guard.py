@@ -82,7 +82,17 @@ def handler_breaches(fields: Iterable[Field], *, switching: bool) -> tuple[list[
 def _sorted_fields(
     fields: Iterable[Field], where: str, owned: Collection[bytes], rules: tuple[str, str]
 ) -> tuple[list[Breach], list[Field]]:
-    """Return what is wrong with fields, by the rules on owned and on invalid ones, and the fields that are right."""
+    """Check the fields of any message that an application sends (RFC 9110 sections 5.1 and 5.5).
+
+    Args:
+        fields: The field lines.
+        where: The message they stand in, for the text of a breach.
+        owned: The names, in lower case, that only the server writes there.
+        rules: The rule on names that are owned, and the rule on fields that are invalid.
+
+    Returns:
+        The breaches, and the field lines without what is wrong in them.
+    """
     breaches: list[Breach] = []
     kept: list[Field] = []
     for name, value in fields:
@@ -174,8 +184,7 @@ def check_denial(message: Message) -> None:
     status = message["status"]
     if not 300 <= status <= 599:
         raise RuntimeError(f"a denial response has a status from 300 to 599, not {quote(status)}")
-    for name, value in message.get("headers") or ():
-        if not is_token(bytes(name)):
-            raise RuntimeError(f"a denial response has the field name {quote(name)}, which is not a token")
-        if has_control(bytes(value)):
-            raise RuntimeError(f"a denial response has a control octet in {quote(name)}: {quote(value)}")
+    # Nothing is owned there: a server frames a denial as it frames any other response.
+    breaches, _ = _sorted_fields(message.get("headers") or (), "a denial response", (), ("", ""))
+    if breaches:
+        raise RuntimeError(breaches[0].what)

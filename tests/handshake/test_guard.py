@@ -13,6 +13,7 @@ from asgi_upgrade.handshake.guard import (
     OWNED,
     Breach,
     accept_breaches,
+    check_denial,
     handler_breaches,
     repaired_response,
     resolve,
@@ -261,3 +262,46 @@ def test_fields_of_a_handler_that_are_kept_break_nothing(fields: list[Field], sw
         assert name.lower() not in owned
         assert not has_control(value)
     assert handler_breaches(kept, switching=switching) == ([], kept)
+
+
+# The denial of a websocket scope
+
+
+def denial(status: int, *headers: Field) -> dict[str, Any]:
+    return {"type": "websocket.http.response.start", "status": status, "headers": headers}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param(denial(300), id="least-status"),
+        pytest.param(denial(599, COOKIE, (b"Connection", b"close"), (b"content-length", b"0")), id="any-name"),
+        pytest.param({"type": "websocket.http.response.start", "status": 403}, id="no-headers"),
+        pytest.param({"type": "websocket.http.response.start", "status": 403, "headers": None}, id="none"),
+    ],
+)
+def test_sound_denial_passes(message: dict[str, Any]) -> None:
+    check_denial(message)
+
+
+@pytest.mark.parametrize(
+    ("message", "what"),
+    [
+        pytest.param(denial(299), 'a denial response has a status from 300 to 599, not "299"', id="status"),
+        pytest.param(denial(600), 'a denial response has a status from 300 to 599, not "600"', id="above"),
+        pytest.param(
+            denial(403, COOKIE, (b"a b", b"x")),
+            'a denial response has the field name "a b", which is not a token',
+            id="name",
+        ),
+        pytest.param(
+            denial(403, (b"a", b"x\r\nb: c")),
+            'a denial response has a control octet in "a": "x\\x0d\\x0ab: c"',
+            id="crlf",
+        ),
+    ],
+)
+def test_denial_that_a_server_could_not_send_raises(message: dict[str, Any], what: str) -> None:
+    with pytest.raises(RuntimeError) as caught:
+        check_denial(message)
+    assert str(caught.value) == what
