@@ -17,6 +17,7 @@ from asgi_upgrade.middleware.decisions import Counters, DecisionHook, Decisions
 from asgi_upgrade.middleware.enforce import Enforcer, NoUpgrades
 from asgi_upgrade.middleware.handlers import Handler, compile_protocols
 from asgi_upgrade.middleware.respond import Request, carry_out
+from asgi_upgrade.middleware.stack import root_path_inside
 from asgi_upgrade.policy import PolicyFields, UpgradePolicy, check_names
 from asgi_upgrade.policy.paths import PathPattern
 from asgi_upgrade.policy.routes import Route, compile_routes
@@ -68,7 +69,10 @@ class UpgradeMiddleware:
         self._spoken = WEBSOCKET.union(self._handlers)
         self._decisions = Decisions(on_decision, counters)
         self._enforcer = Enforcer(self.policy, self._decisions)
-        self._routes = self._routed(compile_routes(routes, app))
+        self._routes = self._routed(compile_routes(routes))
+        if self._routes and (inside := root_path_inside(app)):
+            remedy = "it is set inside the middleware, behind its back; use app.add_middleware(UpgradeMiddleware)"
+            raise ConfigurationError("app.root_path", inside, remedy)
         policies = (self.policy, *(enforcer.policy for _, enforcer in self._routes))
         self._judges_plain = any(policy.websocket_only or policy.guard_responses for policy in policies)
         self._quiet = False

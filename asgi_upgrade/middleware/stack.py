@@ -62,6 +62,23 @@ def outermost(app: object, inner: type) -> str | None:
     return None
 
 
+def root_path_inside(app: object) -> str:
+    """Return the root path that an application puts into its scopes by itself, so that it routes on another path.
+
+    Args:
+        app: The application; it is looked for behind every layer that has an ``app``.
+
+    Returns:
+        The root path of a Starlette application such as FastAPI's; empty if there is none. What Quart and Flask call
+        ``root_path`` is a folder.
+    """
+    for layer in _layers(app):
+        own = getattr(layer, "root_path", "") if hasattr(layer, "user_middleware") else ""
+        if own and isinstance(own, str):
+            return own
+    return ""
+
+
 def _classes_added(app: object) -> list[object]:
     """Return the middleware classes that were added to a Starlette application, the outermost first."""
     return [getattr(entry, "cls", None) for entry in getattr(app, "user_middleware", None) or ()]

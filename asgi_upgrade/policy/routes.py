@@ -23,29 +23,22 @@ class Route(NamedTuple):
     policy: UpgradePolicy | None
 
 
-def compile_routes(routes: object, app: object) -> tuple[Route, ...]:
+def compile_routes(routes: object) -> tuple[Route, ...]:
     """Check a mapping of path patterns to policies.
 
     Args:
         routes: What the user gave; None for no routes.
-        app: The application behind, which must not route on another path than the one that is matched.
 
     Returns:
         The routes, in the order given.
 
     Raises:
-        ConfigurationError: It is no mapping, a pattern is wrong, a value is no policy, or the application has a root
-            path of its own.
+        ConfigurationError: It is no mapping, a pattern is wrong, or a value is no policy.
     """
     if routes is None:
         return ()
     if not isinstance(routes, Mapping):
         raise ConfigurationError(_OPTION, routes, 'write {"/path/{name}": UpgradePolicy(...)}')
-    if own := getattr(app, "root_path", ""):
-        remedy = (
-            "this root_path is set inside the middleware, behind its back; use app.add_middleware(UpgradeMiddleware)"
-        )
-        raise ConfigurationError("app.root_path", own, remedy)
     return tuple(Route(_pattern(pattern), _policy(policy)) for pattern, policy in routes.items())
 
 

@@ -335,8 +335,10 @@ def test_application_that_sets_its_root_path_is_matched_inside_it() -> None:
     for path in ("/admin/a", "/x/admin/a"):
         with pytest.raises(WebSocketDenialResponse), client.websocket_connect(path):
             pass
-    with pytest.raises(ConfigurationError, match=r"app.root_path"):
-        UpgradeMiddleware(app, routes={"/admin/{path:path}": None})
+    for behind in (app, GZipMiddleware(app)):
+        with pytest.raises(ConfigurationError, match=r'app.root_path="/x": .* use app.add_middleware\('):
+            UpgradeMiddleware(behind, routes={"/admin/{path:path}": None})
+    UpgradeMiddleware(app)
 
 
 async def test_capacity_is_counted_by_policy() -> None:

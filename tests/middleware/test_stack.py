@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from asgi_upgrade import UpgradeMiddleware
-from asgi_upgrade.middleware.stack import names_outside, outermost
+from asgi_upgrade.middleware.stack import names_outside, outermost, root_path_inside
 from tests.support.survey_app import plain
 
 
@@ -144,3 +144,36 @@ class Endless:
 )
 def test_outermost_layer_of_an_unbuilt_application_is_named(app: object, name: str | None) -> None:
     assert outermost(app, UpgradeMiddleware) == name
+
+
+# Root paths that are set inside
+
+
+class Folder:
+    """An application as Quart and Flask make them."""
+
+    root_path = "/srv/app"
+
+    async def __call__(self, _scope: Scope, _receive: Receive, _send: Send) -> None: ...
+
+
+def rooted() -> FastAPI:
+    app = FastAPI()
+    app.root_path = "/x"  # the argument is deprecated, what it does is not
+    return app
+
+
+@pytest.mark.parametrize(
+    ("app", "root_path"),
+    [
+        pytest.param(rooted(), "/x", id="next"),
+        pytest.param(GZipMiddleware(Ours(rooted())), "/x", id="behind-layers"),
+        pytest.param(FastAPI(), "", id="none"),
+        pytest.param(Starlette(), "", id="starlette"),
+        pytest.param(Folder(), "", id="a-folder"),
+        pytest.param(Ours(Folder()), "", id="a-folder-behind-a-layer"),
+        pytest.param(plain, "", id="bare"),
+    ],
+)
+def test_root_path_is_found_behind_every_layer_of_starlettes_kind_only(app: object, root_path: str) -> None:
+    assert root_path_inside(app) == root_path

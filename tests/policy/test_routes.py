@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
-from starlette.applications import Starlette
 
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.policy import UpgradePolicy
@@ -15,18 +13,12 @@ from asgi_upgrade.policy.routes import Route, compile_routes
 POLICY = UpgradePolicy(mode="lenient")
 
 
-def rooted() -> FastAPI:
-    app = FastAPI()
-    app.root_path = "/x"  # the argument is deprecated, what it does is not
-    return app
-
-
 def test_no_routes_are_none() -> None:
-    assert compile_routes(None, rooted()) == ()
+    assert compile_routes(None) == ()
 
 
 def test_routes_keep_their_order() -> None:
-    compiled = compile_routes({"/admin/{path:path}": POLICY, "/api/{name}": None}, Starlette())
+    compiled = compile_routes({"/admin/{path:path}": POLICY, "/api/{name}": None})
     assert [(route.pattern.pattern, route.policy) for route in compiled] == [
         ("/admin/{path:path}", POLICY),
         ("/api/{name}", None),
@@ -59,11 +51,5 @@ def test_routes_keep_their_order() -> None:
 )
 def test_mistake_says_what_to_write(routes: Any, error: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        compile_routes(routes, Starlette())
+        compile_routes(routes)
     assert str(caught.value) == error
-
-
-def test_root_path_that_is_set_behind_the_middleware_is_told() -> None:
-    with pytest.raises(ConfigurationError, match=r'app.root_path="/x": .* use app.add_middleware\(UpgradeMiddleware'):
-        compile_routes({"/a": None}, rooted())
-    assert compile_routes({"/a": None}, FastAPI())[0].policy is None
