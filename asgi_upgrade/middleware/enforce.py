@@ -6,6 +6,7 @@ Whoever carries out a verdict asks here, and every decision is recorded here, on
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections import Counter
 from collections.abc import Mapping
@@ -176,8 +177,11 @@ class Enforcer:
         else:
             if admitted is True or admitted is False:
                 return None if admitted else pending
+            shown = quote(admitted)
+            if inspect.iscoroutine(admitted):
+                admitted.close()  # it would warn that nobody has awaited it
             if self.decisions.may_say("check_origin"):
-                logger.error("check_origin callback %s returned %s; return True or False", name, quote(admitted))
+                logger.error("check_origin callback %s returned %s; return True or False", name, shown)
         return Reject.of("ws-5xx-app", "the origin could not be checked")
 
     def _client(self, facts: Facts, scope: Scope) -> str:

@@ -39,7 +39,13 @@ def test_callback_decides_where_nothing_else_has() -> None:
     assert ask(lambda: False) == [{"type": "websocket.close", "code": 1008}]
 
 
-@pytest.mark.parametrize("answer", [lambda: 1 / 0, lambda: None, lambda: "yes"], ids=["raises", "none", "truthy"])
+async def later() -> bool:
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    "answer", [lambda: 1 / 0, lambda: None, lambda: "yes", later], ids=["raises", "none", "truthy", "coroutine"]
+)
 def test_callback_that_fails_admits_nobody(answer: Callable[[], Any], caplog: pytest.LogCaptureFixture) -> None:
     assert ask(answer) == [{"type": "websocket.close", "code": 1008}]
     assert "check_origin callback ask.<locals>.check" in caplog.text
