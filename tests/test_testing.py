@@ -67,6 +67,17 @@ async def connect(client: httpx.AsyncClient) -> NetworkStream:
 # Plain requests
 
 
+@pytest.mark.parametrize("method", ["GET", "CONNECT"])
+async def test_response_fields_given_as_an_iterator_arrive(method: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 404, "headers": iter([(b"x-a", b"1")])})
+        await send(END)
+
+    async with client_of(app) as client:
+        response = await client.request(method, "/", headers=OFFER)
+    assert response.headers.raw[0] == (b"x-a", b"1")
+
+
 async def test_request_reaches_the_application_whole() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(scope)

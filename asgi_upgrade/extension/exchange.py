@@ -99,6 +99,7 @@ class Exchange:
             if message["status"] == 101:
                 self._fields = self._checked(message)
                 return
+            message = {**message, "headers": list(message.get("headers") or ())}  # it may be an iterator
             if self._connect:
                 _check_connect(message["status"])
                 message = self._closing(message)

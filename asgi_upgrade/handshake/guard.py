@@ -39,6 +39,19 @@ class Breach(NamedTuple):
     what: str
 
 
+def listed(message: Message) -> Message:
+    """Return a message whose ``headers`` can be read more than once.
+
+    Args:
+        message: A message of the application's; ASGI lets its ``headers`` be any iterable, an iterator too.
+
+    Returns:
+        The message itself if its ``headers`` are a list or a tuple or are left out, else a copy with a list.
+    """
+    headers = message.get("headers")
+    return message if headers is None or isinstance(headers, list | tuple) else {**message, "headers": list(headers)}
+
+
 def accept_breaches(message: Message, offered: Collection[str]) -> tuple[list[Breach], Message]:
     """Check a ``websocket.accept`` message.
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from asgi_upgrade import websocket
 from asgi_upgrade.errors import HandshakeViolation
 from asgi_upgrade.extension import EXTENSION, UpgradeExtension, lingers
-from asgi_upgrade.handshake.guard import check_denial, repaired_response, response_breach
+from asgi_upgrade.handshake.guard import check_denial, listed, repaired_response, response_breach
 from asgi_upgrade.handshake.rejection import render
 from asgi_upgrade.handshake.verdict import Facts, Ignore, Reject, Switch, Verdict
 from asgi_upgrade.handshake.websocket import BODY_LIMIT
@@ -137,6 +137,7 @@ async def _pass_on_native(verdict: Switch | Ignore, request: Request) -> None:
         if message["type"] == "websocket.accept":
             message = enforcer.accepted(message, switch)
         elif message["type"] == "websocket.http.response.start":
+            message = listed(message)
             check_denial(message)
             message = _repaired(message, h2=request.h2)
         await send(message)
@@ -248,5 +249,6 @@ def _guarded_start(message: Message, *, h2: bool) -> Message:
 
 def _repaired(message: Message, *, h2: bool) -> Message:
     """Return the start of a response with Upgrade and Connection as they must be."""
+    message = listed(message)
     fields = repaired_response(message["status"], message.get("headers") or (), h2=h2)
     return message if fields is None else {**message, "headers": fields}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from asgi_upgrade.handshake.guard import check_denial
+from asgi_upgrade.handshake.guard import check_denial, listed
 from asgi_upgrade.handshake.rejection import Answer
 from asgi_upgrade.text import quote
 from asgi_upgrade.types import Field, Message
@@ -111,6 +111,7 @@ def denial_start(message: Message, *, close: bool) -> Message:
     Raises:
         RuntimeError: As ``check_denial``.
     """
+    message = listed(message)
     check_denial(message)
     headers = [field for field in message.get("headers") or () if field[0].lower() != b"transfer-encoding"]
     if close and _CLOSE not in headers:

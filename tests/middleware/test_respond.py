@@ -115,6 +115,36 @@ def test_responses_to_plain_requests_are_guarded_when_asked(options: Any, guarde
     assert ((b"upgrade", b"websocket") in sent[0]["headers"]) == guarded
 
 
+@pytest.mark.parametrize(
+    ("scope", "options"),
+    [
+        pytest.param(http_scope([(b"upgrade", b"x"), (b"connection", b"upgrade")]), {}, id="ignored"),
+        pytest.param(http_scope([]), {"guard_responses": True}, id="guarded"),
+        pytest.param(http_scope([], http_version="2"), {"guard_responses": True}, id="http2"),
+        pytest.param(websocket_scope(HANDSHAKE, extensions=DENIAL), {}, id="denial"),
+    ],
+)
+def test_response_fields_given_as_an_iterator_arrive(scope: Scope, options: Any) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
+        await receive()
+        await send({"type": f"{kind}.start", "status": 404, "headers": iter([(b"x-a", b"1"), (b"x-b", b"2")])})
+        await send({"type": f"{kind}.body", "body": b""})
+
+    assert run(UpgradeMiddleware(app, **options), scope)[0]["headers"] == [(b"x-a", b"1"), (b"x-b", b"2")]
+
+
+def test_fields_of_a_denial_given_as_an_iterator_arrive_where_the_connection_is_ours() -> None:
+    async def deny(_: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        headers = iter([(b"x-a", b"1")])
+        await send({"type": "websocket.http.response.start", "status": 404, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": b""})
+
+    response = fetch(UpgradeMiddleware(deny))
+    assert (response.status_code, response.headers["x-a"]) == (404, "1")
+
+
 def test_101_from_an_application_that_cannot_switch_raises() -> None:
     inner = Recorder(start={"type": "http.response.start", "status": 101})
     with pytest.raises(HandshakeViolation, match="asgi-no-101"):
