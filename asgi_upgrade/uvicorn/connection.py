@@ -34,7 +34,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
@@ -45,8 +45,6 @@ from asgi_upgrade.extension.exchange import Exchange
 from asgi_upgrade.extension.stream import UpgradedStream
 from asgi_upgrade.types import Field, Peer
 from asgi_upgrade.uvicorn.linger import ABORT_AFTER, Lingering, LingeringTransport
-
-T = TypeVar("T")
 
 SHUTDOWN_GRACE = 10.0
 """The longest an upgraded connection lives after a graceful shutdown began, in seconds."""
@@ -127,15 +125,18 @@ class UpgradingProtocol(_UvicornProtocol):
 
     # One request
 
-    def _begin(self, target: bytes, *, switchable: bool, connect: bool) -> Exchange:
+    def _begin(self, target: bytes, *, switchable: bool, connect: bool, websocket: bool) -> Exchange:
         """Make the exchange for the request whose scope was just built."""
-        extension = self._extension(target) if switchable else None
-        own: dict[str, Any] = {LINGERING: {}} if extension is None else {LINGERING: {}, EXTENSION: extension}
-        self.scope["extensions"] = {**(self.scope.get("extensions") or {}), **own}
-        websocket = any(name == b"upgrade" and value.lower() == b"websocket" for name, value in self.headers)
-        app = self.config.loaded_app
-        self._exchange = Exchange(self, app, extension, websocket=websocket, connect=connect)
-        return self._exchange
+        own: dict[str, Any] = {LINGERING: {}}
+        extension = None
+        if switchable:
+            own[EXTENSION] = extension = self._extension(target)
+        if others := self.scope.get("extensions"):
+            own = {**others, **own}
+        self.scope["extensions"] = own
+        exchange = Exchange(self, self.config.loaded_app, extension, websocket=websocket, connect=connect)
+        self._exchange = exchange
+        return exchange
 
     def _bind(self, exchange: Exchange) -> None:
         """Take over the cycle that uvicorn made for the exchange; its task has not run yet."""
@@ -144,24 +145,17 @@ class UpgradingProtocol(_UvicornProtocol):
         self.cycle.on_response = self._complete
 
     def _extension(self, target: bytes) -> UpgradeExtension:
-        self._stream = UpgradedStream(self.transport)
-        return {
-            "stream": self._stream,
-            "peer": _peer(self.transport, self.client),
-            "target": target,
-            "settings": self._shared("asgi_upgrade_settings", lambda: _settings(self.config)),
-            "adapter": self._shared("asgi_upgrade_adapter", self._name),
-        }
+        self._stream = stream = UpgradedStream(self.transport)
+        # What is the same for all connections is made once; the server's state is the one object that they share.
+        shared = vars(self.server_state).get("asgi_upgrade") or self._share()
+        return {"stream": stream, "peer": self.client or _peer(self.transport), "target": target, **shared}
 
-    def _name(self) -> str:
-        return f"uvicorn {uvicorn.__version__} {type(self).__name__}"
-
-    def _shared(self, name: str, make: Callable[[], T]) -> T:
-        """Return what is the same for all connections: the server's state is the one object that they share."""
-        shared = vars(self.server_state)
-        if name not in shared:
-            shared[name] = make()
-        return cast(T, shared[name])
+    def _share(self) -> UpgradeExtension:
+        """Make the part of the extension that all connections of this server have in common."""
+        name = f"uvicorn {uvicorn.__version__} {type(self).__name__}"
+        shared: UpgradeExtension = {"settings": _settings(self.config), "adapter": name}
+        vars(self.server_state)["asgi_upgrade"] = shared
+        return shared
 
     def warn_unjudged(self) -> None:
         """Warn once per server."""
@@ -342,9 +336,8 @@ def _settings(config: Config) -> Mapping[str, Any]:
     )
 
 
-def _peer(transport: asyncio.Transport, client: tuple[str, int] | None) -> Peer:
-    if client is not None:
-        return client
+def _peer(transport: asyncio.Transport) -> Peer:
+    """Name a peer without an address: one on a unix socket, or None."""
     sock = transport.get_extra_info("socket")
     return "unix" if sock is not None and sock.family == getattr(socket, "AF_UNIX", None) else None
 

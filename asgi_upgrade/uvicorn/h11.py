@@ -51,11 +51,13 @@ class H11Protocol(UpgradingProtocol, h11_impl.H11Protocol):
         """Put an exchange under a request with Upgrade and under a CONNECT; called once per request."""
         self._exchange = None
         connect = self.scope["method"] == "CONNECT"
-        for name, _ in self.headers:
+        for name, value in self.headers:
             if connect or name == b"upgrade":
                 later = is_later_http1(self.scope["http_version"])
                 switchable = later and not connect and offers_protocol(self.headers)
-                self.app = self._begin(self.conn.target, switchable=switchable, connect=connect)
+                websocket = value.lower() == b"websocket"
+                target = self.conn.target
+                self.app = self._begin(target, switchable=switchable, connect=connect, websocket=websocket)
                 break
         return False
 

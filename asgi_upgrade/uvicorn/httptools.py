@@ -14,7 +14,7 @@ from h11._connection import DEFAULT_MAX_INCOMPLETE_EVENT_SIZE
 from uvicorn.protocols.http import httptools_impl
 
 from asgi_upgrade.types import Field
-from asgi_upgrade.uvicorn.body import BodyReader, has_body
+from asgi_upgrade.uvicorn.body import FRAMING, BodyReader
 from asgi_upgrade.uvicorn.connection import Phase, UpgradingProtocol, is_later_http1
 
 _INVALID = "Invalid HTTP request received."
@@ -69,13 +69,19 @@ class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
         target = self.url
         connect = self.parser.get_method() == b"CONNECT"
         flagged = self.parser.should_upgrade()
+        websocket = has_body = False
+        for name, value in self.headers:
+            if name == b"upgrade":
+                websocket = websocket or value.lower() == b"websocket"
+            elif name in FRAMING:
+                has_body = True
         reader = None
-        if flagged and has_body(self.headers):
+        if flagged and has_body:
             # An h11 error in here reaches uvicorn as a parser error, which is answered 400.
             limit = self.config.h11_max_incomplete_event_size
             reader = BodyReader(self.headers, DEFAULT_MAX_INCOMPLETE_EVENT_SIZE if limit is None else limit)
         switchable = flagged and not connect and is_later_http1(self.parser.get_http_version())
-        self.app = exchange = self._begin(target, switchable=switchable, connect=connect)
+        self.app = exchange = self._begin(target, switchable=switchable, connect=connect, websocket=websocket)
         self.url = _parseable(target, connect=connect)
         try:
             super().on_headers_complete()
