@@ -127,7 +127,7 @@ class Enforcer:
         Raises:
             HandshakeViolation: It would break the handshake, and the mode is strict.
         """
-        breaches, cleaned = accept_breaches(message, switch.subprotocols)
+        breaches, cleaned = accept_breaches(message, switch.subprotocols, self.policy.subprotocols or ())
         for warning in resolve(breaches, strict=self.policy.strict):
             logger.warning("%s", warning)
         if cleaned.get("subprotocol") is None and switch.subprotocol is not None:
