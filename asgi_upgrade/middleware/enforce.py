@@ -40,7 +40,10 @@ class Enforcer:
         self._unfiltered = replace(self._relaxed, subprotocols=None) if self._relaxed else None
         self._limited = policy.max_connections is not None or policy.max_connections_per_client is not None
         self._live: Counter[str] = Counter()
-        self._total = 0
+        self.connections = 0
+        """How many connections are live."""
+        self.applications = 0
+        """How many applications serve one, or outlive theirs."""
         self._settings: Mapping[str, Any] = {}
         self._limits = policy.websocket.limits(self._settings)
 
@@ -52,7 +55,7 @@ class Enforcer:
             scope: Its scope, for the callback and the hook.
 
         Returns:
-            The verdict; a switch is recorded when ``take`` has found a place for it.
+            The verdict; a switch is recorded when it has a place, and its request has been read.
         """
         verdict = evaluate(facts, self.policy)
         asked = None
@@ -82,31 +85,24 @@ class Enforcer:
         rejection = judge_plain(facts, self.policy)
         return rejection and self._enforced(rejection, facts, scope)
 
-    def take(self, switch: Switch, facts: Facts, scope: Scope) -> Place | Reject:
-        """Take a place for one more live connection, and record the decision.
+    def take(self, facts: Facts, scope: Scope) -> Place | Reject:
+        """Take a place for one more live connection.
 
         Nothing is awaited between the look for a free place and taking it.
 
         Args:
-            switch: The verdict.
             facts: What is known of the request.
             scope: Its scope.
 
         Returns:
-            The place, to be given back when the connection ends; or the rejection where there is none.
+            The place; or the rejection where there is none, which is recorded.
         """
-        place = _UNCOUNTED
-        if self._limited:
-            client = self._client(facts, scope)
-            rule_id = self._full(client)
-            if rule_id is not None:
-                full = Reject.of(rule_id, "there are as many as there may be", close=self.policy.strict)
-                if (rejection := self._enforced(full, facts, scope)) is not None:
-                    return rejection
-            self._count(client, 1)
-            place = Place(self, client)
-        self.decisions.record(switch, facts, scope)
-        return place
+        client = self._client(facts, scope) if self._limited else ""
+        if self._limited and (rule_id := self._full(client)) is not None:
+            full = Reject.of(rule_id, "there are as many as there may be", close=self.policy.strict)
+            if (rejection := self._enforced(full, facts, scope)) is not None:
+                return rejection
+        return Place(self, client)
 
     def limits(self, settings: Mapping[str, Any]) -> Limits:
         """Return the bounds of a connection of a server with these settings, made anew for another mapping only."""
@@ -134,20 +130,18 @@ class Enforcer:
             cleaned["subprotocol"] = switch.subprotocol
         return cleaned
 
-    def leave(self, client: str) -> None:
-        """Take a connection of a client off the count."""
-        self._count(client, -1)
-
-    def _count(self, client: str, change: int) -> None:
-        self._total += change
-        self._live[client] += change
-        if not self._live[client]:
-            del self._live[client]  # what is gone leaves nothing behind
+    def count(self, client: str, change: int) -> None:
+        """Count a connection of a client, or take it off the count."""
+        self.connections += change
+        if self._limited:
+            self._live[client] += change
+            if not self._live[client]:
+                del self._live[client]  # what is gone leaves nothing behind
 
     def _full(self, client: str) -> str | None:
         """Return the id of the rule that one more connection of a client would break."""
         policy = self.policy
-        if policy.max_connections is not None and self._total >= policy.max_connections:
+        if policy.max_connections is not None and self.connections >= policy.max_connections:
             return "max-connections"
         if policy.max_connections_per_client is not None and self._live[client] >= policy.max_connections_per_client:
             return "max-connections-per-client"
@@ -210,24 +204,29 @@ class NoUpgrades(Enforcer):
 
 
 class Place:
-    """One live connection among those that are counted.
+    """One live connection: counted until it ends, whatever its application is doing.
 
     Args:
-        enforcer: Where it is counted; None for a place that nobody counts.
+        enforcer: Where it is counted.
         client: The client it is counted for.
     """
 
-    __slots__ = ("_client", "_enforcer")
+    __slots__ = ("_client", "_enforcer", "_is_live")
 
-    def __init__(self, enforcer: Enforcer | None = None, client: str = "") -> None:
+    def __init__(self, enforcer: Enforcer, client: str) -> None:
         self._enforcer = enforcer
         self._client = client
+        self._is_live = True
+        enforcer.count(client, 1)
+        enforcer.applications += 1
 
     def release(self) -> None:
-        """Give the place back; once is enough, and more does no harm."""
-        enforcer, self._enforcer = self._enforcer, None
-        if enforcer is not None:
-            enforcer.leave(self._client)
+        """Give the place back: the connection has ended. Once is enough, and more does no harm."""
+        if self._is_live:
+            self._is_live = False
+            self._enforcer.count(self._client, -1)
 
-
-_UNCOUNTED = Place()
+    def leave(self) -> None:
+        """The application has returned, and the connection ends with it; to be called once."""
+        self.release()
+        self._enforcer.applications -= 1

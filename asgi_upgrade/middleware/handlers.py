@@ -163,6 +163,11 @@ class UpgradeRequest:
                 while not self._stream.is_at_end:
                     await self._stream.receive()
 
+    async def _watch_end(self, ended: Callable[[], None]) -> None:
+        """Tell that the connection is gone while the handler goes on."""
+        await self._stream.wait_closed()
+        ended()
+
     async def _watch_shutdown(self, grace: float) -> None:
         """Bound what is left of the handler's time once the server begins a graceful shutdown."""
         await self._stream.shutdown.wait()
@@ -195,7 +200,11 @@ Handler: TypeAlias = Callable[[UpgradeRequest], Awaitable[None]]
 
 
 async def serve(
-    handler: Callable[[UpgradeRequest], Awaitable[object]], request: UpgradeRequest, *, grace: float
+    handler: Callable[[UpgradeRequest], Awaitable[object]],
+    request: UpgradeRequest,
+    *,
+    grace: float,
+    ended: Callable[[], None],
 ) -> Reject | None:
     """Run a handler to its end.
 
@@ -203,12 +212,13 @@ async def serve(
         handler: The handler.
         request: The request, unanswered.
         grace: How long the handler may go on after a graceful shutdown has begun, in seconds.
+        ended: Called when the connection is gone before the handler has ended.
 
     Returns:
         What to answer in the place of a handler that failed before it answered.
     """
     name = callback_name(handler)
-    watcher = asyncio.ensure_future(request._watch_shutdown(grace))
+    watchers = [asyncio.ensure_future(watch) for watch in (request._watch_shutdown(grace), request._watch_end(ended))]
     try:
         async with request._deadline:
             returned = await handler(request)
@@ -220,7 +230,8 @@ async def serve(
             raise
         return request._failed(error, name)  # nobody has cancelled us: it came out of the handler itself
     finally:
-        watcher.cancel()
+        for watcher in watchers:
+            watcher.cancel()
         request._over = True
     if returned is not None:
         logger.error("handler %s of %s returned %s; return None", name, request.protocol, quote(returned))

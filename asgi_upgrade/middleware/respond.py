@@ -12,12 +12,13 @@ from dataclasses import replace
 from asgi_upgrade import websocket
 from asgi_upgrade.errors import HandshakeViolation
 from asgi_upgrade.extension import EXTENSION, UpgradeExtension, lingers
+from asgi_upgrade.extension.stream import UpgradedStream
 from asgi_upgrade.handshake.guard import check_denial, listed, repaired_response, response_breach
 from asgi_upgrade.handshake.rejection import render
 from asgi_upgrade.handshake.verdict import Facts, Ignore, Reject, Switch, Verdict
 from asgi_upgrade.handshake.websocket import BODY_LIMIT
 from asgi_upgrade.middleware import scopes
-from asgi_upgrade.middleware.content import is_announced, is_expecting, read_off, replayed
+from asgi_upgrade.middleware.content import Content, End, is_announced, is_expecting, read_in_time, read_off, replayed
 from asgi_upgrade.middleware.enforce import Enforcer, Place
 from asgi_upgrade.middleware.handlers import Handler, UpgradeRequest, serve
 from asgi_upgrade.types import ASGIApp, Message, Receive, Scope, Send
@@ -72,7 +73,7 @@ def carry_out(verdict: Verdict, request: Request, handlers: Mapping[str, Handler
     if request.facts.native:
         return _reject_native(verdict, request) if isinstance(verdict, Reject) else _pass_on_native(verdict, request)
     if isinstance(verdict, Switch):
-        return _switch(verdict, request, handlers)
+        return _switch(verdict, request, handlers.get(verdict.protocol))
     if isinstance(verdict, Reject):
         return _reject_unread(verdict, request)
     scope = request.scope if verdict.rule is None else scopes.plain_scope(request.scope)
@@ -93,7 +94,8 @@ async def _reject_unread(reject: Reject, request: Request) -> None:
 
 
 async def _is_read_off(request: Request) -> bool:
-    return (await read_off(request.receive, READ_BEFORE_REJECTING)).complete
+    seconds = request.enforcer.policy.websocket.open_timeout
+    return (await read_in_time(request.receive, READ_BEFORE_REJECTING, seconds)).end is End.COMPLETE
 
 
 async def _answer(reject: Reject, request: Request) -> None:
@@ -129,9 +131,16 @@ async def _pass_on_native(verdict: Switch | Ignore, request: Request) -> None:
     """Let the application answer a server's own handshake."""
     enforcer, send = request.enforcer, request.send
     switch = verdict if isinstance(verdict, Switch) else Switch(protocol="websocket")
-    place = enforcer.take(switch, request.facts, request.scope)
+    place = enforcer.take(request.facts, request.scope)
     if isinstance(place, Reject):
         return await _reject_native(place, request)
+    enforcer.decisions.record(switch, request.facts, request.scope)
+
+    async def watched() -> Message:
+        message = await request.receive()
+        if message["type"] == "websocket.disconnect":
+            place.release()
+        return message
 
     async def guarded(message: Message) -> None:
         if message["type"] == "websocket.accept":
@@ -144,70 +153,95 @@ async def _pass_on_native(verdict: Switch | Ignore, request: Request) -> None:
 
     scope = scopes.judged_websocket_scope(request.scope, switch.subprotocols, switch.target)
     try:
-        await request.app(scope, request.receive, guarded)
+        await request.app(scope, watched, guarded)
     finally:
-        place.release()
+        place.leave()
 
 
 # Switched
 
 
-async def _switch(switch: Switch, request: Request, handlers: Mapping[str, Handler]) -> None:
+async def _switch(switch: Switch, request: Request, handler: Handler | None) -> None:
+    """Take a place, read the content, and hand the connection to the handler, or to the application as a WebSocket."""
     enforcer, facts, scope = request.enforcer, request.facts, request.scope
-    handler = handlers.get(switch.protocol)
-    limit = BODY_LIMIT if handler is None else enforcer.policy.max_body_size
-    # RFC 9110 section 7.8: the request is complete, and a 100 that is expected is sent, before the 101.
-    content = await read_off(request.receive, limit, keep=handler is not None)
-    if content.disconnected:
-        return
-    if content.size > limit:
-        rule_id = "ws-body" if handler is None else "upgrade-body"
-        return await _reject(Reject.of(rule_id, f"more than {limit} octets of content", status=413), request)
-    place = enforcer.take(switch, facts, scope)
+    extension: UpgradeExtension = scope["extensions"][EXTENSION]
+    place = enforcer.take(facts, scope)
     if isinstance(place, Reject):
         return await _answer(place, request)
-    extension: UpgradeExtension = scope["extensions"][EXTENSION]
-    if handler is None:
-        return await _serve_websocket(switch, request, extension, place)
+    failure, answered = None, True
     try:
-        failure, answered = await _handle(handler, switch, request, extension, content.body)
+        content = await _content(request, extension["stream"], handler)
+        if content.end is End.DISCONNECTED:
+            return None
+        failure = _unread(content, request, handler)
+        if failure is None:
+            enforcer.decisions.record(switch, facts, scope)
+            if handler is None:
+                return await _serve_websocket(switch, request, extension)
+            failure, answered = await _handle(handler, switch, request, content.body, place)
     finally:
-        place.release()
-    if failure:
-        await _reject(failure, request)
+        place.leave()
+    if failure is not None:
+        enforcer.decisions.record(failure, facts, scope)
+        await _answer(failure, request)
     elif not answered:
         await _decline(request, content.body)
 
 
-async def _serve_websocket(switch: Switch, request: Request, extension: UpgradeExtension, place: Place) -> None:
+async def _content(request: Request, stream: UpgradedStream, handler: Handler | None) -> Content:
+    """Read the content: the request is complete, and a 100 that is expected is sent, before the 101 (RFC 9110 7.8)."""
+    keep, limit = handler is not None, _content_limit(request, handler)
+    if not is_announced(request.facts.headers):
+        return await read_off(request.receive, limit)
+    seconds = request.enforcer.policy.websocket.open_timeout
+    return await read_in_time(request.receive, limit, seconds, keep=keep, shutdown=stream.shutdown)
+
+
+def _content_limit(request: Request, handler: Handler | None) -> int:
+    return BODY_LIMIT if handler is None else request.enforcer.policy.max_body_size
+
+
+def _unread(content: Content, request: Request, handler: Handler | None) -> Reject | None:
+    """Return the rejection of a request whose content is too long, or did not come in time."""
+    if content.end is End.LATE:
+        seconds = request.enforcer.policy.websocket.open_timeout
+        return Reject.of("upgrade-content-timeout", f"the content did not come within {seconds:g} s")
+    if content.end is End.SHUTDOWN:
+        return Reject.of("ws-503", "the server is going away")
+    limit = _content_limit(request, handler)
+    if content.end is End.TOO_LONG or content.size > limit:
+        rule_id = "ws-body" if handler is None else "upgrade-body"
+        return Reject.of(rule_id, f"more than {limit} octets of content", status=413)
+    return None
+
+
+def _serve_websocket(switch: Switch, request: Request, extension: UpgradeExtension) -> Awaitable[None]:
     enforcer, send = request.enforcer, request.send
 
     async def guarded(message: Message) -> None:
         denied = message["type"] == "http.response.start" and message["status"] != 101
         await send(_repaired(message, h2=False) if denied else message)
 
-    try:
-        await websocket.serve(
-            request.app,
-            scopes.websocket_scope(request.scope, switch.subprotocols, switch.target),
-            guarded,
-            stream=extension["stream"],
-            fields=switch.fields,
-            limits=enforcer.limits(extension.get("settings", {})),
-            guard=lambda message: enforcer.accepted(message, switch),
-            close_denied=enforcer.policy.strict,
-            rejected=lambda reject: enforcer.decisions.record(reject, request.facts, request.scope),
-            extensions=switch.extensions,
-        )
-    finally:
-        place.release()
+    return websocket.serve(
+        request.app,
+        scopes.websocket_scope(request.scope, switch.subprotocols, switch.target),
+        guarded,
+        stream=extension["stream"],
+        fields=switch.fields,
+        limits=enforcer.limits(extension.get("settings", {})),
+        guard=lambda message: enforcer.accepted(message, switch),
+        close_denied=enforcer.policy.strict,
+        rejected=lambda reject: enforcer.decisions.record(reject, request.facts, request.scope),
+        extensions=switch.extensions,
+    )
 
 
 async def _handle(
-    handler: Handler, switch: Switch, request: Request, extension: UpgradeExtension, body: bytes
+    handler: Handler, switch: Switch, request: Request, body: bytes, place: Place
 ) -> tuple[Reject | None, bool]:
     """Return the rejection that is due in the place of the handler, and whether the handler has answered."""
     policy = request.enforcer.policy
+    extension: UpgradeExtension = request.scope["extensions"][EXTENSION]
     upgrade = UpgradeRequest(
         scopes.switch_scope(request.scope, switch.target),
         body,
@@ -218,7 +252,7 @@ async def _handle(
         strict=policy.strict,
         open_timeout=policy.websocket.open_timeout,
     )
-    failure = await serve(handler, upgrade, grace=_grace(extension))
+    failure = await serve(handler, upgrade, grace=_grace(extension), ended=place.release)
     return failure, upgrade.is_answered
 
 
@@ -228,12 +262,6 @@ async def _decline(request: Request, body: bytes) -> None:
         await _answer(rejection, request)
     else:
         await _pass_on(request, scopes.plain_scope(request.scope), replayed(body, request.receive))
-
-
-async def _reject(reject: Reject, request: Request) -> None:
-    """Record a rejection that was decided behind the judge, and send it."""
-    request.enforcer.decisions.record(reject, request.facts, request.scope)
-    await _answer(reject, request)
 
 
 def _grace(extension: UpgradeExtension) -> float:

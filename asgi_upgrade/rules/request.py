@@ -137,4 +137,10 @@ UPGRADE = (
         "A handler gets the content as a whole, so without bounds it costs memory before the switch.",
         "Send less with the request, or raise max_body_size.",
     ),
+    rule(
+        "upgrade-content-timeout", 408, "policy", ON_REQUEST, "RFC 9110 section 15.5.9",
+        "Content of a request with Upgrade that does not come in time",
+        "The switch comes after the request, so a client that holds its content back holds a connection for nothing.",
+        "Send the content at once, or raise open_timeout.",
+    ),
 )

@@ -3,9 +3,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+import anyio
 import pytest
 
-from asgi_upgrade.middleware.content import Content, is_announced, is_expecting, read_off, replayed
+from asgi_upgrade.middleware.content import Content, End, is_announced, is_expecting, read_in_time, read_off, replayed
 from asgi_upgrade.types import Field, Message, Receive
 
 
@@ -62,25 +63,23 @@ GONE: Message = {"type": "http.disconnect"}
     ("messages", "content"),
     [
         # realistic
-        pytest.param([part(b"", more=False)], Content(0, complete=True, disconnected=False), id="none"),
-        pytest.param([{"type": "http.request"}], Content(0, complete=True, disconnected=False), id="keys-left-out"),
+        pytest.param([part(b"", more=False)], Content(End.COMPLETE, 0), id="none"),
+        pytest.param([{"type": "http.request"}], Content(End.COMPLETE, 0), id="keys-left-out"),
         pytest.param(
             [part(b"ab", more=True), part(b"cd", more=True), part(b"", more=False)],
-            Content(4, complete=True, disconnected=False),
+            Content(End.COMPLETE, 4),
             id="in-parts",
         ),
-        pytest.param([part(b"ab", more=True), GONE], Content(2, complete=False, disconnected=True), id="client-gone"),
-        pytest.param([GONE], Content(0, complete=False, disconnected=True), id="client-gone-at-once"),
+        pytest.param([part(b"ab", more=True), GONE], Content(End.DISCONNECTED, 2), id="client-gone"),
+        pytest.param([GONE], Content(End.DISCONNECTED, 0), id="client-gone-at-once"),
         # pathological
         pytest.param(
             [part(b"12345", more=True), part(b"", more=False)],
-            Content(5, complete=True, disconnected=False),
+            Content(End.COMPLETE, 5),
             id="just-the-limit",
         ),
-        pytest.param([part(b"123456", more=True)], Content(6, complete=False, disconnected=False), id="too-much"),
-        pytest.param(
-            [part(b"123456", more=False)], Content(6, complete=True, disconnected=False), id="too-much-but-all"
-        ),
+        pytest.param([part(b"123456", more=True)], Content(End.TOO_LONG, 6), id="too-much"),
+        pytest.param([part(b"123456", more=False)], Content(End.COMPLETE, 6), id="too-much-but-all"),
     ],
 )
 def test_content_is_read_off_up_to_the_limit(messages: list[Message], content: Content) -> None:
@@ -91,10 +90,59 @@ def test_content_is_read_off_up_to_the_limit(messages: list[Message], content: C
 def test_content_is_kept_when_asked() -> None:
     messages = [part(b"ab", more=True), part(b"cd", more=False)]
     content = asyncio.run(read_off(receiving(messages), 5, keep=True))
-    assert content == Content(4, complete=True, disconnected=False, body=b"abcd")
+    assert content == Content(End.COMPLETE, 4, b"abcd")
 
 
 async def test_content_that_was_read_comes_again_and_then_what_follows() -> None:
     receive = replayed(b"abcd", receiving([GONE]))
     result = [await receive(), await receive()]
     assert result == [part(b"abcd", more=False), GONE]
+
+
+# In time
+
+
+async def never() -> Message:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def test_content_that_comes_in_time_is_all_there() -> None:
+    messages = [part(b"ab", more=True), part(b"cd", more=False)]
+    for shutdown in (None, asyncio.Event()):
+        content = await read_in_time(receiving(messages), 5, 5, keep=True, shutdown=shutdown)
+        assert content == Content(End.COMPLETE, 4, b"abcd")
+
+
+async def test_content_that_does_not_come_is_late() -> None:
+    for shutdown in (None, asyncio.Event()):
+        assert await read_in_time(never, 5, 0.001, shutdown=shutdown) == Content(End.LATE)
+
+
+async def test_shutdown_ends_reading_at_once() -> None:
+    shutdown = asyncio.Event()
+    reading = asyncio.ensure_future(read_in_time(never, 5, 60, shutdown=shutdown))
+    await asyncio.sleep(0)
+    shutdown.set()
+    assert await reading == Content(End.SHUTDOWN)
+
+
+async def test_shutdown_beside_the_end_of_the_time_is_no_error() -> None:
+    shutdown = asyncio.Event()
+
+    async def stubborn() -> Message:
+        try:
+            return await never()
+        finally:
+            shutdown.set()
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+    assert await read_in_time(stubborn, 5, 0.001, shutdown=shutdown) == Content(End.SHUTDOWN)
+
+
+def test_content_is_read_without_asyncio_too() -> None:
+    async def scenario() -> Content:
+        return await read_in_time(receiving([part(b"ab", more=False)]), 5, 5)
+
+    assert anyio.run(scenario, backend="trio") == Content(End.COMPLETE, 2)

@@ -119,6 +119,40 @@ async def test_native_connections_count_by_the_address_of_the_client() -> None:
     assert sorted(result) == ["websocket.accept", "websocket.accept", "websocket.close"]
 
 
+async def test_native_connection_gives_its_place_back_with_its_disconnect() -> None:
+    leave = asyncio.Event()
+
+    async def outliving(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        assert (await receive())["type"] == "websocket.disconnect"
+        await leave.wait()
+
+    app = UpgradeMiddleware(outliving, max_connections=1)
+    answers: list[str] = []
+
+    def receiving() -> Receive:
+        incoming: list[Message] = [{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1001}]
+        messages = iter(incoming)
+
+        async def receive() -> Message:
+            return next(messages)
+
+        return receive
+
+    async def send(message: Message) -> None:
+        answers.append(message["type"])
+
+    tasks = []
+    for _ in range(3):
+        tasks.append(asyncio.ensure_future(app(websocket_scope(HANDSHAKE), receiving(), send)))
+        while len(answers) < len(tasks):
+            await asyncio.sleep(0)
+    leave.set()
+    await asyncio.gather(*tasks)
+    assert answers == ["websocket.accept"] * 3
+
+
 def test_client_behind_a_trusted_proxy_is_whom_the_server_names() -> None:
     waiting = Waiting()
     waiting.leave.set()
@@ -274,12 +308,10 @@ def test_callback_that_admits_is_believed() -> None:
 
 def test_capacity_is_reported_and_still_counted() -> None:
     enforcer = Enforcer(UpgradePolicy(report_only=True, max_connections=1), Decisions())
-    places = [enforcer.take(Switch(protocol="websocket"), handshake(), http_scope([])) for _ in range(3)]
+    places = [enforcer.take(handshake(), http_scope([])) for _ in range(3)]
     assert all(isinstance(place, Place) for place in places)
-    assert enforcer.decisions.counters == {
-        ("websocket", "switch", ""): 3,
-        ("websocket", "report", "max-connections"): 2,
-    }
+    assert enforcer.connections == 3
+    assert enforcer.decisions.counters == {("websocket", "report", "max-connections"): 2}
 
 
 def test_path_for_websockets_only_is_told_of_a_handler_that_declines() -> None:
@@ -303,7 +335,7 @@ class Counted:
 
     def take(self, client: str) -> Place | str:
         facts = handshake(peer=(client, 1))
-        place = self.enforcer.take(Switch(protocol="websocket"), facts, http_scope([]))
+        place = self.enforcer.take(facts, http_scope([]))
         return place if isinstance(place, Place) else place.rule.id
 
     def place(self, client: str) -> Place:
@@ -352,6 +384,18 @@ def test_bounds_are_made_once_for_the_settings_of_a_server() -> None:
     assert enforcer.limits(settings) is enforcer.limits(settings)
     assert enforcer.limits(settings).max_size == 5
     assert enforcer.limits({"max_size": 6}).max_size == 6
+
+
+def test_connection_that_has_ended_leaves_its_place_while_the_application_goes_on() -> None:
+    counted = Counted(max_connections=1)
+    first = counted.place("a")
+    first.release()
+    assert (counted.enforcer.connections, counted.enforcer.applications) == (0, 1)
+    second = counted.place("b")
+    first.leave()
+    assert (counted.enforcer.connections, counted.enforcer.applications) == (1, 1)
+    second.leave()
+    assert (counted.enforcer.connections, counted.enforcer.applications) == (0, 0)
 
 
 # Paths without upgrades

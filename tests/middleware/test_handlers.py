@@ -30,6 +30,7 @@ class Server:
         self.transport = Transport(half_close=half_close)
         self.stream = self.transport.stream
         self.sent: list[Message] = []
+        self.has_ended = False
         self._gone = gone
         self._broken = broken
 
@@ -42,6 +43,9 @@ class Server:
                 self.stream.connection_lost()
             else:
                 self.stream.switched(b"early")
+
+    def ended(self) -> None:
+        self.has_ended = True
 
     def request(self, *, strict: bool = True, method: str = "POST", open_timeout: float = 5) -> UpgradeRequest:
         return UpgradeRequest(
@@ -71,7 +75,7 @@ def serving(
 
     async def scenario() -> tuple[Server, Reject | None]:
         serving = server or Server()
-        return serving, await serve(handler, serving.request(**options), grace=grace)
+        return serving, await serve(handler, serving.request(**options), grace=grace, ended=serving.ended)
 
     return run(scenario())
 
@@ -81,7 +85,7 @@ def ending(request: Callable[[Server], Handler], **options: Any) -> tuple[Server
 
     async def scenario() -> tuple[Server, Reject | None]:
         server = Server(**options)
-        return server, await serve(request(server), server.request(), grace=5)
+        return server, await serve(request(server), server.request(), grace=5, ended=server.ended)
 
     return run(scenario())
 
@@ -278,7 +282,7 @@ async def test_request_cannot_be_answered_behind_the_handler() -> None:
     async def handler(request: UpgradeRequest) -> None:
         kept.append(request)
 
-    assert await serve(handler, server.request(), grace=5) is None
+    assert await serve(handler, server.request(), grace=5, ended=server.ended) is None
     with pytest.raises(RuntimeError, match="the handler has returned"):
         await kept[0].reject(400)
     assert not kept[0].is_answered
@@ -423,7 +427,7 @@ def shutting_down(*, grace: float, before: bool) -> tuple[list[str], Reject | No
                 server.stream.request_shutdown()
                 await hanging_on(stream)
 
-        rejection = await serve(handler, server.request(), grace=grace)
+        rejection = await serve(handler, server.request(), grace=grace, ended=server.ended)
         return server.transport.calls, rejection
 
     return run(scenario())
@@ -453,7 +457,7 @@ async def test_shutdown_does_not_end_a_handler_whose_time_is_over_already() -> N
             server.stream.request_shutdown()
             await passes()
 
-    result = await serve(handler, server.request(open_timeout=0.01), grace=5)
+    result = await serve(handler, server.request(open_timeout=0.01), grace=5, ended=server.ended)
     rejection = result
     assert rejection is not None
     assert rejection.status == 503
@@ -461,7 +465,7 @@ async def test_shutdown_does_not_end_a_handler_whose_time_is_over_already() -> N
 
 async def test_server_that_cancels_the_request_is_obeyed() -> None:
     server = Server()
-    task = asyncio.ensure_future(serve(hanging, server.request(), grace=5))
+    task = asyncio.ensure_future(serve(hanging, server.request(), grace=5, ended=server.ended))
     await passes()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -542,3 +546,16 @@ def test_mistake_says_what_to_write(protocols: Any, error: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         compile_protocols(protocols)
     assert str(caught.value) == error
+
+
+async def test_end_of_the_connection_is_told_while_the_handler_goes_on() -> None:
+    async def outliving(request: UpgradeRequest) -> None:
+        async with request.switch():
+            assert not server.has_ended
+            server.stream.connection_lost()
+            for _ in range(3):
+                await asyncio.sleep(0)
+            assert server.has_ended
+
+    server = Server()
+    assert await serve(outliving, server.request(), grace=5, ended=server.ended) is None

@@ -10,12 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
-from asgi_upgrade import HandshakeViolation, UpgradeMiddleware, UpgradeRequest
+from asgi_upgrade import HandshakeViolation, UpgradeMiddleware, UpgradeRequest, WebSocketOptions
 from asgi_upgrade.middleware.decisions import Counters
 from asgi_upgrade.middleware.handlers import Handler
 from asgi_upgrade.testing import UpgradeTransport
 from asgi_upgrade.types import Message, Receive, Scope, Send
 from tests.support.asgi import DENIAL, FOREIGN, HANDSHAKE, Recorder, fetch, http_scope, problem, run, websocket_scope
+from tests.support.peer import Transport
 
 # Rejections
 
@@ -182,17 +183,99 @@ def test_handshake_whose_client_leaves_while_the_content_is_read_is_dropped() ->
     assert inner.scopes == []
 
 
-# Handlers of other protocols
+# Content that does not come
 
 TCP = {"upgrade": "tcp", "connection": "Upgrade"}
+WITH_CONTENT = [*HANDSHAKE, (b"content-length", b"5")]
+
+
+async def decline(_: UpgradeRequest) -> None: ...
+
+
+class Slow:
+    """A request that was switched if its content came, on a server that can: it holds its content back."""
+
+    def __init__(self, **options: Any) -> None:
+        self.sent: list[Message] = []
+        self.stream = Transport().stream
+        self.asked = asyncio.Event()
+        self.app = UpgradeMiddleware(Recorder(), protocols={"tcp": decline}, **options)
+
+    async def receive(self) -> Message:
+        self.asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(self, message: Message) -> None:
+        self.sent.append(message)
+
+    async def ask(self, headers: list[tuple[bytes, bytes]], **extensions: Any) -> tuple[int, str, bytes]:
+        await self.app(http_scope(headers, extensions=extensions), self.receive, self.send)
+        return self.sent[0]["status"], problem(self.sent)["rule"], dict(self.sent[0]["headers"]).get(b"connection", b"")
+
+    async def switch(self, headers: list[tuple[bytes, bytes]]) -> tuple[int, str, bytes]:
+        return await self.ask(headers, **{"http.upgrade": {"stream": self.stream}})
+
+
+SOON = WebSocketOptions(open_timeout=0.01)
+ASKS = pytest.mark.parametrize(
+    ("headers", "mode"),
+    [
+        pytest.param(WITH_CONTENT, "lenient", id="websocket"),
+        pytest.param(
+            [(b"host", b"a"), *[(k.encode(), v.encode()) for k, v in TCP.items()], WITH_CONTENT[-1]],
+            "strict",
+            id="another",
+        ),
+    ],
+)
+
+
+@ASKS
+async def test_content_that_does_not_come_in_time_is_a_408(headers: list[tuple[bytes, bytes]], mode: Any) -> None:
+    slow = Slow(mode=mode, websocket=SOON)
+    assert await slow.switch(headers) == (408, "upgrade-content-timeout", b"close")
+    assert [key[1:] for key in slow.app.counters] == [("reject", "upgrade-content-timeout")]
+
+
+@ASKS
+async def test_shutdown_answers_who_holds_content_back_at_once(headers: list[tuple[bytes, bytes]], mode: Any) -> None:
+    slow = Slow(mode=mode)
+    asking = asyncio.ensure_future(slow.switch(headers))
+    await slow.asked.wait()
+    slow.stream.request_shutdown()
+    assert await asking == (503, "ws-503", b"close")
+
+
+async def test_content_that_is_waited_for_holds_a_place() -> None:
+    slow = Slow(mode="lenient", max_connections=1)
+    asking = asyncio.ensure_future(slow.switch(WITH_CONTENT))
+    await slow.asked.wait()
+    other = Slow()
+    other.app = slow.app
+    assert (await other.switch(HANDSHAKE))[:2] == (503, "max-connections")
+    slow.stream.request_shutdown()
+    await asking
+    assert slow.app.counters == {("websocket", "reject", "max-connections"): 1, ("websocket", "reject", "ws-503"): 1}
+    again = Slow()
+    again.app = slow.app
+    asking = asyncio.ensure_future(again.switch(WITH_CONTENT))
+    await again.asked.wait()
+    again.stream.request_shutdown()
+    await asking
+
+
+async def test_rejection_waits_no_longer_for_content_where_the_server_does_not_linger() -> None:
+    slow = Slow(websocket=SOON)
+    assert (await slow.ask(WITH_CONTENT))[:2] == (400, "ws-body")
+
+
+# Handlers of other protocols
 
 
 async def echo(request: UpgradeRequest) -> None:
     async with request.switch([(b"x-body", request.body)]) as stream:
         await stream.send(await stream.receive())
-
-
-async def decline(_: UpgradeRequest) -> None: ...
 
 
 async def fail(_: UpgradeRequest) -> None:
