@@ -10,9 +10,9 @@ from tests.support.serving import RawClient, Serving, serve
 from tests.support.upgrade_app import App
 
 
-@pytest.fixture(params=["httptools", "h11"])
+@pytest.fixture(params=["httptools", "h11", "zttp"])
 def parser(request: pytest.FixtureRequest) -> str:
-    """Each of uvicorn's two HTTP parsers."""
+    """Each of uvicorn's three HTTP parsers."""
     name: str = request.param
     return name
 
@@ -27,7 +27,7 @@ def app() -> Iterator[App]:
 
 @pytest.fixture
 def serving(app: App, parser: str) -> Iterator[Serving]:
-    """That application under uvicorn, with either parser."""
+    """That application under uvicorn, with each parser."""
     with serve(app, http=parser) as running:
         yield running
 

@@ -21,11 +21,12 @@ import uvicorn
 from asgi_upgrade.types import ASGIApp
 from asgi_upgrade.uvicorn import HttpToolsProtocol
 from asgi_upgrade.uvicorn.h11 import H11Protocol
+from asgi_upgrade.uvicorn.zttp import ZttpProtocol
 
 TIMEOUT = 5.0
 """Seconds that any single wait may take."""
 
-ADAPTERS: dict[str, type[asyncio.Protocol]] = {"h11": H11Protocol, "httptools": HttpToolsProtocol}
+ADAPTERS: dict[str, type[asyncio.Protocol]] = {"h11": H11Protocol, "httptools": HttpToolsProtocol, "zttp": ZttpProtocol}
 
 
 class _Server(uvicorn.Server):
@@ -131,7 +132,7 @@ def serve(
 
     Args:
         app: The application.
-        http: The parser: ``httptools`` or ``h11``.
+        http: The parser: ``httptools``, ``h11`` or ``zttp``.
         adapter: Whether to use asgi_upgrade's protocol classes or uvicorn's own.
         loop: The event loop: ``asyncio`` or ``uvloop``.
         uds: A path to listen on instead of a port.

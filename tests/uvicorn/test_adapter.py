@@ -9,18 +9,18 @@ import queue
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from uvicorn.protocols.http import h11_impl, httptools_impl
+from uvicorn.protocols.http import h11_impl, httptools_impl, zttp_impl
 
 import asgi_upgrade.uvicorn as adapter
 from asgi_upgrade.extension import EXTENSION
 from asgi_upgrade.extension.stream import UpgradedStream
 from asgi_upgrade.types import Receive, Scope, Send
-from asgi_upgrade.uvicorn import connection
+from asgi_upgrade.uvicorn import connection, zttp
 from tests.support.serving import TIMEOUT, RawClient, Serving, serve
-from tests.support.upgrade_app import HEAD_101, PLAIN, SWITCH, UPGRADE, App, respond, upgrade_request
+from tests.support.upgrade_app import HEAD_101, PLAIN, SWITCH, UPGRADE, App, FakeTransport, respond, upgrade_request
 
 # The scope
 
@@ -33,7 +33,7 @@ def test_upgrade_request_carries_the_extension(app: App, client: RawClient, serv
     stream = extension.pop("stream")
     assert isinstance(stream, UpgradedStream)
     assert not stream.is_open
-    name = {"h11": "H11Protocol", "httptools": "HttpToolsProtocol"}[parser]
+    name = {"h11": "H11Protocol", "httptools": "HttpToolsProtocol", "zttp": "ZttpH1Protocol"}[parser]
     assert re.fullmatch(rf"uvicorn \d+\.\d+\.\d+ {name}", extension.pop("adapter"))
     assert extension == {
         "peer": client.sock.getsockname(),
@@ -117,16 +117,22 @@ def test_target_that_is_no_path_reaches_the_application(parser: str, target: byt
         pytest.param(b"GET /show HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n", "1.1", id="no-upgrade"),
     ],
 )
-def test_request_that_cannot_switch_has_no_extension(app: App, client: RawClient, head: bytes, version: str) -> None:
+def test_request_that_cannot_switch_has_no_extension(
+    app: App, client: RawClient, parser: str, head: bytes, version: str
+) -> None:
     client.send(head, b"\r\n")
+    if (parser, version) == ("zttp", "2.0"):
+        assert client.read_response().status == 400
+        return
     assert client.read_response().body == b"shown"
     scope = app.next()
     assert EXTENSION not in scope.get("extensions", {})
     assert scope["http_version"] == version
 
 
-def test_http12_can_switch_on_h11(app: App) -> None:
-    with serve(app, http="h11") as running, running.connect() as client:
+@pytest.mark.parametrize("which", ["h11", "zttp"])
+def test_http12_can_switch_where_the_parser_takes_it(app: App, which: str) -> None:
+    with serve(app, http=which) as running, running.connect() as client:
         client.send(SWITCH.replace(b"HTTP/1.1", b"HTTP/1.2"), b"early")
         assert client.recv_exactly(len(HEAD_101) + 5) == HEAD_101 + b"early"
 
@@ -175,8 +181,10 @@ def test_peer_on_a_unix_socket(app: App, parser: str, loop: str, tmp_path: Path)
         assert client.recv_exactly(len(HEAD_101) + 5) == HEAD_101 + b"early"
 
 
-def test_peer_without_a_socket_is_not_known() -> None:
-    assert connection._peer(asyncio.Transport()) is None
+def test_peer_without_a_socket_is_what_uvicorn_knows() -> None:
+    transport = cast(asyncio.Transport, FakeTransport())
+    assert connection._peer(transport, ("192.0.2.1", 5)) == ("192.0.2.1", 5)
+    assert connection._peer(transport, None) is None
 
 
 # The warning
@@ -221,8 +229,10 @@ def _table_names(parser: str) -> list[str]:
     """The overridden names in the first table of the module docstring, for one parser."""
     documentation = inspect.getdoc(adapter) or ""
     table = documentation.split("name  ", 1)[1].split("Read:", 1)[0]
-    rows = re.findall(r"^((?:``\w+``(?:, )?)+) +(both|h11|httptools) ", table, re.MULTILINE)
-    return [name for names, which in rows for name in re.findall(r"\w+", names) if which in ("both", parser)]
+    rows = re.findall(r"^((?:``\w+``(?:, )?)+)  +(all|\w+(?:, \w+)*) ", table, re.MULTILINE)
+    return [
+        n for names, which in rows for n in re.findall(r"\w+", names) if which == "all" or parser in which.split(", ")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -230,6 +240,7 @@ def _table_names(parser: str) -> list[str]:
     [
         pytest.param(adapter.H11Protocol, h11_impl.H11Protocol, "h11", id="h11"),
         pytest.param(adapter.HttpToolsProtocol, httptools_impl.HttpToolsProtocol, "httptools", id="httptools"),
+        pytest.param(zttp.ZttpH1Protocol, zttp_impl.ZttpProtocol, "zttp", id="zttp"),
     ],
 )
 def test_every_overridden_name_is_in_uvicorn_and_in_the_table(ours: type, theirs: type, which: str) -> None:
@@ -241,12 +252,13 @@ def test_every_overridden_name_is_in_uvicorn_and_in_the_table(ours: type, theirs
     assert {name for name in overridden if name == "__init__" or not name.startswith("__")} == set(names)
 
 
-@pytest.mark.parametrize("module", [h11_impl, httptools_impl], ids=["h11", "httptools"])
+@pytest.mark.parametrize("module", [h11_impl, httptools_impl, zttp_impl], ids=["h11", "httptools", "zttp"])
 def test_names_read_of_uvicorn_are_still_there(module: Any) -> None:
     documentation = inspect.getdoc(adapter) or ""
     read = documentation.split("Read:", 1)[1].split("What never reaches", 1)[0]
-    other = "on httptools" if module is h11_impl else "on h11"
-    read = ";".join(part for part in " ".join(read.split()).split("; ") if not part.startswith(other))
+    own = {h11_impl: "h11", httptools_impl: "httptools", zttp_impl: "zttp"}[module]
+    parts = " ".join(read.split()).split("; ")
+    read = ";".join(part for part in parts if not part.startswith("on ") or part.startswith(f"on {own} "))
     source = inspect.getsource(module) + inspect.getsource(sys.modules["uvicorn.server"])
     source += inspect.getsource(sys.modules["uvicorn.config"])
     source += inspect.getsource(sys.modules["uvicorn.protocols.http.flow_control"])
@@ -272,7 +284,7 @@ def test_module_works_without_httptools(monkeypatch: pytest.MonkeyPatch) -> None
     assert not hasattr(module, "HttpToolsProtocol")
 
 
-@pytest.mark.parametrize("names", ["AutoProtocol", "H11Protocol", "HttpToolsProtocol"])
+@pytest.mark.parametrize("names", ["AutoProtocol", "H11Protocol", "HttpToolsProtocol", "ZttpProtocol"])
 def test_protocols_work_as_import_strings(app: App, names: str) -> None:
     with serve(app, adapter=False, http=f"asgi_upgrade.uvicorn:{names}") as running, running.connect() as client:
         client.send(SWITCH, b"x")

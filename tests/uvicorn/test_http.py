@@ -136,8 +136,11 @@ def test_upgrade_without_connection_option_with_a_body(client: RawClient) -> Non
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"2.0"])
-def test_body_of_an_upgrade_in_another_version(client: RawClient, version: bytes) -> None:
+def test_body_of_an_upgrade_in_another_version(client: RawClient, parser: str, version: bytes) -> None:
     client.send(b"POST /a HTTP/", version, b"\r\n", UPGRADE, b"Content-Length: 3\r\n\r\nabc", PLAIN)
+    if (parser, version) == ("zttp", b"2.0"):
+        assert client.read_response().status == 400
+        return
     assert b"HTTP/1.1 200 OK" in client.recv_until(b"/a 3 abc")
 
 
