@@ -17,7 +17,7 @@ import httpx
 
 from asgi_upgrade.extension import EXTENSION, LINGERING, UpgradeExtension
 from asgi_upgrade.extension.exchange import Exchange, offers_protocol
-from asgi_upgrade.extension.stream import UpgradedStream
+from asgi_upgrade.extension.stream import ServerStream
 from asgi_upgrade.types import ASGIApp, Field, Message, Scope
 
 __all__ = ["NetworkStream", "UpgradeTransport"]
@@ -140,7 +140,7 @@ class _Connection:
     """One connection in memory: the request's cycle before the 101, the stream's transport after it."""
 
     def __init__(self, body: bytes) -> None:
-        self.stream = UpgradedStream(self)
+        self.stream = ServerStream(self)
         self.answered = asyncio.Event()
         self.response_started = False
         self.response_complete = False

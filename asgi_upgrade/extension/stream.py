@@ -1,6 +1,38 @@
-"""The connection after the 101: what a server hands over through the ``http.upgrade`` extension.
+"""The connection after the 101: octets in, octets out, for whoever speaks the new protocol.
 
-It knows neither HTTP nor WebSocket: octets in, octets out.
+Theory of operation
+-------------------
+
+A stream has two sides. The application's side is ``UpgradedStream``: it receives and sends. The server's side is
+``ServerStream``, the same object seen by its server, which tells it what happens on the wire. And a stream has two
+halves, each in one of a few states; nothing else about a stream is remembered but what waits to be handed over.
+
+The reading half:
+
+    ========  =====================================  ===============================================================
+    state     the octets that arrive                 goes to
+    ========  =====================================  ===============================================================
+    OPEN      are handed to the receiver, or kept    PAUSED by ``pause``, or when nobody receives;
+                                                     ENDED when the peer ends, or the connection is lost
+    PAUSED    stay in the server's socket            OPEN by ``resume`` or ``receive``; ENDED as above
+    ENDED     there are none; the end is still due   TOLD when the end was handed over, behind all that was kept
+    TOLD      there are none                         ENDED by ``set_receiver``: a new receiver is told, too
+    ========  =====================================  ===============================================================
+
+The writing half:
+
+    ========  =====================================  ===============================================================
+    state     what is sent                           goes to
+    ========  =====================================  ===============================================================
+    HELD      raises: the 101 has not been written   OPEN when the server has switched; CLOSING, LOST
+    OPEN      goes to the transport                  FINISHED by ``send_eof``; CLOSING by ``close``; LOST
+    FINISHED  raises: our half has ended             CLOSING by ``close``; LOST
+    CLOSING   raises; what was sent is flushed       LOST when the connection is gone
+    LOST      raises                                 --
+    ========  =====================================  ===============================================================
+
+Before the 101 a receiver is told of the end only; octets that came behind the request come first after the switch.
+``close`` and ``abort`` drop what nobody has received yet.
 """
 
 from __future__ import annotations
@@ -8,15 +40,35 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import Protocol
 
 from asgi_upgrade.errors import ClientDisconnected
-from asgi_upgrade.extension.event import Signal
+from asgi_upgrade.extension.event import Change
 
 _TOGETHER = 65536
 """How much is written together at most, in octets; the transport's own buffer must see what a peer does not read."""
 
 logger = logging.getLogger("asgi_upgrade")
+
+
+class Reading(Enum):
+    """The reading half; see the table above."""
+
+    OPEN = auto()
+    PAUSED = auto()
+    ENDED = auto()
+    TOLD = auto()
+
+
+class Writing(Enum):
+    """The writing half; see the table above."""
+
+    HELD = auto()
+    OPEN = auto()
+    FINISHED = auto()
+    CLOSING = auto()
+    LOST = auto()
 
 
 class StreamTransport(Protocol):
@@ -35,31 +87,48 @@ class UpgradedStream:
     """The octets of a connection after its 101, in anyio's ByteStream shape.
 
     The application calls ``receive``, ``send``, ``send_eof`` and ``aclose``; or, in protocol code, ``set_receiver``,
-    ``write``, ``pause`` and ``resume``. The server calls the methods below *The server's side*.
+    ``write``, ``pause`` and ``resume``. A server makes a ``ServerStream``.
 
     Args:
         transport: The connection.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_change",
+        "_kept",
+        "_later",
+        "_later_size",
+        "_offset",
+        "_on_shutdown",
+        "_on_writable",
+        "_reading",
+        "_receiver",
+        "_shutdown",
+        "_transport",
+        "_writing",
+        "can_send_now",
+        "is_open",
+        "is_shutting_down",
+    )
+
     def __init__(self, transport: StreamTransport) -> None:
         self._transport = transport
-        self._open = False
-        self._ended = False
-        self._closing = False
-        self._lost = False
-        self._reading = True
-        self._eof_sent = False
-        self._told_end = False
-        self._end_received = False
-        self._shut_down: asyncio.Event | None = None
-        self._shutting_down = False
-        self._early: list[bytes] = []
+        self._reading = Reading.OPEN
+        self._writing = Writing.HELD
+        self.is_open = False
+        """Whether the 101 has been written."""
+        self.is_shutting_down = False
+        """Whether the server has begun a graceful shutdown."""
+        self.can_send_now = True
+        """Whether the peer has read enough for ``send`` not to wait."""
+        self._shutdown: asyncio.Event | None = None
+        self._kept: list[bytes] = []
+        """What has arrived and has not been handed over."""
         self._offset = 0  # how much of the first has been received; cutting it off each time would be quadratic
-        self._arrived = Signal()
-        self._writable = Signal(is_set=True)
-        self._gone = Signal()
         self._later: list[bytes | bytearray] = []
         self._later_size = 0
+        self._change = Change()
         self._receiver: Callable[[bytes], None] | None = None
         self._on_shutdown: Callable[[], None] | None = None
         self._on_writable: Callable[[], None] | None = None
@@ -78,23 +147,22 @@ class UpgradedStream:
         Raises:
             anyio.EndOfStream: The end has been returned before; EOFError where anyio is not installed.
         """
-        while not self._early:
+        while not self._kept:
             if self.is_at_end:
                 return self._end_of_stream()
-            self._arrived.clear()
             self.resume()
-            await self._arrived.wait()
+            await self._change.wait()
         start, end = self._offset, self._offset + max_bytes
-        if len(self._early[0]) <= end:
-            return self._first_early()
+        if len(self._kept[0]) <= end:
+            return self._first_kept()
         self._offset = end
-        return self._early[0][start:end]
+        return self._kept[0][start:end]
 
     def _end_of_stream(self) -> bytes:
         # Once: anyio's helpers take b"" for a short segment and ask on, for ever if nothing is raised.
-        if self._end_received:
+        if self._reading is Reading.TOLD:
             raise _past_the_end()
-        self._end_received = True
+        self._reading = Reading.TOLD
         return b""
 
     def set_receiver(
@@ -114,10 +182,11 @@ class UpgradedStream:
             on_writable: Called each time the peer has read enough for more to be written, after it had not.
         """
         self._receiver = receiver
-        self._told_end = False
         self._on_shutdown = on_shutdown
         self._on_writable = on_writable
-        if self._shutting_down and on_shutdown is not None:
+        if self._reading is Reading.TOLD:
+            self._reading = Reading.ENDED
+        if self.is_shutting_down and on_shutdown is not None:
             on_shutdown()
         self._hand_over()
 
@@ -127,14 +196,14 @@ class UpgradedStream:
 
     def pause(self) -> None:
         """Stop reading from the connection until ``resume``."""
-        if self._reading and not self._lost:
-            self._reading = False
+        if self._reading is Reading.OPEN and self._writing is not Writing.LOST:
+            self._reading = Reading.PAUSED
             self._transport.pause_reading()
 
     def resume(self) -> None:
         """Read from the connection again."""
-        if not self._reading and not self._lost:
-            self._reading = True
+        if self._reading is Reading.PAUSED and self._writing is not Writing.LOST:
+            self._reading = Reading.OPEN
             self._transport.resume_reading()
 
     # Octets out
@@ -149,7 +218,7 @@ class UpgradedStream:
             ClientDisconnected: The connection is closed; nothing was written, or not all of it arrived.
         """
         self.write(data)
-        if not self._writable.is_set:
+        if not self.can_send_now:
             await self.drain()
 
     def write(self, data: bytes | bytearray) -> None:
@@ -162,7 +231,8 @@ class UpgradedStream:
             ClientDisconnected: The connection is closed.
             RuntimeError: ``send_eof`` has ended the outgoing half.
         """
-        self._require_writable()
+        if self._writing is not Writing.OPEN:
+            raise self._not_writable()
         if self._later:
             self._later.append(data)
             self._flush()
@@ -181,7 +251,8 @@ class UpgradedStream:
             ClientDisconnected: The connection is closed.
             RuntimeError: ``send_eof`` has ended the outgoing half.
         """
-        self._require_writable()
+        if self._writing is not Writing.OPEN:
+            raise self._not_writable()
         if not self._later:
             asyncio.get_running_loop().call_soon(self._flush)
         self._later.append(data)
@@ -189,16 +260,15 @@ class UpgradedStream:
         if self._later_size >= _TOGETHER:
             self._flush()
 
-    def _require_writable(self) -> None:
-        if not self._open or self._closing or self._lost:
-            raise ClientDisconnected
-        if self._eof_sent:
-            raise RuntimeError("nothing can be sent after send_eof")
+    def _not_writable(self) -> Exception:
+        if self._writing is Writing.FINISHED:
+            return RuntimeError("nothing can be sent after send_eof")
+        return ClientDisconnected()
 
     def _flush(self) -> None:
         if self._later:
             data, self._later, self._later_size = b"".join(self._later), [], 0
-            if not self._lost:
+            if self._writing is not Writing.LOST:
                 self._transport.write(data)
 
     async def drain(self) -> None:
@@ -207,7 +277,9 @@ class UpgradedStream:
         Raises:
             ClientDisconnected: The connection was closed or lost meanwhile.
         """
-        await self._writable.wait()
+        # A peer that never reads would hold this for ever after a close: closing flushes without a bound.
+        while not self.can_send_now and not self.is_closing:
+            await self._change.wait()
         if self.is_closing:
             raise ClientDisconnected
 
@@ -225,12 +297,12 @@ class UpgradedStream:
         Raises:
             RuntimeError: The 101 has not been sent; the response still needs this half.
         """
-        if not self._open:
+        if not self.is_open:
             raise RuntimeError("send_eof before the 101")
-        if self._closing or self._lost or self._eof_sent:
+        if self._writing is not Writing.OPEN:
             return
         self._flush()
-        self._eof_sent = True
+        self._writing = Writing.FINISHED
         if not self._transport.can_write_eof():
             self.close()
             return
@@ -246,140 +318,70 @@ class UpgradedStream:
 
     def close(self) -> None:
         """Close as ``aclose`` does, from code that cannot wait."""
-        if not self._closing and not self._lost:
+        if not self.is_closing:
             self._flush()
-            self._closing = True
-            self._arrived.set()
-            # A peer that never reads would hold a waiting ``drain`` for ever: closing flushes without a bound.
-            self._writable.set()
+            self._writing = Writing.CLOSING
+            self._change.tell()
             self._transport.close()
 
     def abort(self) -> None:
         """Close at once and drop what the peer has not read."""
-        if not self._lost:
-            self._closing = True
+        if self._writing is not Writing.LOST:
+            self._writing = Writing.CLOSING
             self._later.clear()
+            self._change.tell()
             self._transport.abort()
 
     async def wait_closed(self) -> None:
         """Wait until the connection is gone."""
-        await self._gone.wait()
+        while self._writing is not Writing.LOST:
+            await self._change.wait()
 
     @property
     def shutdown(self) -> asyncio.Event:
         """Set when the server begins a graceful shutdown."""
-        if self._shut_down is None:
-            self._shut_down = asyncio.Event()
-            if self._shutting_down:
-                self._shut_down.set()
-        return self._shut_down
-
-    @property
-    def is_shutting_down(self) -> bool:
-        """Whether the server has begun a graceful shutdown."""
-        return self._shutting_down
+        if self._shutdown is None:
+            self._shutdown = asyncio.Event()
+            if self.is_shutting_down:
+                self._shutdown.set()
+        return self._shutdown
 
     @property
     def is_closing(self) -> bool:
         """Whether the connection is closed or about to be."""
-        return self._closing or self._lost
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the 101 has been written."""
-        return self._open
+        return self._writing is Writing.CLOSING or self._writing is Writing.LOST
 
     @property
     def is_at_end(self) -> bool:
         """Whether nothing is left to receive, and nothing will come."""
-        return not self._early and (self._ended or self._closing)
+        return not self._kept and (self._has_ended or self._writing is Writing.CLOSING)
 
     @property
-    def can_send_now(self) -> bool:
-        """Whether the peer has read enough for ``send`` not to wait."""
-        return self._writable.is_set
+    def _has_ended(self) -> bool:
+        return self._reading is Reading.ENDED or self._reading is Reading.TOLD
 
-    # The server's side
-
-    def switched(self, early: bytes = b"") -> None:
-        """The 101 is written: open the stream.
-
-        Args:
-            early: Octets that had arrived behind the request.
-        """
-        self._open = True
-        if early:
-            self._early.append(early)
-        self._hand_over()
-
-    def feed(self, data: bytes) -> None:
-        """Octets arrived; after ``close`` nobody wants them."""
-        if self._closing:
-            return
-        if self._receiver is not None and self._open:
-            self._call(self._receiver, data)
-            return
-        self._early.append(data)
-        self._arrived.set()
-        self.pause()
-
-    def feed_eof(self) -> None:
-        """The peer ended its half."""
-        self._end()
-
-    def connection_lost(self) -> None:
-        """The connection is gone, for whatever reason."""
-        self._lost = True
-        self._gone.set()
-        self._writable.set()
-        self._end()
-
-    def pause_writing(self) -> None:
-        """The transport's write buffer is full."""
-        self._writable.clear()
-
-    def resume_writing(self) -> None:
-        """The transport's write buffer has room again."""
-        waiting = not self._writable.is_set
-        self._writable.set()
-        if waiting and self._on_writable is not None:
-            self._call(self._on_writable)
-
-    def request_shutdown(self) -> None:
-        """A graceful shutdown begins."""
-        if not self._shutting_down:
-            self._shutting_down = True
-            if self._shut_down is not None:
-                self._shut_down.set()
-            if self._on_shutdown is not None:
-                self._call(self._on_shutdown)
-
-    def _end(self) -> None:
-        self._ended = True
-        self._arrived.set()
-        self._tell_end()
+    # Handing over
 
     def _tell_end(self) -> None:
-        """Call the receiver for the end, once; what had arrived before it comes first unless it never can."""
-        if self._receiver is not None and not self._told_end and (self._lost or not self._early):
-            self._told_end = True
+        """Call the receiver for the end, once; what was kept comes before it unless it never can."""
+        if self._receiver is not None and self._reading is Reading.ENDED:
+            if self._kept and self._writing is not Writing.LOST:
+                return
+            self._reading = Reading.TOLD
             self._call(self._receiver, b"")
 
     def _hand_over(self) -> None:
         if self._receiver is None:
             return
-        if self._open:
-            if not self._ended:
-                # Before the hand-over: a receiver that pauses in it must stay paused.
-                self.resume()
-            while self._early and not self._closing:
-                self._call(self._receiver, self._first_early())
-        if self._ended:
-            self._tell_end()
+        if self.is_open:
+            self.resume()  # before the hand-over: a receiver that pauses in it must stay paused
+            while self._kept and self._writing is not Writing.CLOSING:
+                self._call(self._receiver, self._first_kept())
+        self._tell_end()
 
-    def _first_early(self) -> bytes:
+    def _first_kept(self) -> bytes:
         """Take the rest of the first segment."""
-        rest, self._offset = self._early.pop(0)[self._offset :], 0
+        rest, self._offset = self._kept.pop(0)[self._offset :], 0
         return rest
 
     def _call(self, callback: Callable[..., None], *args: bytes) -> None:
@@ -389,6 +391,75 @@ class UpgradedStream:
         except Exception:
             logger.exception("%r failed; closing the connection", callback)
             self.abort()
+
+
+class ServerStream(UpgradedStream):
+    """The server's side of a stream: it tells what happens on the wire.
+
+    Args:
+        transport: The connection.
+    """
+
+    __slots__ = ()
+
+    def switched(self, early: bytes = b"") -> None:
+        """The 101 is written: open the stream.
+
+        Args:
+            early: Octets that had arrived behind the request.
+        """
+        self.is_open = True
+        if self._writing is Writing.HELD:
+            self._writing = Writing.OPEN
+        if early:
+            self._kept.append(early)
+        self._hand_over()
+
+    def feed(self, data: bytes) -> None:
+        """Octets arrived; after ``close`` nobody wants them."""
+        if self._writing is Writing.CLOSING:
+            return
+        if self._receiver is not None and self.is_open:
+            self._call(self._receiver, data)
+            return
+        self._kept.append(data)
+        self._change.tell()
+        self.pause()
+
+    def feed_eof(self) -> None:
+        """The peer ended its half."""
+        if not self._has_ended:
+            self._reading = Reading.ENDED
+        self._change.tell()
+        self._tell_end()
+
+    def connection_lost(self) -> None:
+        """The connection is gone, for whatever reason."""
+        self._writing = Writing.LOST
+        self.can_send_now = True
+        self.feed_eof()
+
+    def pause_writing(self) -> None:
+        """The transport's write buffer is full."""
+        self.can_send_now = False
+
+    def resume_writing(self) -> None:
+        """The transport's write buffer has room again."""
+        if self.can_send_now:
+            return
+        self.can_send_now = True
+        self._change.tell()
+        if self._on_writable is not None:
+            self._call(self._on_writable)
+
+    def request_shutdown(self) -> None:
+        """A graceful shutdown begins."""
+        if not self.is_shutting_down:
+            self.is_shutting_down = True
+            if self._shutdown is not None:
+                self._shutdown.set()
+            if self._on_shutdown is not None:
+                self._call(self._on_shutdown)
 
 
 def _past_the_end() -> Exception:

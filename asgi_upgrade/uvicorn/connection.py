@@ -20,7 +20,7 @@ from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 
 from asgi_upgrade.extension import EXTENSION, LINGERING, UpgradeExtension
 from asgi_upgrade.extension.exchange import Exchange
-from asgi_upgrade.extension.stream import UpgradedStream
+from asgi_upgrade.extension.stream import ServerStream
 from asgi_upgrade.types import Field, Peer
 from asgi_upgrade.uvicorn.linger import ABORT_AFTER, Lingering, LingeringTransport
 
@@ -71,7 +71,7 @@ class UpgradingProtocol(_UvicornProtocol):
 
     _held: bytearray
     _exchange: Exchange | None
-    _stream: UpgradedStream | None
+    _stream: ServerStream | None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin with nothing but a parser."""
@@ -104,7 +104,7 @@ class UpgradingProtocol(_UvicornProtocol):
         self.cycle.on_response = self._complete
 
     def _extension(self, target: bytes) -> UpgradeExtension:
-        self._stream = UpgradedStream(self.transport)
+        self._stream = ServerStream(self.transport)
         return {
             "stream": self._stream,
             "peer": _peer(self.transport, self.client),
@@ -171,7 +171,7 @@ class UpgradingProtocol(_UvicornProtocol):
 
     def switch_protocols(self, fields: list[Field]) -> None:
         """Write the 101 with exactly these fields, and hand the connection to the stream."""
-        stream, cycle = cast(UpgradedStream, self._stream), self.cycle
+        stream, cycle = cast(ServerStream, self._stream), self.cycle
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
         self._unset_keepalive_if_required()
@@ -202,7 +202,7 @@ class UpgradingProtocol(_UvicornProtocol):
 
     def finish_switched(self) -> None:
         """Close behind an application that has returned, and do not wait for a peer that never reads."""
-        cast(UpgradedStream, self._stream).close()
+        cast(ServerStream, self._stream).close()
         if self in self.connections:
             self._set_timer(ABORT_AFTER, self.transport.abort)
 
@@ -243,13 +243,13 @@ class UpgradingProtocol(_UvicornProtocol):
         """Begin a graceful shutdown of this connection."""
         self._shutting_down = True
         if self._switched:
-            self._shut_down(cast(UpgradedStream, self._stream))
+            self._shut_down(cast(ServerStream, self._stream))
         elif self._lingering is not None:
             self.transport.close()
         else:
             super().shutdown()
 
-    def _shut_down(self, stream: UpgradedStream) -> None:
+    def _shut_down(self, stream: ServerStream) -> None:
         grace = self.config.timeout_graceful_shutdown
         if self._timer is None:
             self._set_timer(SHUTDOWN_GRACE if grace is None else min(SHUTDOWN_GRACE, grace), self.finish_switched)
@@ -259,7 +259,7 @@ class UpgradingProtocol(_UvicornProtocol):
         """Keep our half open after a switch, where the transport can (asyncio's and uvloop's TLS cannot)."""
         if not self._switched:
             return super().eof_received()
-        cast(UpgradedStream, self._stream).feed_eof()
+        cast(ServerStream, self._stream).feed_eof()
         return self.transport.can_write_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -280,13 +280,13 @@ class UpgradingProtocol(_UvicornProtocol):
         """The transport's write buffer is full."""
         super().pause_writing()
         if self._switched:
-            cast(UpgradedStream, self._stream).pause_writing()
+            cast(ServerStream, self._stream).pause_writing()
 
     def resume_writing(self) -> None:
         """The transport's write buffer has room again."""
         super().resume_writing()
         if self._switched:
-            cast(UpgradedStream, self._stream).resume_writing()
+            cast(ServerStream, self._stream).resume_writing()
 
 
 def _settings(config: Config) -> Mapping[str, Any]:

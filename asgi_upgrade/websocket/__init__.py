@@ -1,22 +1,31 @@
 """Serving a WebSocket: an application runs in a websocket scope, and whatever becomes of it ends with an answer.
 
-How a connection behaves while the application runs is the bridge's affair; here is how both begin and end.
+Here is how that begins and ends. The application's first message decides: it accepts, it denies with a response of its
+own, or nothing comes in time and somebody else must answer. The open connection is ``connection.Connection``.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from enum import Enum, auto
+from typing import cast
 
+from asgi_upgrade.errors import ClientDisconnected, is_loss
 from asgi_upgrade.extension.stream import UpgradedStream
 from asgi_upgrade.grammar.websocket import ExtensionOffer
+from asgi_upgrade.handshake.rejection import Answer, render
 from asgi_upgrade.handshake.verdict import Reject
 from asgi_upgrade.policy.websocket import Limits
+from asgi_upgrade.text import quote
 from asgi_upgrade.types import ASGIApp, Field, Message, Scope, Send
-from asgi_upgrade.websocket.connection import Bridge
+from asgi_upgrade.websocket.connection import Connection, new_engine
+from asgi_upgrade.websocket.deflate import negotiate
+from asgi_upgrade.websocket.messages import accept_fields, bare_denial, denial_start
 
 
-async def serve(
+def serve(
     app: ASGIApp,
     scope: Scope,
     send: Send,
@@ -28,7 +37,7 @@ async def serve(
     close_denied: bool,
     rejected: Callable[[Reject], None],
     extensions: Sequence[ExtensionOffer] = (),
-) -> None:
+) -> Awaitable[None]:
     """Serve one WebSocket from its handshake to the end of the connection.
 
     Args:
@@ -43,32 +52,227 @@ async def serve(
         rejected: Called with what is answered in the place of an application that does not answer.
         extensions: What the client offers.
 
-    Raises:
-        Exception: Whatever the application raises, after the client has been told; but not because the client is gone.
+    Returns:
+        What serves it, to be awaited at once. It raises whatever the application raises, after the client has been
+        told; but not because the client is gone.
     """
-    bridge = Bridge(
-        scope,
+    connection = Connection(scope, stream, limits)
+    handshake = Handshake(
+        connection,
         send,
-        extensions,
-        stream=stream,
         fields=fields,
         limits=limits,
         guard=guard,
         close_denied=close_denied,
         rejected=rejected,
+        extensions=extensions,
     )
+    return _run(app, scope, connection, handshake)
+
+
+async def _run(app: ASGIApp, scope: Scope, connection: Connection, handshake: Handshake) -> None:
+    """Run the application, and see to it that the client gets an answer, and the connection an end."""
+    handshake.begin()
+    del handshake  # the connection has it, and lets it go when it is open
     try:
-        async with bridge.deadline:
-            await app(scope, bridge.receive, bridge.send)
-    except asyncio.CancelledError:
-        bridge.close(1012, "the server is going away")
-        raise
-    except Exception as error:
-        if not bridge.explains(error):
-            await bridge.closed(1011)
-            raise
-        await bridge.returned()
-    else:
-        await bridge.returned()
+        try:
+            await app(scope, connection.receive, connection.send)
+        except asyncio.CancelledError:
+            if connection.opening is None or not connection.opening.was_cancelled():
+                connection.close(1012, "the server is going away")
+                raise
+        except Exception as error:
+            if not _explains(connection, error):
+                await connection.closed(1011)
+                raise
+        if connection.opening is not None:
+            await connection.opening.returned()
+        await connection.closed(1000)
     finally:
-        bridge.release()
+        if connection.opening is not None:
+            connection.opening.release()
+        connection.release()
+
+
+def _explains(connection: Connection, error: Exception) -> bool:
+    """Tell whether an exception of the application only says that the client is gone, which is known."""
+    if not connection.is_over or not is_loss(error):
+        return False
+    connection.log(logging.DEBUG, f"the application ended with {quote(repr(error))} because the client was gone")
+    return True
+
+
+class Stage(Enum):
+    """How far the answer to a handshake has come."""
+
+    WAITING = auto()
+    DENYING = auto()
+    DENIED = auto()
+
+
+class Handshake:
+    """A handshake that the application has not accepted.
+
+    =======  =========================================  ==============================================================
+    stage    the application                            goes to
+    =======  =========================================  ==============================================================
+    WAITING  has not answered, and has ``open_timeout`` an open connection, by ``websocket.accept``;
+                                                        DENYING by ``websocket.http.response.start``; DENIED by
+                                                        ``websocket.close`` (403), when it ends without an answer
+                                                        (500), when it is late (503: it is cancelled first)
+    DENYING  is sending a response of its own           DENIED at the end of that response
+    DENIED   has had its say                            --
+    =======  =========================================  ==============================================================
+
+    Args:
+        connection: The connection that an accept opens.
+        send: The http send of the request.
+        fields: The fields of the 101 so far.
+        limits: The bounds.
+        guard: Cleans an accept.
+        close_denied: Whether a denial closes the connection.
+        rejected: Called with what is answered in the application's place.
+        extensions: What the client offers.
+    """
+
+    __slots__ = (
+        "_cancelling",
+        "_close_denied",
+        "_connection",
+        "_extensions",
+        "_fields",
+        "_guard",
+        "_is_late",
+        "_limits",
+        "_rejected",
+        "_send",
+        "_stage",
+        "_task",
+        "_timer",
+    )
+
+    def __init__(
+        self,
+        connection: Connection,
+        send: Send,
+        *,
+        fields: Sequence[Field],
+        limits: Limits,
+        guard: Callable[[Message], Message],
+        close_denied: bool,
+        rejected: Callable[[Reject], None],
+        extensions: Sequence[ExtensionOffer],
+    ) -> None:
+        self._connection = connection
+        self._send = send
+        self._fields = fields
+        self._limits = limits
+        self._guard = guard
+        self._close_denied = close_denied
+        self._rejected = rejected
+        self._extensions = extensions
+        self._stage = Stage.WAITING
+        self._is_late = False
+        self._cancelling: int | None = None
+
+    def begin(self) -> None:
+        """Begin to count the time; the application runs in this task."""
+        self._connection.begin(self)
+        self._task = cast("asyncio.Task[object]", asyncio.current_task())
+        self._timer = asyncio.get_running_loop().call_later(self._limits.open_timeout, self._late)
+
+    async def answer(self, message: Message) -> None:
+        """Take a message from the application.
+
+        Raises:
+            ClientDisconnected: The client is gone.
+            RuntimeError: The message is not one that may come now.
+            HandshakeViolation: The accept would break the handshake.
+        """
+        kind = message["type"]
+        if self._stage is Stage.DENIED:
+            raise RuntimeError(f"unexpected message {quote(kind)}; the connection is denied")
+        if self._connection.is_over:
+            raise ClientDisconnected
+        if self._stage is Stage.DENYING:
+            if kind != "websocket.http.response.body":
+                raise RuntimeError(f"unexpected message {quote(kind)}; the connection is denying")
+            return await self._deny_body(message)
+        match kind:
+            case "websocket.accept":
+                await self._accept(self._guard(message))
+            case "websocket.close":
+                self._decided()
+                await self._respond(bare_denial(close=self._close_denied))
+            case "websocket.http.response.start":
+                start = denial_start(message, close=self._close_denied)
+                self._decided()
+                self._stage = Stage.DENYING
+                await self._send(start)
+            case _:
+                raise RuntimeError(f"expected websocket.accept, .close or .http.response.start, got {quote(kind)}")
+
+    async def _accept(self, message: Message) -> None:
+        limits = self._limits
+        agreement = negotiate(self._extensions, limits.compression) if limits.compression else None
+        headers = accept_fields(message, self._fields, agreement)
+        self._decided()
+        await self._send({"type": "http.response.start", "status": 101, "headers": headers})
+        # Frames may have come with the request; the stream hands them over inside this call.
+        self._connection.open(new_engine(limits.engine, limits.max_size, agreement))
+        try:
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        except BaseException:
+            self._connection.not_opened()
+            raise
+        self._connection.opened()
+
+    async def _deny_body(self, message: Message) -> None:
+        more = message.get("more_body", False)
+        if not more:
+            self._denied()
+        body = message.get("body", b"")
+        await self._send({"type": "http.response.body", "body": body, "more_body": more})
+
+    async def _respond(self, answer: Answer) -> None:
+        self._denied()
+        for message in answer.messages("http.response"):
+            await self._send(message)
+
+    def _denied(self) -> None:
+        self._stage = Stage.DENIED
+        self._connection.end(1006, "")
+
+    # How long it may take
+
+    def _late(self) -> None:
+        self._is_late = True
+        self._cancelling = self._task.cancelling()
+        self._task.cancel()
+
+    def _decided(self) -> None:
+        self._timer.cancel()
+        self.was_cancelled()
+
+    def was_cancelled(self) -> bool:
+        """Take the cancellation of a late application back; tell whether there was one, and nobody else's beside it."""
+        before, self._cancelling = self._cancelling, None
+        return before is not None and self._task.uncancel() <= before
+
+    async def returned(self) -> None:
+        """The application has ended without accepting: answer in its place, unless it has denied."""
+        self._timer.cancel()
+        if self._stage is not Stage.WAITING or self._connection.is_over:
+            return
+        late = self._is_late
+        what = f"did not answer within {self._limits.open_timeout:g} s" if late else "returned without answering"
+        why = f"the application {what}"
+        self._connection.log(logging.ERROR, why)
+        reject = Reject.of("ws-503" if late else "ws-5xx-app", why, close=self._close_denied)
+        self._rejected(reject)
+        await self._respond(render(reject))
+
+    def release(self) -> None:
+        """Leave no timer and no cancellation behind."""
+        self._timer.cancel()
+        self.was_cancelled()

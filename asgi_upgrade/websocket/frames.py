@@ -1,7 +1,7 @@
 """The one seam for frame engines: octets in, events out; messages in, octets out.
 
-An engine owns the frames of one connection and nothing else: no socket, no clock, no queue, no HTTP. The bridge cannot
-tell engines apart.
+An engine owns the frames of one connection and nothing else: no socket, no clock, no queue, no HTTP. The
+connection cannot tell engines apart.
 """
 
 from __future__ import annotations

@@ -147,9 +147,9 @@ async def test_receiving_octet_by_octet_copies_no_rest() -> None:
     stream.feed(segment)
     for _ in range(999):
         await stream.receive(1)
-        assert stream._early[0] is segment
+        assert stream._kept[0] is segment
     assert await stream.receive(1) == b"\0"
-    assert not stream._early
+    assert not stream._kept
 
 
 @pytest.mark.parametrize("how", ["feed_eof", "connection_lost", "close"])
@@ -387,6 +387,15 @@ async def test_send_on_a_connection_that_is_not_open_raises(how: str | None) -> 
     assert transport.written == b""
 
 
+async def test_switch_on_a_connection_that_is_closing_opens_nothing() -> None:
+    transport = Transport()
+    transport.stream.close()
+    transport.stream.switched()
+    with pytest.raises(ClientDisconnected):
+        await transport.stream.send(b"late")
+    assert transport.written == b""
+
+
 async def test_send_eof_ends_one_half() -> None:
     transport = opened()
     await transport.stream.send_eof()
@@ -466,10 +475,14 @@ async def test_shutdown_is_told_once() -> None:
     assert receiver.got == ["shutdown"]
 
 
-async def test_shutdown_without_a_callback_is_an_event() -> None:
+@pytest.mark.parametrize("asked_before", [False, True])
+async def test_shutdown_without_a_callback_is_an_event(asked_before: bool) -> None:
     stream = opened().stream
+    if asked_before:
+        assert not stream.shutdown.is_set()
     stream.request_shutdown()
     await stream.shutdown.wait()
+    assert stream.is_shutting_down
     assert not stream.is_closing
     stream.set_receiver(lambda data: None)
 

@@ -53,12 +53,12 @@ def graves() -> Iterator[Graves]:
 
 @pytest.fixture(params=["asyncio", "uvloop"])
 def server(request: pytest.FixtureRequest, parser: str, graves: Graves) -> Iterator[Serving]:
-    """Watches the bridge of a WebSocket, and the stream of ``tcp``."""
+    """watches the connection of a WebSocket, and the stream of ``tcp``."""
     if request.param == "uvloop":
         pytest.importorskip("uvloop")
 
     async def app(_: Scope, receive: Receive, send: Send) -> None:
-        graves.watch("bridge", cast(Any, receive).__self__)
+        graves.watch("connection", cast(Any, receive).__self__)
         await receive()
         await send({"type": "websocket.accept"})
         await receive()
@@ -81,8 +81,8 @@ def close(client: RawClient) -> None:
 @pytest.mark.parametrize(
     ("asked", "leave", "watched"),
     [
-        pytest.param(request(), close, "bridge", id="websocket-closed"),
-        pytest.param(request(), RawClient.reset, "bridge", id="websocket-reset"),
+        pytest.param(request(), close, "connection", id="websocket-closed"),
+        pytest.param(request(), RawClient.reset, "connection", id="websocket-reset"),
         pytest.param(request(upgrade=b"tcp"), RawClient.close, "stream", id="tcp-closed"),
         pytest.param(request(upgrade=b"tcp"), RawClient.reset, "stream", id="tcp-reset"),
     ],

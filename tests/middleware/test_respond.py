@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from asgi_upgrade import HandshakeViolation, UpgradeMiddleware, UpgradeRequest, WebSocketOptions
+from asgi_upgrade.extension.stream import ServerStream
 from asgi_upgrade.middleware.decisions import Counters
 from asgi_upgrade.middleware.handlers import Handler
 from asgi_upgrade.testing import UpgradeTransport
@@ -284,6 +285,7 @@ async def fail(_: UpgradeRequest) -> None:
 
 async def hang(request: UpgradeRequest) -> None:
     async with request.switch() as stream:
+        assert isinstance(stream, ServerStream)
         stream.request_shutdown()
         await asyncio.Event().wait()
 

@@ -1,4 +1,4 @@
-"""What tests of the bridge stand on: a server with a bridge over a transport, and small applications."""
+"""What tests of a connection stand on: a server with one over a transport, and small applications."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Broken(Exception):
 
 
 class Server:
-    """A bridge over a transport, with the http send of a server; ``early`` is what came behind the request."""
+    """A connection over a transport, with the http send of a server; ``early`` is what came behind the request."""
 
     def __init__(
         self,

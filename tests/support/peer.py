@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar, TypeVarTuple, Unpack
 
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
-from asgi_upgrade.extension.stream import UpgradedStream
+from asgi_upgrade.extension.stream import ServerStream
 from asgi_upgrade.websocket.frames import Frame
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class Transport:
     """A connection that records what is done to it; ``congested`` is a peer that does not read."""
 
     def __init__(self, *, half_close: bool = True) -> None:
-        self.stream: UpgradedStream = UpgradedStream(self)
+        self.stream: ServerStream = ServerStream(self)
         self.written = bytearray()
         self.writes = 0
         self.calls: list[str] = []

@@ -8,7 +8,7 @@ import pytest
 
 from asgi_upgrade.policy.websocket import Limits
 from asgi_upgrade.types import Message, Receive, Scope, Send
-from asgi_upgrade.websocket.connection import Bridge
+from asgi_upgrade.websocket.connection import Connection
 from tests.support.bridged import Server, accept, accepting
 from tests.support.peer import BINARY, CLOSE, PING, PONG, TEXT, Sent, close_frame, frame, passes
 
@@ -21,11 +21,11 @@ async def test_queue_is_bounded_and_reading_stops() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await accept(receive, send)
         await go.wait()
-        bridge = receive.__self__  # type: ignore[attr-defined]
-        assert isinstance(bridge, Bridge)
+        connection = receive.__self__  # type: ignore[attr-defined]
+        assert isinstance(connection, Connection)
         while (message := await receive())["type"] != "websocket.disconnect":
             seen.append(message)
-            lengths.append(len(bridge._queue))
+            lengths.append(len(connection._queue))
 
     server = Server(app, limits=Limits(max_queue=4, ping_interval=None))
     await server.open()

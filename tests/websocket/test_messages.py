@@ -1,4 +1,4 @@
-"""Messages over the bridge: from the octets of a connection to the application, and back."""
+"""Messages over a connection: from the octets of a connection to the application, and back."""
 
 from __future__ import annotations
 

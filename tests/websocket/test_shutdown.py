@@ -1,4 +1,4 @@
-"""What the bridge does when the server shuts down, or cancels the application."""
+"""What a connection does when the server shuts down, or cancels the application."""
 
 from __future__ import annotations
 
