@@ -15,7 +15,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from asgi_upgrade import UpgradeMiddleware
 from asgi_upgrade.types import ASGIApp, Message, Receive, Scope, Send
-from tests.benchmarks import checking, concurrent, memory, others
+from tests.benchmarks import checking, concurrent, memory, others, process
 from tests.benchmarks.client import GET, Client, WebSocketClient
 from tests.benchmarks.measure import Comparison, Round, compare
 from tests.benchmarks.server import running
@@ -193,11 +193,18 @@ def message_measurements() -> Iterator[Measurement]:
             yield Measurement(f"messages-{engine}", f"{title}, engine {engine} / uvicorn's {theirs}", floor, run)
 
 
-REPORTS = {"memory": memory.main, "concurrent": concurrent.main, "others": others.main, "check": checking.main}
+REPORTS = {
+    "check": checking.main,
+    "concurrent": concurrent.main,
+    "memory": memory.main,
+    "others": others.main,
+    "process": process.main,
+    "profile": process.print_calls,
+}
 
 
 def main() -> None:
-    """Print all ratios, or those named; ``memory``, ``concurrent``, ``others`` and ``check`` run only when named."""
+    """Print all ratios, or those named; the ``REPORTS`` run only when named."""
     wanted = sys.argv[1:] or [""]
     for name in wanted:
         if name in REPORTS:

@@ -1,4 +1,4 @@
-"""What an idle connection holds: how much the server's resident memory grows with each of a thousand."""
+"""What an idle connection holds: how much the server's resident memory grows with each of two thousand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from statistics import median
 from tests.benchmarks.client import PLAIN_HANDSHAKE, Client
 from tests.benchmarks.server import running
 
-CONNECTIONS = 1000
+CONNECTIONS = 2000
 WARM = 100
 """How many come first, so that what is made once for all is not counted."""
 
@@ -17,9 +17,10 @@ ROUNDS = 3
 
 PAIRS = {
     "ours-httptools-websockets": "stock-httptools-websockets-sansio",
-    "ours-httptools-wsproto": "stock-httptools-wsproto",
+    "ours-httptools-wsproto": "stock-httptools-websockets-sansio",
     "ours-h11-websockets": "stock-h11-websockets-sansio",
 }
+"""Ours, and uvicorn's fastest class on the same parser."""
 
 _REQUEST = b"GET /memory HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
@@ -61,7 +62,7 @@ def main() -> None:
         costs = {name: median(measure(name) for _ in range(ROUNDS)) for name in (ours, theirs)}
         title = f"memory of an idle connection, {ours} / {theirs}"
         sizes = "  ".join(f"{cost / 1024:7.1f} KiB" for cost in costs.values())
-        print(f"{title:<90} {sizes}  ratio {costs[ours] / costs[theirs]:5.2f}  (at most 1.0)", flush=True)
+        print(f"{title:<90} {sizes}  ratio {costs[ours] / costs[theirs]:5.2f}  (at most 0.80)", flush=True)
 
 
 if __name__ == "__main__":
