@@ -33,7 +33,8 @@ _ATTEMPTS = 3
 
 def need(program: str) -> str:
     """Return the path of a program, or skip the test."""
-    found = shutil.which(program, path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin")))
+    beside = str(Path(sys.executable).parent)  # Where a program is that came as a Python distribution.
+    found = shutil.which(program, path=os.pathsep.join((beside, os.environ.get("PATH", ""), "/usr/sbin")))
     if found is None:
         pytest.skip(f"needs {program}")
     return found

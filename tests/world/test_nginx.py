@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +11,12 @@ import trustme
 
 from asgi_upgrade import UpgradeMiddleware
 from tests.integration.conftest import parser
-from tests.support.serving import RawClient, Response, serve
+from tests.support.serving import serve
 from tests.support.wire import request
 from tests.world import service
 from tests.world.conftest import Record
-from tests.world.frames import CLOSE, CLOSED, expect_echo
-from tests.world.programs import WAIT, need, version_of
-from tests.world.proxy import FORWARDED_LINES, HOST_LINE, nginx, recommended
+from tests.world.programs import need, version_of
+from tests.world.proxy import FORWARDED_LINES, HOST_LINE, SPOOFED, Front, nginx, recommended
 
 __all__ = ["parser"]
 
@@ -47,46 +44,6 @@ def authority() -> trustme.CA:
 def version() -> str:
     """The version of nginx."""
     return version_of(need("nginx"), "-v")
-
-
-class Front:
-    """Clients' way to nginx."""
-
-    def __init__(self, port: int, authority: trustme.CA | None = None) -> None:
-        self.port = port
-        self.tls = None if authority is None else ssl.create_default_context()
-        if self.tls is not None and authority is not None:
-            authority.configure_trust(self.tls)
-
-    def connect(self) -> RawClient:
-        """Open a connection."""
-        sock = socket.create_connection(("127.0.0.1", self.port), timeout=WAIT)
-        return RawClient(sock if self.tls is None else self.tls.wrap_socket(sock, server_hostname="localhost"))
-
-    def answer(self, octets: bytes) -> Response:
-        """Return the response to a request."""
-        with self.connect() as client:
-            client.send(octets)
-            return client.read_response()
-
-    def handshake(self, *add: tuple[bytes, bytes]) -> Response:
-        """Return the response to a handshake for ``shop.example``."""
-        return self.answer(request(add=add))
-
-    def expect_echo(self, *add: tuple[bytes, bytes]) -> None:
-        """A handshake is accepted, frames go both ways, and the closing handshake too."""
-        with self.connect() as client:
-            client.send(request(add=add))
-            assert client.read_response().status == 101
-            expect_echo(client)
-            client.send(CLOSE)
-            assert client.recv_exactly(len(CLOSED)) == CLOSED
-
-    def expect_rule(self, status: int, rule: str, *add: tuple[bytes, bytes]) -> None:
-        """A handshake is rejected, and the whole answer arrives."""
-        response = self.handshake(*add)
-        assert response.status == status
-        assert json.loads(response.body)["rule"] == rule
 
 
 def test_recommended_configuration_forwards_websocket_and_nothing_else(
@@ -140,16 +97,6 @@ def test_host_is_rewritten_and_nobody_is_trusted(tmp_path: Path, rewriting: str,
     app = UpgradeMiddleware(service.app, trusted_proxies=["10.0.0.0/8", "unix"])
     with serve(app) as server, nginx(tmp_path, f"127.0.0.1:{server.port}", rewriting) as port:
         Front(port).expect_rule(403, "ws-origin-check", (b"Origin", b"http://shop.example"))
-
-
-SPOOFED = (
-    EVIL,
-    (b"Forwarded", b"host=evil.example;proto=https"),
-    (b"X-Forwarded-Host", b"evil.example"),
-    (b"X-Forwarded-Proto", b"https"),
-    (b"X-Forwarded-For", b"127.0.0.1"),
-    (b"X-Real-IP", b"127.0.0.1"),
-)
 
 
 def test_a_client_of_the_proxy_cannot_speak_for_it(tmp_path: Path, record: Record, version: str) -> None:
