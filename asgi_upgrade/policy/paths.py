@@ -115,9 +115,13 @@ def compile_path(pattern: str, option: str) -> PathPattern:
         The pattern.
 
     Raises:
-        ConfigurationError: It does not start with a slash, names an unknown convertor, has a brace that belongs to no
-            parameter, or the same name twice; the text says what to write.
+        ConfigurationError: It does not start with a slash, names an unknown convertor, has an asterisk, a brace that
+            belongs to no parameter, or the same name twice; the text says what to write.
     """
+    if "*" in pattern:
+        # To Starlette it is an octet like any other, so the pattern would never match what its author means by it.
+        spelling = "/" + re.sub(r"\*+", "{path:path}", pattern).lstrip("/")
+        raise ConfigurationError(option, pattern, f'"*" stands for nothing in a path pattern: write {quote(spelling)}')
     if not pattern.startswith("/"):
         raise ConfigurationError(option, pattern, f"write {quote('/' + pattern)}")
     steps: list[Step] = []

@@ -129,6 +129,12 @@ def test_long_path_is_judged_where_going_back_would_take_hours(pattern: str, pat
     [
         pytest.param("ws", 'write "/ws"', id="no-slash"),
         pytest.param("", 'write "/"', id="empty"),
+        pytest.param("/admin/*", '"*" stands for nothing in a path pattern: write "/admin/{path:path}"', id="asterisk"),
+        pytest.param("/a/**", '"*" stands for nothing in a path pattern: write "/a/{path:path}"', id="two-asterisks"),
+        pytest.param("*", '"*" stands for nothing in a path pattern: write "/{path:path}"', id="asterisk-alone"),
+        pytest.param(
+            "/*/b", '"*" stands for nothing in a path pattern: write "/{path:path}/b"', id="asterisk-in-the-middle"
+        ),
         pytest.param(
             "/{a:uid}",
             "there is no convertor \"uid\", only str, path, int, float, uuid; did you mean 'uuid'?",

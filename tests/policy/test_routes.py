@@ -34,6 +34,11 @@ def test_routes_keep_their_order() -> None:
         pytest.param({1: None}, "routes=1: patterns are str, not int", id="no-str"),
         pytest.param({"admin": None}, 'routes="admin": write "/admin"', id="no-slash"),
         pytest.param(
+            {"/admin/*": None},
+            'routes="/admin/*": "*" stands for nothing in a path pattern: write "/admin/{path:path}"',
+            id="asterisk",
+        ),
+        pytest.param(
             {"/{path:pth}": None},
             'routes="/{path:pth}": there is no convertor "pth", '
             "only str, path, int, float, uuid; did you mean 'path'?",
