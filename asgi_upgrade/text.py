@@ -1,9 +1,9 @@
-"""How untrusted values and names stand in messages: quoted, escaped, bounded; and which spelling was meant."""
+"""How untrusted values and names stand in messages: without secrets, quoted, bounded; and which spelling was meant."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 _QUOTE_LIMIT = 200
@@ -32,6 +32,69 @@ def _escape(char: str) -> str:
     if " " <= char <= "~" and char not in _QUOTED:
         return char
     return f"\\x{ord(char):02x}" if char.isascii() else char.encode("ascii", "backslashreplace").decode("ascii")
+
+
+# Secrets
+
+
+LONGEST_NAME = 24
+"""The longest name of a subprotocol, in characters, that nobody takes for a credential."""
+
+MOST_DIGITS = 4
+"""The most digits in such a name: versions have a few, keys and account numbers have more."""
+
+_LEAST_BEGINNING = 12
+"""The shortest credential, in characters, of which the first four may be seen."""
+
+_WORD = re.compile(rb"[^, \t]+")
+_DIGIT = re.compile(rb"[0-9]")
+_SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://")
+_QUERY = re.compile(rb"[?#]")
+_LOCATIONS = frozenset({"target", "host", "origin", "forwarded", "x-forwarded-host"})
+_CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
+
+
+def without_secrets(name: str, value: bytes, public: Collection[str] = ()) -> bytes:
+    """Return what may be seen of a field that a client sent, for an error, a log line or a problem body.
+
+    Whatever shows a received value puts it through here first; ``quote`` comes after.
+
+    Args:
+        name: The name of the field in any case, or ``"target"`` for the request target.
+        value: Its value, or those of several lines joined by commas.
+        public: The subprotocols that the service has made known, which are shown however long they are.
+
+    Returns:
+        The value; where something is left out, dots stand in its place. That is user information, query and fragment of
+        a target, of Host and of Origin, credentials, and every subprotocol that looks like one: browsers can send a
+        bearer token nowhere else. Of such a token of 12 characters or more the first four are left.
+    """
+    name = name.lower()
+    if name == "sec-websocket-protocol":
+        return _WORD.sub(lambda word: _subprotocol(word[0], public), value)
+    if name in _LOCATIONS:
+        return _location(value)
+    return b"..." if name in _CREDENTIALS else value
+
+
+def _subprotocol(word: bytes, public: Collection[str]) -> bytes:
+    is_name = len(word) <= LONGEST_NAME and len(_DIGIT.findall(word)) <= MOST_DIGITS
+    if is_name or word.decode("latin-1") in public:
+        return word
+    beginning = word[:4] if len(word) >= _LEAST_BEGINNING else b""
+    return b"%b...(%d characters)" % (beginning, len(word))
+
+
+def _location(value: bytes) -> bytes:
+    query = _QUERY.search(value)
+    location, end = (value[: query.start()], query[0] + b"...") if query else (value, b"")
+    if location.startswith(b"/"):  # "@" is an octet of a path like any other
+        return location + end
+    scheme = _SCHEME.match(location)
+    start = scheme.end() if scheme else 0
+    # The last "@" of all: a password that breaks the grammar may hold any octet, "/" too.
+    at = location.rfind(b"@")
+    return location[:start] + b"..." + location[at:] + end if at >= start else location + end
 
 
 def whose(client: object) -> str:

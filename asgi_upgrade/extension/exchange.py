@@ -1,7 +1,7 @@
 """One request that carries Upgrade, or is a CONNECT, on the side of a server that can switch.
 
-Stands between the server and the application: decides whether a 101 may be written and hands it to the connection;
-every other response passes. It knows neither sockets nor parsers, and no server in particular.
+An exchange stands between the server and the application. It runs the application, decides whether a 101 may be written
+and hands it to the connection; every other response passes. It serves any server: here are no sockets and no parser.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from asgi_upgrade.text import quote
 from asgi_upgrade.types import Field, Fields, Message, Receive, Scope, Send
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_HEAD = re.compile(
+    rb"(?:(?!content-length:|transfer-encoding:)[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [^\r\n\0]*\r\n)*", re.IGNORECASE
+)
+"""What ``_check_field`` lets pass, for all fields at once; as many lines as fields, or a value has broken its line."""
 _LINE_END = re.compile(rb"[\r\n\0]")
 _UPGRADE_OPTION = re.compile(rb"(?:\A|,)[ \t]*upgrade[ \t]*(?:,|\Z)", re.IGNORECASE)
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
@@ -71,26 +75,25 @@ class Exchange:
         self._body_read = False
         self._switched = False
         self._fields: list[Field] | None = None
+        self._receive_http: Receive
+        self._send_http: Send
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         """Run the application, and close the connection behind it once it was switched."""
-
-        async def counted_receive() -> Message:
-            message = await receive()
-            if message["type"] == "http.request" and not message["more_body"]:
-                self._body_read = True
-            return message
-
-        async def switching_send(message: Message) -> None:
-            await self._send(message, send)
-
+        self._receive_http, self._send_http = receive, send
         try:
-            return await self._app(scope, counted_receive, switching_send)
+            return await self._app(scope, self._receive, self._send)
         finally:
             if self._switched:
                 self._connection.finish_switched()
 
-    async def _send(self, message: Message, send: Send) -> None:
+    async def _receive(self) -> Message:
+        message = await self._receive_http()
+        if message["type"] == "http.request" and not message["more_body"]:
+            self._body_read = True
+        return message
+
+    async def _send(self, message: Message) -> None:
         if self._fields is not None and not self._switched:
             self._switch(message, self._fields)
             return
@@ -106,7 +109,7 @@ class Exchange:
             if self.cycle is not None and _closes(message):
                 # uvicorn before 0.53 overlooks "close" beside another option on httptools.
                 self.cycle.keep_alive = False
-        await send(message)
+        await self._send_http(message)
 
     def _warn(self) -> None:
         if self._watched and self._extension is not None and not self._extension.get("judged"):
@@ -130,8 +133,10 @@ class Exchange:
             # RFC 9110 section 7.8: the switch comes after the request, so its body must have been read.
             raise RuntimeError("status 101: call receive until more_body is false first (RFC 9110 section 7.8)")
         fields = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
-        for name, value in fields:
-            _check_field(name, value)
+        head = b"".join([b"%b: %b\r\n" % field for field in fields])
+        if not (_HEAD.fullmatch(head) and head.count(b"\n") == len(fields)):
+            for name, value in fields:
+                _check_field(name, value)
         return fields
 
     def _switch(self, message: Message, fields: list[Field]) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from asgi_upgrade.errors import HandshakeViolation
 from asgi_upgrade.grammar.fields import OWS, has_control, is_token, parse_connection
-from asgi_upgrade.text import quote
+from asgi_upgrade.text import quote, without_secrets
 from asgi_upgrade.types import Field, Fields, Message
 
 OWNED = frozenset(
@@ -52,12 +52,15 @@ def listed(message: Message) -> Message:
     return message if headers is None or isinstance(headers, list | tuple) else {**message, "headers": list(headers)}
 
 
-def accept_breaches(message: Message, offered: Collection[str]) -> tuple[list[Breach], Message]:
+def accept_breaches(
+    message: Message, offered: Collection[str], public: Collection[str] = ()
+) -> tuple[list[Breach], Message]:
     """Check a ``websocket.accept`` message.
 
     Args:
         message: The message as the application sent it.
         offered: The subprotocols it may choose from.
+        public: The subprotocols that are no secret, however long; another that looks like a credential is not shown.
 
     Returns:
         The breaches, and a copy of the message without what is wrong in it.
@@ -66,16 +69,19 @@ def accept_breaches(message: Message, offered: Collection[str]) -> tuple[list[Br
     cleaned: dict[str, Any] = dict(message)
     subprotocol = message.get("subprotocol")
     if subprotocol is not None and subprotocol not in offered:
-        names = quote(", ".join(offered)) if offered else "none"
-        breaches.append(
-            Breach("ws-subprotocol-offered", f"subprotocol {quote(subprotocol)} was not offered (offered: {names})")
-        )
+        chosen, names = _shown([str(subprotocol)], public), _shown(offered, public) if offered else "none"
+        breaches.append(Breach("ws-subprotocol-offered", f"subprotocol {chosen} was not offered (offered: {names})"))
         cleaned["subprotocol"] = None
     rules = ("asgi-accept-owned", "asgi-accept-headers")
     of_fields, kept = _sorted_fields(message.get("headers") or (), "websocket.accept", OWNED, rules)
     if "headers" in message:  # a server of spec_version 2.0 does not know the key
         cleaned["headers"] = kept
     return breaches + of_fields, cleaned
+
+
+def _shown(subprotocols: Iterable[str], public: Collection[str]) -> str:
+    names = ", ".join(subprotocols).encode("utf-8", "backslashreplace")
+    return quote(without_secrets("sec-websocket-protocol", names, public))
 
 
 def handler_breaches(fields: Iterable[Field], *, switching: bool) -> tuple[list[Breach], list[Field]]:
@@ -115,7 +121,8 @@ def _sorted_fields(
         elif not is_token(name):
             breaches.append(Breach(rules[1], f"{where} has the field name {quote(name)}, which is not a token"))
         elif has_control(value):
-            breaches.append(Breach(rules[1], f"{where} has a control octet in {quote(name)}: {quote(value)}"))
+            seen = quote(without_secrets(name.decode("ascii"), value))
+            breaches.append(Breach(rules[1], f"{where} has a control octet in {quote(name)}: {seen}"))
         else:
             kept.append((name, value))
     return breaches, kept

@@ -12,6 +12,7 @@ from asgi_upgrade.grammar.fields import OWS
 from asgi_upgrade.handshake.verdict import Facts, Ignore, Reject
 from asgi_upgrade.policy import UpgradePolicy
 from asgi_upgrade.rules import RULES, Reaction, status_of
+from asgi_upgrade.text import without_secrets
 from asgi_upgrade.types import Field
 
 READ = (
@@ -136,7 +137,8 @@ class Head:
             rule=rule,
             status=status or status_of(rule),
             detail=detail,
-            received=received,
+            # Here, where every rejection of the judge is made, so that nothing behind can show more.
+            received=received and (received[0], without_secrets(*received, self.policy.subprotocols or ())),
             fields=fields,
             close=self.strict or rule.closes or status == 413,
         )

@@ -14,7 +14,7 @@ from asgi_upgrade.grammar.uri import AbsoluteTarget, Host, fetch_site, parse_hos
 from asgi_upgrade.handshake.head import Head
 from asgi_upgrade.handshake.verdict import Note, Reject
 from asgi_upgrade.policy.origins import judge_origin
-from asgi_upgrade.text import quote
+from asgi_upgrade.text import quote, without_secrets
 
 
 class Admission(NamedTuple):
@@ -59,7 +59,8 @@ def admit(head: Head, target: AbsoluteTarget | None) -> Reject | Admission:
     if not told.ignored:
         return outcome
     notes = tuple(
-        Note(f"ignored the malformed field {name} from a trusted proxy: {quote(value)}") for name, value in told.ignored
+        Note(f"ignored the malformed field {name} from a trusted proxy: {quote(without_secrets(name, value))}")
+        for name, value in told.ignored
     )
     if isinstance(outcome, Reject):
         return replace(outcome, notes=notes)

@@ -61,7 +61,7 @@ class Reject:
         rule: The rule that decided.
         status: The status to send.
         detail: What is wrong with this request, in one sentence without the value.
-        received: The name and value of the field that decided, if one did.
+        received: The name of the field that decided, if one did, and what may be seen of its value.
         fields: Fields that belong to this rejection (Upgrade, Allow, Sec-WebSocket-Version).
         close: Whether the connection ends with the answer.
         notes: For the operator.

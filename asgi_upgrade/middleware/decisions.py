@@ -22,7 +22,7 @@ from asgi_upgrade.policy import UpgradePolicy
 from asgi_upgrade.policy.checks import is_async
 from asgi_upgrade.policy.websocket import engine_name
 from asgi_upgrade.rules import Rule
-from asgi_upgrade.text import callback_name, quote, whose
+from asgi_upgrade.text import callback_name, quote, whose, without_secrets
 from asgi_upgrade.types import Scope
 
 
@@ -305,4 +305,4 @@ def _write(reject: Reject, facts: Facts, decision: Decision, turn: Turn) -> None
 
 
 def _whose(facts: Facts) -> str:
-    return f"{quote(facts.method)[1:-1]} {quote(facts.target)} from {whose(facts.peer)}"
+    return f"{quote(facts.method)[1:-1]} {quote(without_secrets('target', facts.target))} from {whose(facts.peer)}"

@@ -19,7 +19,7 @@ from asgi_upgrade.handshake.verdict import Facts, Reject, Switch, Verdict
 from asgi_upgrade.middleware.decisions import Decisions
 from asgi_upgrade.policy import OriginCheck, UpgradePolicy
 from asgi_upgrade.policy.websocket import Limits
-from asgi_upgrade.text import callback_name, quote
+from asgi_upgrade.text import callback_name, quote, without_secrets
 from asgi_upgrade.types import Message, Scope
 
 logger = logging.getLogger("asgi_upgrade")
@@ -123,7 +123,7 @@ class Enforcer:
         Raises:
             HandshakeViolation: It would break the handshake, and the mode is strict.
         """
-        breaches, cleaned = accept_breaches(message, switch.subprotocols)
+        breaches, cleaned = accept_breaches(message, switch.subprotocols, self.policy.subprotocols or ())
         for warning in resolve(breaches, strict=self.policy.strict):
             logger.warning("%s", warning)
         if cleaned.get("subprotocol") is None and switch.subprotocol is not None:
@@ -167,7 +167,8 @@ class Enforcer:
             admitted: object = check(origin, scope)
         except Exception:
             if self.decisions.may_say("check_origin"):
-                logger.exception("check_origin callback %s failed for origin %s", name, quote(origin))
+                seen = quote(without_secrets("origin", origin.encode("latin-1", "backslashreplace")))
+                logger.exception("check_origin callback %s failed for origin %s", name, seen)
         else:
             if admitted is True or admitted is False:
                 return None if admitted else pending

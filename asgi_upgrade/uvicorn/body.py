@@ -10,7 +10,8 @@ import h11
 
 from asgi_upgrade.types import Fields
 
-_FRAMING = (b"content-length", b"transfer-encoding")
+FRAMING = (b"content-length", b"transfer-encoding")
+"""A request with one of these announces content (RFC 9112 section 6.3); it may turn out to be empty."""
 
 
 class BodyReader:
@@ -28,7 +29,7 @@ class BodyReader:
         self.ended = False
         """Whether the body has been read to its end."""
         self._conn = h11.Connection(h11.SERVER, limit)
-        framing = b"".join(b"%b: %b\r\n" % field for field in fields if field[0] in _FRAMING)
+        framing = b"".join(b"%b: %b\r\n" % field for field in fields if field[0] in FRAMING)
         self._conn.receive_data(b"POST / HTTP/1.1\r\nHost: a\r\n%b\r\n" % framing)
         self._conn.next_event()
 
@@ -56,8 +57,3 @@ class BodyReader:
     def behind(self) -> bytes:
         """What arrived behind the end of the body."""
         return self._conn.trailing_data[0]
-
-
-def has_body(fields: Fields) -> bool:
-    """Whether a request announces a body (RFC 9112 section 6.3); it may turn out to be empty."""
-    return any(name in _FRAMING for name, _ in fields)

@@ -1,7 +1,28 @@
-"""The connection half of the uvicorn adapter, for either of its parsers.
+"""One connection of the uvicorn adapter, whichever parser reads it: where its octets go, and how it ends.
 
-Owns what becomes of incoming octets (parser, hold, stream or nowhere), of shutdown, end of file and loss. It knows
-neither parser: the subclasses in ``uvicorn`` and ``httptools`` find the end of a request.
+Theory of operation
+-------------------
+
+uvicorn's own class owns the connection and serves plain requests. ``UpgradingProtocol`` stands in front of it and is in
+one of five phases, which say where the next octets go; the subclasses, one a parser, find the end of a request.
+
+    ============  ==================================  ==================================================================
+    phase         the next octets                     goes to
+    ============  ==================================  ==================================================================
+    PARSING       go to uvicorn's parser              READING_BODY behind a head with Upgrade, where the parser leaves
+                                                      the content to us (httptools); HOLDING behind a request that may
+                                                      be switched; LINGERING
+    READING_BODY  are content of that request         HOLDING at its end; PARSING if it has been answered by then;
+                                                      LINGERING when the content is broken, or is not awaited
+    HOLDING       wait until the request is answered  SWITCHED by a 101; PARSING by any other answer; LINGERING
+    SWITCHED      are the stream's                    -- ends with the connection
+    LINGERING     are dropped                         -- ends with the connection, soon
+    ============  ==================================  ==================================================================
+
+LINGERING: the last response has been written and must arrive, though the client is still sending (``linger``).
+
+uvloop binds the methods of a protocol when it is set, so the phase is asked in ``data_received`` and no method is ever
+exchanged. A request without Upgrade stays in PARSING all its life.
 """
 
 from __future__ import annotations
@@ -10,9 +31,10 @@ import abc
 import asyncio
 import socket
 from collections.abc import Callable, Mapping
+from enum import Enum, auto
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
@@ -23,8 +45,6 @@ from asgi_upgrade.extension.exchange import Exchange
 from asgi_upgrade.extension.stream import ServerStream
 from asgi_upgrade.types import Field, Peer
 from asgi_upgrade.uvicorn.linger import ABORT_AFTER, Lingering, LingeringTransport
-
-T = TypeVar("T")
 
 SHUTDOWN_GRACE = 10.0
 """The longest an upgraded connection lives after a graceful shutdown began, in seconds."""
@@ -63,39 +83,60 @@ else:
     _UvicornProtocol = asyncio.Protocol
 
 
+class Phase(Enum):
+    """Where the next octets go; see the table above."""
+
+    PARSING = auto()
+    READING_BODY = auto()
+    HOLDING = auto()
+    SWITCHED = auto()
+    LINGERING = auto()
+
+
 class UpgradingProtocol(_UvicornProtocol):
     """Mixed into a protocol class of uvicorn, in front of it."""
 
     # CPython keeps the attributes of an instance in little room as long as there are at most 30; uvicorn has 28.
-    __slots__ = ("_exchange", "_held", "_lingering", "_raw", "_shutting_down", "_stream", "_switched", "_timer")
+    __slots__ = ("_exchange", "_held", "_lingering", "_phase", "_shutting_down", "_stream", "_timer")
 
     _held: bytearray
     _exchange: Exchange | None
+    _phase: Phase
     _stream: ServerStream | None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin with nothing but a parser."""
-        self._raw: Callable[[bytes], None] | None = None
-        """Where octets go; None is the parser."""
+        self._phase = Phase.PARSING
         self._exchange = None
         self._stream = None
-        self._switched = False
         self._shutting_down = False
         self._lingering: Lingering | None = None
         self._timer: asyncio.TimerHandle | None = None
         super().connection_made(transport)
 
+    def _take(self, data: bytes) -> None:
+        """Take octets that are not the parser's."""
+        if self._phase is Phase.SWITCHED:
+            cast(ServerStream, self._stream).feed(data)
+        elif self._phase is Phase.HOLDING:
+            self._hold(data)
+        else:
+            cast(Lingering, self._lingering).discard(data)
+
     # One request
 
-    def _begin(self, target: bytes, *, switchable: bool, connect: bool) -> Exchange:
+    def _begin(self, target: bytes, *, switchable: bool, connect: bool, websocket: bool) -> Exchange:
         """Make the exchange for the request whose scope was just built."""
-        extension = self._extension(target) if switchable else None
-        own: dict[str, Any] = {LINGERING: {}} if extension is None else {LINGERING: {}, EXTENSION: extension}
-        self.scope["extensions"] = {**(self.scope.get("extensions") or {}), **own}
-        websocket = any(name == b"upgrade" and value.lower() == b"websocket" for name, value in self.headers)
-        app = self.config.loaded_app
-        self._exchange = Exchange(self, app, extension, websocket=websocket, connect=connect)
-        return self._exchange
+        own: dict[str, Any] = {LINGERING: {}}
+        extension = None
+        if switchable:
+            own[EXTENSION] = extension = self._extension(target)
+        if others := self.scope.get("extensions"):
+            own = {**others, **own}
+        self.scope["extensions"] = own
+        exchange = Exchange(self, self.config.loaded_app, extension, websocket=websocket, connect=connect)
+        self._exchange = exchange
+        return exchange
 
     def _bind(self, exchange: Exchange) -> None:
         """Take over the cycle that uvicorn made for the exchange; its task has not run yet."""
@@ -104,24 +145,17 @@ class UpgradingProtocol(_UvicornProtocol):
         self.cycle.on_response = self._complete
 
     def _extension(self, target: bytes) -> UpgradeExtension:
-        self._stream = ServerStream(self.transport)
-        return {
-            "stream": self._stream,
-            "peer": _peer(self.transport, self.client),
-            "target": target,
-            "settings": self._shared("asgi_upgrade_settings", lambda: _settings(self.config)),
-            "adapter": self._shared("asgi_upgrade_adapter", self._name),
-        }
+        self._stream = stream = ServerStream(self.transport)
+        # What is the same for all connections is made once; the server's state is the one object that they share.
+        shared = vars(self.server_state).get("asgi_upgrade") or self._share()
+        return {"stream": stream, "peer": self.client or _peer(self.transport), "target": target, **shared}
 
-    def _name(self) -> str:
-        return f"uvicorn {uvicorn.__version__} {type(self).__name__}"
-
-    def _shared(self, name: str, make: Callable[[], T]) -> T:
-        """Return what is the same for all connections: the server's state is the one object that they share."""
-        shared = vars(self.server_state)
-        if name not in shared:
-            shared[name] = make()
-        return cast(T, shared[name])
+    def _share(self) -> UpgradeExtension:
+        """Make the part of the extension that all connections of this server have in common."""
+        name = f"uvicorn {uvicorn.__version__} {type(self).__name__}"
+        shared: UpgradeExtension = {"settings": _settings(self.config), "adapter": name}
+        vars(self.server_state)["asgi_upgrade"] = shared
+        return shared
 
     def warn_unjudged(self) -> None:
         """Warn once per server."""
@@ -135,7 +169,7 @@ class UpgradingProtocol(_UvicornProtocol):
 
     def _complete(self) -> None:
         """Count the response to an exchange, and serve nothing else on a connection that lingers."""
-        if self._lingering is None:
+        if self._phase is not Phase.LINGERING:
             self._answered()
         else:
             self.server_state.total_requests += 1
@@ -148,7 +182,7 @@ class UpgradingProtocol(_UvicornProtocol):
 
     def _start_holding(self, data: bytes = b"") -> None:
         self._held = bytearray()
-        self._raw = self._hold
+        self._phase = Phase.HOLDING
         self._hold(data)
 
     def _hold(self, data: bytes) -> None:
@@ -158,7 +192,7 @@ class UpgradingProtocol(_UvicornProtocol):
 
     def _release(self) -> None:
         """The request was answered as HTTP: what was held is parsed after all."""
-        held, self._held, self._raw = bytes(self._held), bytearray(), None
+        held, self._held, self._phase = bytes(self._held), bytearray(), Phase.PARSING
         self.flow.resume_reading()
         if held and not self.transport.is_closing():
             self.data_received(held)
@@ -180,8 +214,7 @@ class UpgradingProtocol(_UvicornProtocol):
         lines = b"".join(b"%b: %b\r\n" % field for field in fields)
         self.transport.write(b"HTTP/1.1 101 Switching Protocols\r\n%b\r\n" % lines)
         early, self._held = self._early(), bytearray()
-        self._switched = True
-        self._raw = stream.feed
+        self._phase = Phase.SWITCHED
         self.flow.resume_reading()
         if self.flow.write_paused:
             stream.pause_writing()
@@ -215,7 +248,7 @@ class UpgradingProtocol(_UvicornProtocol):
 
     def _linger(self, cycle: Any) -> None:
         """Close so that the response arrives (RFC 9112 section 9.6)."""
-        if self._switched or self.transport.is_closing():
+        if self._phase is Phase.SWITCHED or self.transport.is_closing():
             self.transport.close()
             return
         if not cycle.response_complete:
@@ -223,7 +256,7 @@ class UpgradingProtocol(_UvicornProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
         self._lingering = Lingering(self.transport, self.loop)
-        self._raw = self._lingering.discard
+        self._phase = Phase.LINGERING
         self.flow.resume_reading()
         self._lingering.half_close()
 
@@ -242,9 +275,9 @@ class UpgradingProtocol(_UvicornProtocol):
     def shutdown(self) -> None:
         """Begin a graceful shutdown of this connection."""
         self._shutting_down = True
-        if self._switched:
+        if self._phase is Phase.SWITCHED:
             self._shut_down(cast(ServerStream, self._stream))
-        elif self._lingering is not None:
+        elif self._phase is Phase.LINGERING:
             self.transport.close()
         else:
             super().shutdown()
@@ -257,7 +290,7 @@ class UpgradingProtocol(_UvicornProtocol):
 
     def eof_received(self) -> Any:
         """Keep our half open after a switch, where the transport can (asyncio's and uvloop's TLS cannot)."""
-        if not self._switched:
+        if self._phase is not Phase.SWITCHED:
             return super().eof_received()
         cast(ServerStream, self._stream).feed_eof()
         return self.transport.can_write_eof()
@@ -279,13 +312,13 @@ class UpgradingProtocol(_UvicornProtocol):
     def pause_writing(self) -> None:
         """The transport's write buffer is full."""
         super().pause_writing()
-        if self._switched:
+        if self._phase is Phase.SWITCHED:
             cast(ServerStream, self._stream).pause_writing()
 
     def resume_writing(self) -> None:
         """The transport's write buffer has room again."""
         super().resume_writing()
-        if self._switched:
+        if self._phase is Phase.SWITCHED:
             cast(ServerStream, self._stream).resume_writing()
 
 
@@ -303,9 +336,8 @@ def _settings(config: Config) -> Mapping[str, Any]:
     )
 
 
-def _peer(transport: asyncio.Transport, client: tuple[str, int] | None) -> Peer:
-    if client is not None:
-        return client
+def _peer(transport: asyncio.Transport) -> Peer:
+    """Name a peer without an address: one on a unix socket, or None."""
     sock = transport.get_extra_info("socket")
     return "unix" if sock is not None and sock.family == getattr(socket, "AF_UNIX", None) else None
 

@@ -11,7 +11,7 @@ from uvicorn.protocols.http import h11_impl
 
 from asgi_upgrade.extension.exchange import offers_protocol
 from asgi_upgrade.types import Field
-from asgi_upgrade.uvicorn.connection import UpgradingProtocol, is_later_http1
+from asgi_upgrade.uvicorn.connection import Phase, UpgradingProtocol, is_later_http1
 
 
 class _Connection(h11.Connection):
@@ -42,20 +42,22 @@ class H11Protocol(UpgradingProtocol, h11_impl.H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Octets arrived."""
-        if self._raw is None:
+        if self._phase is Phase.PARSING:
             super().data_received(data)
         else:
-            self._raw(data)
+            self._take(data)
 
     def _should_upgrade(self) -> bool:
         """Put an exchange under a request with Upgrade and under a CONNECT; called once per request."""
         self._exchange = None
         connect = self.scope["method"] == "CONNECT"
-        for name, _ in self.headers:
+        for name, value in self.headers:
             if connect or name == b"upgrade":
                 later = is_later_http1(self.scope["http_version"])
                 switchable = later and not connect and offers_protocol(self.headers)
-                self.app = self._begin(self.conn.target, switchable=switchable, connect=connect)
+                websocket = value.lower() == b"websocket"
+                target = self.conn.target
+                self.app = self._begin(target, switchable=switchable, connect=connect, websocket=websocket)
                 break
         return False
 
@@ -68,7 +70,7 @@ class H11Protocol(UpgradingProtocol, h11_impl.H11Protocol):
         if exchange.cycle is None:
             self.app = self.config.loaded_app
             self._bind(exchange)
-        if self._raw is None and self.conn.their_state is MIGHT_SWITCH_PROTOCOL:
+        if self._phase is Phase.PARSING and self.conn.their_state is MIGHT_SWITCH_PROTOCOL:
             # uvicorn has paused reading; a client that goes away would not be noticed.
             self._start_holding()
             self.flow.resume_reading()
@@ -82,11 +84,11 @@ class H11Protocol(UpgradingProtocol, h11_impl.H11Protocol):
         self.conn = _SPENT
 
     def _answered(self) -> None:
-        if self._raw is None:
+        if self._phase is Phase.PARSING:
             self.on_response_complete()
             return
         # h11's own buffer comes first, and may hold the next request with Upgrade.
-        held, self._raw = bytes(self._held), None
+        held, self._phase = bytes(self._held), Phase.PARSING
         self.on_response_complete()
         if held and not self.transport.is_closing():
             self.data_received(held)

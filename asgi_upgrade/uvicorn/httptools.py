@@ -7,7 +7,6 @@ HttpParserUpgrade with the offset, and takes whatever comes next for a new reque
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 
 import h11
 import httptools
@@ -15,8 +14,8 @@ from h11._connection import DEFAULT_MAX_INCOMPLETE_EVENT_SIZE
 from uvicorn.protocols.http import httptools_impl
 
 from asgi_upgrade.types import Field
-from asgi_upgrade.uvicorn.body import BodyReader, has_body
-from asgi_upgrade.uvicorn.connection import UpgradingProtocol, is_later_http1
+from asgi_upgrade.uvicorn.body import FRAMING, BodyReader
+from asgi_upgrade.uvicorn.connection import Phase, UpgradingProtocol, is_later_http1
 
 _INVALID = "Invalid HTTP request received."
 _plain_headers_complete = httptools_impl.HttpToolsProtocol.on_headers_complete
@@ -28,7 +27,7 @@ class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
     __slots__ = ("_body",)
 
     _body: BodyReader | None
-    """Set between a head and the octets behind it."""
+    """Finds the end of the content of a request with Upgrade, from its head to there."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin between requests."""
@@ -42,8 +41,8 @@ class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Octets arrived; as uvicorn does it, but keeping the offset behind a head with Upgrade."""
-        if self._raw is not None:
-            self._raw(data)
+        if self._phase is not Phase.PARSING:
+            self._take(data)
             return
         self._unset_keepalive_if_required()
         try:
@@ -70,13 +69,19 @@ class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
         target = self.url
         connect = self.parser.get_method() == b"CONNECT"
         flagged = self.parser.should_upgrade()
+        websocket = has_body = False
+        for name, value in self.headers:
+            if name == b"upgrade":
+                websocket = websocket or value.lower() == b"websocket"
+            elif name in FRAMING:
+                has_body = True
         reader = None
-        if flagged and has_body(self.headers):
+        if flagged and has_body:
             # An h11 error in here reaches uvicorn as a parser error, which is answered 400.
             limit = self.config.h11_max_incomplete_event_size
             reader = BodyReader(self.headers, DEFAULT_MAX_INCOMPLETE_EVENT_SIZE if limit is None else limit)
         switchable = flagged and not connect and is_later_http1(self.parser.get_http_version())
-        self.app = exchange = self._begin(target, switchable=switchable, connect=connect)
+        self.app = exchange = self._begin(target, switchable=switchable, connect=connect, websocket=websocket)
         self.url = _parseable(target, connect=connect)
         try:
             super().on_headers_complete()
@@ -93,12 +98,12 @@ class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
 
     def _should_upgrade(self) -> bool:
         """Leave the end of a body to its reader; uvicorn asks in ``on_message_complete``, at the head's end."""
-        return self._body is not None
+        return self._body is not None and self._phase is Phase.PARSING
 
     def _answered(self) -> None:
         self.on_response_complete()
         # What is held may be behind a later request, which this response has only just let start.
-        if self._raw == self._hold and self.cycle.response_complete:
+        if self._phase is Phase.HOLDING and self.cycle.response_complete:
             self._release()
 
     def send_400_response(self, msg: str) -> None:
@@ -129,12 +134,17 @@ class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
         self.send_400_response(_INVALID)
 
     def _behind_head(self, rest: bytes) -> None:
-        reader, self._body = self._body, None
-        if reader is None:
+        if self._body is None:
             self._start_holding(rest)
         else:
-            self._raw = partial(self._read_body, reader)
-            self._read_body(reader, rest)
+            self._phase = Phase.READING_BODY
+            self._read_body(self._body, rest)
+
+    def _take(self, data: bytes) -> None:
+        if self._body is not None and self._phase is Phase.READING_BODY:
+            self._read_body(self._body, data)
+        else:
+            super()._take(data)
 
     def _read_body(self, reader: BodyReader, data: bytes) -> None:
         self._prolong_keepalive()
@@ -149,6 +159,7 @@ class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
         if body:
             self.on_body(body)
         if reader.ended:
+            self._body = None
             self.on_message_complete()
             self._start_holding(reader.behind)
             if self.cycle.response_complete:

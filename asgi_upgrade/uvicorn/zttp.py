@@ -24,7 +24,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
 from asgi_upgrade.extension.exchange import offers_protocol
 from asgi_upgrade.types import Field
-from asgi_upgrade.uvicorn.connection import UpgradingProtocol, is_later_http1
+from asgi_upgrade.uvicorn.connection import Phase, UpgradingProtocol, is_later_http1
 from asgi_upgrade.uvicorn.http2 import ZttpH2Protocol
 
 _END_OF_HEAD = b"\r\n\r\n"
@@ -210,11 +210,11 @@ class ZttpH1Protocol(UpgradingProtocol, zttp_impl.ZttpProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Octets arrived."""
-        if self._raw is not None:
-            self._raw(data)
+        if self._phase is not Phase.PARSING:
+            self._take(data)
             return
         super().data_received(data)
-        if self._raw is None:
+        if self._phase is Phase.PARSING:
             if self.conn.kept > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
             self._await_content()
@@ -240,7 +240,9 @@ class ZttpH1Protocol(UpgradingProtocol, zttp_impl.ZttpProtocol):
             later = is_later_http1(self.scope["http_version"])
             # What zttp's upgrade() says knows neither the version nor repeated field lines.
             switchable = later and not connect and offers_protocol(self.headers)
-            self.app = self._begin(self.conn.target, switchable=switchable, connect=connect)
+            websocket = any(name == b"upgrade" and value.lower() == b"websocket" for name, value in self.headers)
+            target = self.conn.target
+            self.app = self._begin(target, switchable=switchable, connect=connect, websocket=websocket)
         return False
 
     def handle_events(self, event: zttp.Event) -> None:

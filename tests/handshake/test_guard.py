@@ -52,11 +52,18 @@ def test_sound_accept_is_left_as_it_is(message: dict[str, Any]) -> None:
         pytest.param("x", (), 'subprotocol "x" was not offered (offered: none)', id="none-offered"),
         pytest.param("", ("a",), 'subprotocol "" was not offered (offered: "a")', id="empty"),
         pytest.param("x\r\n", ("a",), 'subprotocol "x\\x0d\\x0a" was not offered (offered: "a")', id="injection"),
+        pytest.param(
+            "y" * 40,
+            ("chat", "v1.json.channel.shop.example", "x" * 30),
+            'subprotocol "yyyy...(40 characters)" was not offered '
+            '(offered: "chat, v1.json.channel.shop.example, xxxx...(30 characters)")',
+            id="credentials",
+        ),
     ],
 )
 def test_subprotocol_that_was_not_offered_is_a_breach(subprotocol: str, offered: tuple[str, ...], what: str) -> None:
     message = accept(subprotocol=subprotocol)
-    breaches, cleaned = accept_breaches(message, offered)
+    breaches, cleaned = accept_breaches(message, offered, ("v1.json.channel.shop.example",))
     assert breaches == [Breach("ws-subprotocol-offered", what)]
     assert cleaned == accept(subprotocol=None)
     assert message["subprotocol"] == subprotocol
@@ -105,6 +112,11 @@ def test_field_that_an_accept_must_not_have_is_a_breach(name: bytes, value: byte
     assert [breach.rule for breach in breaches] == [rule]
     assert cleaned == accept(headers=[COOKIE])
     assert message["headers"] == [COOKIE, (name, value)]
+
+
+def test_breach_does_not_show_a_cookie() -> None:
+    (breach,), _ = accept_breaches(accept(headers=[(b"Set-Cookie", b"sid=s3cret\n")]), ())
+    assert breach.what == 'websocket.accept has a control octet in "Set-Cookie": "..."'
 
 
 def test_every_breach_is_named_in_order() -> None:

@@ -68,6 +68,49 @@ def test_received_value_is_quoted_up_to_200_characters() -> None:
     assert quoted == f'"{"x" * 197}..."'
 
 
+@pytest.mark.parametrize(
+    ("facts", "options", "seen"),
+    [
+        pytest.param(
+            handshake({b"sec-websocket-protocol": b"chat, chat, " + b"s3cret" * 9}),
+            {},
+            'sec-websocket-protocol: "chat, chat, s3cr...(54 characters)"',
+            id="bearer-token",
+        ),
+        pytest.param(
+            handshake({b"sec-websocket-protocol": [b"v1.json.channel.shop.example"] * 2}),
+            {"subprotocols": ["v1.json.channel.shop.example"]},
+            'sec-websocket-protocol: "v1.json.channel.shop.example, v1.json.channel.shop.example"',
+            id="subprotocol-of-the-policy",
+        ),
+        pytest.param(
+            handshake({b"host": b"me:s3cret@shop.example"}), {}, 'host: "...@shop.example"', id="userinfo-of-host"
+        ),
+        pytest.param(
+            handshake({b"origin": b"https://me:s3cret@shop.example"}),
+            {},
+            'origin: "https://...@shop.example"',
+            id="userinfo-of-origin",
+        ),
+        pytest.param(
+            handshake({b"origin": b"https://shop.example/?s3cret"}), {}, 'origin: "https://shop.example/?..."', id="url"
+        ),
+        pytest.param(
+            handshake(target=b"ws://me:s3cret@shop.example/?s3cret"),
+            {},
+            'target: "ws://...@shop.example/?..."',
+            id="target",
+        ),
+        pytest.param(handshake({b"cookie": b"sid=s3cret\x00"}), {}, 'cookie: "..."', id="cookie"),
+    ],
+)
+def test_no_secret_stands_in_a_rejection(facts: Facts, options: dict[str, Any], seen: str) -> None:
+    rejection = reject(facts, **options)
+    assert describe(rejection).endswith(f"; received {seen}")
+    assert "s3cret" not in repr(rejection)
+    assert b"s3cret" not in render(rejection).body
+
+
 @given(st.binary(), st.sampled_from(["GET", "HEAD", "POST"]), st.booleans())
 def test_any_received_value_leaves_a_sound_answer(value: bytes, method: str, hop_fields: bool) -> None:
     answer = render(made(received=("origin", value)), method=method, hop_fields=hop_fields)

@@ -118,6 +118,32 @@ def test_line_has_everything_in_fields_for_structured_loggers(caplog: pytest.Log
     }
 
 
+@pytest.mark.parametrize(
+    "secret",
+    [
+        pytest.param((b"sec-websocket-protocol", b"chat, chat, " + b"s3cret" * 9), id="bearer-token"),
+        pytest.param((b"host", b"me:s3cret@shop.example"), id="userinfo-of-host"),
+        pytest.param((b"origin", b"https://me:s3cret@shop.example/?s3cret"), id="userinfo-of-origin"),
+        pytest.param((b"cookie", b"s3cret\x01"), id="cookie"),
+        pytest.param((b"authorization", b"Bearer s3cret"), id="authorization"),
+    ],
+)
+def test_no_secret_stands_in_a_line(secret: tuple[bytes, bytes], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "asgi_upgrade")
+    headers = [field for field in HANDSHAKE if field[0] != secret[0]]
+    target = {"path": "/chat", "raw_path": b"/chat", "query_string": b"token=s3cret"}
+
+    def fail(origin: str, scope: Scope) -> bool:
+        raise ValueError
+
+    for options in ({}, {"report_only": True}, {"check_origin": fail}, {"allow_missing_origin": False}):
+        run(UpgradeMiddleware(Recorder(), **options), http_scope([*headers, secret], **target))
+    run(UpgradeMiddleware(Recorder()), http_scope([(b"upgrade", b"foo"), secret], **target))
+    assert len(caplog.records) >= 5
+    assert '"/chat?..."' in caplog.text
+    assert not any("s3cret" in f"{record.getMessage()} {vars(record)}" for record in caplog.records)
+
+
 def test_line_without_a_received_value(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "asgi_upgrade")
     run(UpgradeMiddleware(Recorder()), http_scope(HANDSHAKE[1:]))
