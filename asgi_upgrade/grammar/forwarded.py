@@ -1,6 +1,6 @@
 """What a proxy says of the request it forwards: Forwarded and X-Forwarded-* (RFC 7239).
 
-Whoever calls ``forwarded_request`` has asked the policy first whether the peer is believed.
+Whoever calls ``forwarded_request`` or ``forwarded_for`` has asked the policy first whether the peer is believed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ _PAIR = re.compile(
     rb"[ \t]*+([;,]|\Z)"
 )
 _ESCAPE = re.compile(rb"\\(.)")
+_LONGEST_NODE = 100
+# RFC 7239 section 6, and what is seen in X-Forwarded-For: IPv6 in brackets or not, with a zone; a port behind either.
+_NODE = re.compile(
+    r'"?(?:\[([0-9A-Fa-f:.]+)(?:%[^\]"]*)?\]|([0-9.]+)|([0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)(?:%[^"]*)?)(?::[^:"]*)?"?'
+)
 
 
 class Forwarded(NamedTuple):
@@ -48,9 +53,10 @@ def forwarded_request(fields: Fields) -> Forwarded:
     lines = field_values(fields, b"forwarded")
     if not lines:
         return _read(_list_value("X-Forwarded-Proto", fields), _list_value("X-Forwarded-Host", fields))
-    element = _last_element(lines[-1])
-    if not element:
+    elements = _elements(lines[-1])
+    if not elements:
         return Forwarded(None, None, (("Forwarded", lines[-1]),))
+    element = elements[-1]
     return _read(
         _Said("Forwarded", lines[-1], element.get(b"proto")),
         _Said("Forwarded", lines[-1], element.get(b"host")),
@@ -81,27 +87,55 @@ def _read(proto: _Said, host: _Said) -> Forwarded:
     return Forwarded(known, parsed, tuple(dict.fromkeys((said.field, said.line) for said in unread)))
 
 
-def _last_element(line: bytes) -> dict[bytes, bytes]:
-    """Return the parameters of the last element, names in lower case; empty if the line is malformed or empty.
+def _elements(line: bytes) -> list[dict[bytes, bytes]]:
+    """Return the parameters of each element, names in lower case; nothing if the line is malformed or empty.
 
     The line is read from its start, so that a quote which an element further left leaves open cannot move the border of
     the last one: such a line is malformed as a whole.
     """
-    last: dict[bytes, bytes] = {}
+    elements: list[dict[bytes, bytes]] = []
     pairs: dict[bytes, bytes] = {}
     position = 0
     while True:
         match = _PAIR.match(line, position)
         if match is None:
-            return {}
+            return []
         name, token, quoted, delimiter = match.groups()
         if name is not None:
             key = name.lower()
             if key in pairs:  # RFC 7239 section 4: not more than once
-                return {}
+                return []
             pairs[key] = _ESCAPE.sub(rb"\1", quoted) if token is None else token
         if delimiter != b";":
-            last, pairs = pairs or last, {}
+            if pairs:
+                elements.append(pairs)
+            pairs = {}
         if not delimiter:
-            return last
+            return elements
         position = match.end()
+
+
+def forwarded_for(fields: Fields) -> list[str | None]:
+    """Read on whose behalf a request is forwarded.
+
+    Args:
+        fields: The field lines of the request.
+
+    Returns:
+        The addresses, from the client that was first to the nearest proxy's peer, without port and zone; None for an
+        element that is no address. X-Forwarded-For wins over Forwarded: if it is there, the other is not looked at.
+    """
+    if lines := field_values(fields, b"x-forwarded-for"):
+        # Empty list members count for nothing (RFC 9110 section 5.6.1.2).
+        return [_address(member) for line in lines for each in line.split(b",") if (member := each.strip(OWS))]
+    nodes: list[str | None] = []
+    for line in field_values(fields, b"forwarded"):
+        nodes += [_address(element.get(b"for", b"")) for element in _elements(line)] or [None]
+    return nodes
+
+
+def _address(node: bytes) -> str | None:
+    if len(node) > _LONGEST_NODE:
+        return None
+    match = _NODE.fullmatch(node.decode("latin-1"))
+    return match and (match[1] or match[2] or match[3])

@@ -1,4 +1,4 @@
-"""Which peers are believed when they say who they forward for: ``trusted_proxies``, compiled."""
+"""Which peers are believed when they say who they forward for: ``trusted_proxies``, compiled; and who the client is."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import TypeAlias
 
 from asgi_upgrade.errors import ConfigurationError
+from asgi_upgrade.grammar.forwarded import forwarded_for
 from asgi_upgrade.policy.checks import string_entries
 from asgi_upgrade.text import quote
+from asgi_upgrade.types import Fields, Peer
 
 Network: TypeAlias = IPv4Network | IPv6Network
 _MAPPED = IPv6Network("::ffff:0:0/96")
@@ -42,7 +44,46 @@ class ProxyRules:
         if not self.networks or not isinstance(peer, tuple | list) or not peer:
             return False
         address = _address(peer[0])
-        return address is not None and any(address in network for network in self.networks)
+        return address is not None and self.covers(address)
+
+    def covers(self, address: IPv4Address | IPv6Address) -> bool:
+        """Tell whether an address is in one of the networks."""
+        return any(address in network for network in self.networks)
+
+
+def client_of(peer: Peer, fields: Fields, proxies: ProxyRules) -> str | None:
+    """Tell whose request this is, for the count of connections by client.
+
+    What the server made of ``scope["client"]`` is not asked, so that its own proxy settings need not agree with these.
+
+    Args:
+        peer: The socket's peer.
+        fields: The field lines of the request; they count only if the peer is a trusted proxy.
+        proxies: Who is one.
+
+    Returns:
+        An IPv4 address, or an IPv6 network of 64 bits, which is the least that one customer has; a peer that has a name
+        instead is called by it. None if the client is not known: there is no peer, or only a socket without address.
+    """
+    host = None if peer is None or isinstance(peer, str) else peer[0]
+    reached = _address(host)
+    if not proxies.trusts(peer):
+        return (host or None) if reached is None else _key(reached)
+    # From the right, where the proxies stand that are trusted: what is further left anybody can have written.
+    for node in reversed(forwarded_for(fields)):
+        address = _address(node)
+        if address is None:
+            break
+        reached = address
+        if not proxies.covers(address):
+            break
+    return None if reached is None else _key(reached)
+
+
+def _key(address: IPv4Address | IPv6Address) -> str:
+    if isinstance(address, IPv4Address):
+        return str(address)
+    return str(IPv6Network((int(address) >> 64 << 64, 64)))
 
 
 def _address(host: object) -> IPv4Address | IPv6Address | None:
