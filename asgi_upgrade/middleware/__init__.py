@@ -7,20 +7,21 @@ upgrade pass untouched.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
 from typing import Unpack
 
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.extension import UpgradeExtension, extension_of
-from asgi_upgrade.handshake.verdict import WEBSOCKET
+from asgi_upgrade.handshake.verdict import WEBSOCKET, Facts
 from asgi_upgrade.middleware import scopes
-from asgi_upgrade.middleware.decisions import Counters, DecisionHook, Decisions
-from asgi_upgrade.middleware.enforce import Enforcer, NoUpgrades
+from asgi_upgrade.middleware.decisions import Counters, DecisionHook, Decisions, Live
+from asgi_upgrade.middleware.enforce import Enforcer, NoUpgrades, Together
 from asgi_upgrade.middleware.handlers import Handler, compile_protocols
 from asgi_upgrade.middleware.respond import Request, carry_out
 from asgi_upgrade.middleware.stack import root_path_inside
 from asgi_upgrade.policy import PolicyFields, UpgradePolicy, check_names
 from asgi_upgrade.policy.paths import PathPattern
-from asgi_upgrade.policy.routes import Route, compile_routes
+from asgi_upgrade.policy.routes import Route, chosen, compile_routes
 from asgi_upgrade.types import ASGIApp, Receive, Scope, Send
 
 ARGUMENTS = ("policy", "protocols", "routes", "on_decision", "counters")
@@ -36,7 +37,10 @@ class UpgradeMiddleware:
         protocols: The handlers of protocols other than WebSocket, by the name in Upgrade: ``{"tcp": handler}``, with
             ``async def handler(request: UpgradeRequest) -> None``.
         routes: Policies by path, in Starlette's path syntax: ``{"/admin/{path:path}": UpgradePolicy(...)}``. The first
-            match counts, elsewhere ``policy`` holds. None instead of a policy: no upgrade at all.
+            match counts, elsewhere ``policy`` holds. A route's policy stands alone: it takes nothing from ``policy``
+            but ``report_only=True``, which is one switch for all. None instead of a policy: no upgrade at all, under
+            ``report_only`` too. A path with several spellings for the routers behind (slashes merged, with and
+            without a final one) must pass what each of them chooses.
         on_decision: Called with a Decision and the scope for every upgrade that was judged; synchronous, and must not
             block. What it returns or raises changes nothing.
         counters: A dict to count decisions in, such as ``collections.Counter()``, by (protocol, verdict, rule).
@@ -69,6 +73,7 @@ class UpgradeMiddleware:
         self._spoken = WEBSOCKET.union(self._handlers)
         self._decisions = Decisions(on_decision, counters)
         self._enforcer = Enforcer(self.policy, self._decisions)
+        self._closed = NoUpgrades(self.policy, self._decisions)
         self._routes = self._routed(compile_routes(routes))
         if self._routes and (inside := root_path_inside(app)):
             remedy = "it is set inside the middleware, behind its back; use app.add_middleware(UpgradeMiddleware)"
@@ -82,6 +87,11 @@ class UpgradeMiddleware:
     def counters(self) -> Counters:
         """How many decisions there were, by protocol, verdict and rule; live."""
         return self._decisions.counters
+
+    @property
+    def live(self) -> Live:
+        """How many upgraded connections, and applications that serve one, there are now; live."""
+        return self._decisions.live
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope; scopes that are neither ``http`` nor ``websocket`` pass untouched."""
@@ -107,7 +117,7 @@ class UpgradeMiddleware:
         if not self._decisions.announced:
             self._introduce(scope, extension, native=native)
         facts = scopes.websocket_facts(scope) if native else scopes.http_facts(scope, extension, self._spoken)
-        enforcer = self._enforcer_of(facts.path)
+        enforcer = self._enforcer_of(facts, scope) if self._routes else self._enforcer
         verdict = enforcer.judge(facts, scope)
         request = Request(self.app, enforcer, facts, scope=scope, receive=receive, send=send)
         return carry_out(verdict, request, self._handlers)
@@ -121,18 +131,21 @@ class UpgradeMiddleware:
 
     def _routed(self, routes: Sequence[Route]) -> tuple[tuple[PathPattern, Enforcer], ...]:
         """Return the enforcer of each route; one policy has one enforcer, which counts its connections together."""
-        closed = NoUpgrades(self.policy, self._decisions)
         enforcers = {id(self.policy): self._enforcer}
         for _, policy in routes:
             if policy is not None and id(policy) not in enforcers:
-                enforcers[id(policy)] = Enforcer(policy, self._decisions)
-        return tuple((pattern, closed if policy is None else enforcers[id(policy)]) for pattern, policy in routes)
+                # On the middleware report_only is one switch for all.
+                held = replace(policy, report_only=True) if self.policy.report_only else policy
+                enforcers[id(policy)] = Enforcer(held, self._decisions)
+        return tuple((pattern, self._closed if policy is None else enforcers[id(policy)]) for pattern, policy in routes)
 
-    def _enforcer_of(self, path: str) -> Enforcer:
-        for pattern, enforcer in self._routes:
-            if pattern.matches(path):
-                return enforcer
-        return self._enforcer
+    def _enforcer_of(self, facts: Facts, scope: Scope) -> Enforcer:
+        """Return what the routes choose for a path, in each spelling that a router may take for the same."""
+        path = scopes.whole_path(scope, facts.target)
+        choices = chosen(self._routes, self._enforcer, path, scope.get("root_path", ""))
+        if len(choices) == 1:
+            return choices[0]
+        return self._closed if self._closed in choices else Together(choices)
 
     def _introduce(self, scope: Scope, extension: UpgradeExtension | None, *, native: bool = False) -> None:
         """Tell the operator, once, which middleware stands outside, and how upgrades are judged."""

@@ -164,6 +164,21 @@ Counters: TypeAlias = dict[tuple[str, str, str], int]
 """How many decisions by protocol, verdict and rule, as in Decision, but ``"report"`` for what is only reported."""
 
 
+class Live:
+    """How many there are now, of one middleware."""
+
+    __slots__ = ("applications", "connections")
+
+    def __init__(self) -> None:
+        self.connections = 0
+        """Upgraded connections that have not ended."""
+        self.applications = 0
+        """Applications that serve one or outlive theirs; more than there are connections tells of those that do."""
+
+    def __repr__(self) -> str:
+        return f"Live(connections={self.connections}, applications={self.applications})"
+
+
 class Decisions:
     """The decisions of one middleware, as its operator sees them.
 
@@ -189,6 +204,8 @@ class Decisions:
             raise ConfigurationError("counters", counters, "write a dict, such as collections.Counter()")
         self.counters: Counters = {} if counters is None else counters
         """The counters, live."""
+        self.live = Live()
+        """What is live now."""
         self.introduced = False
         """Whether the first request has been seen."""
         self.announced = False

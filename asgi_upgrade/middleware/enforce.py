@@ -9,14 +9,14 @@ from __future__ import annotations
 import inspect
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from asgi_upgrade.handshake.guard import accept_breaches, resolve
 from asgi_upgrade.handshake.judge import evaluate, judge_closed, judge_plain
 from asgi_upgrade.handshake.verdict import Facts, Reject, Switch, Verdict
-from asgi_upgrade.middleware.decisions import Decisions
+from asgi_upgrade.middleware.decisions import Decisions, Live
 from asgi_upgrade.policy import OriginCheck, UpgradePolicy
 from asgi_upgrade.policy.websocket import Limits
 from asgi_upgrade.text import callback_name, quote, without_secrets
@@ -40,10 +40,7 @@ class Enforcer:
         self._unfiltered = replace(self._relaxed, subprotocols=None) if self._relaxed else None
         self._limited = policy.max_connections is not None or policy.max_connections_per_client is not None
         self._live: Counter[str] = Counter()
-        self.connections = 0
-        """How many connections are live."""
-        self.applications = 0
-        """How many applications serve one, or outlive theirs."""
+        self._total = 0
         self._settings: Mapping[str, Any] = {}
         self._limits = policy.websocket.limits(self._settings)
 
@@ -97,12 +94,19 @@ class Enforcer:
         Returns:
             The place; or the rejection where there is none, which is recorded.
         """
-        client = self._client(facts, scope) if self._limited else ""
-        if self._limited and (rule_id := self._full(client)) is not None:
+        room = self.room(facts, scope)
+        return room if isinstance(room, Reject) else Place(self.decisions.live, ((self, room),))
+
+    def room(self, facts: Facts, scope: Scope) -> str | Reject:
+        """Return the client to count a connection by, or the rejection, recorded, where there is no place for it."""
+        if not self._limited:
+            return ""
+        client = self._client(facts, scope)
+        if (rule_id := self._full(client)) is not None:
             full = Reject.of(rule_id, "there are as many as there may be", close=self.policy.strict)
             if (rejection := self._enforced(full, facts, scope)) is not None:
                 return rejection
-        return Place(self, client)
+        return client
 
     def limits(self, settings: Mapping[str, Any]) -> Limits:
         """Return the bounds of a connection of a server with these settings, made anew for another mapping only."""
@@ -131,9 +135,9 @@ class Enforcer:
         return cleaned
 
     def count(self, client: str, change: int) -> None:
-        """Count a connection of a client, or take it off the count."""
-        self.connections += change
+        """Count a connection of a client, or take it off the count; without a limit nothing is counted."""
         if self._limited:
+            self._total += change
             self._live[client] += change
             if not self._live[client]:
                 del self._live[client]  # what is gone leaves nothing behind
@@ -141,7 +145,7 @@ class Enforcer:
     def _full(self, client: str) -> str | None:
         """Return the id of the rule that one more connection of a client would break."""
         policy = self.policy
-        if policy.max_connections is not None and self.connections >= policy.max_connections:
+        if policy.max_connections is not None and self._total >= policy.max_connections:
             return "max-connections"
         if policy.max_connections_per_client is not None and self._live[client] >= policy.max_connections_per_client:
             return "max-connections-per-client"
@@ -203,30 +207,74 @@ class NoUpgrades(Enforcer):
         return verdict
 
 
+class Together(Enforcer):
+    """Several policies at once, for a path that the routers behind may take for more than one.
+
+    Args:
+        enforcers: Those that the request must pass, all of them; that of the path as received first.
+    """
+
+    def __init__(self, enforcers: Sequence[Enforcer]) -> None:
+        super().__init__(enforcers[0].policy, enforcers[0].decisions)
+        self._enforcers = enforcers
+
+    def judge(self, facts: Facts, scope: Scope) -> Verdict:
+        """Return the first verdict that is no switch, else the switch that all of them admit."""
+        switches: list[Switch] = []
+        for enforcer in self._enforcers:
+            verdict = enforcer.judge(facts, scope)
+            if not isinstance(verdict, Switch):
+                return verdict
+            switches.append(verdict)
+        first = switches[0]
+        names = tuple(name for name in first.subprotocols if all(name in each.subprotocols for each in switches))
+        choosing = any(each.policy.subprotocols is not None for each in self._enforcers)
+        notes = tuple(dict.fromkeys(note for each in switches for note in each.notes))
+        return replace(first, subprotocols=names, subprotocol=names[0] if names and choosing else None, notes=notes)
+
+    def judge_plain(self, facts: Facts, scope: Scope) -> Reject | None:
+        """Return the first rejection of a request that stays plain HTTP."""
+        return next((no for each in self._enforcers if (no := each.judge_plain(facts, scope))), None)
+
+    def take(self, facts: Facts, scope: Scope) -> Place | Reject:
+        """Take a place under each of them, or under none."""
+        rooms: list[tuple[Enforcer, str]] = []
+        for enforcer in self._enforcers:
+            room = enforcer.room(facts, scope)
+            if isinstance(room, Reject):
+                return room
+            rooms.append((enforcer, room))
+        return Place(self.decisions.live, tuple(rooms))
+
+
 class Place:
     """One live connection: counted until it ends, whatever its application is doing.
 
     Args:
-        enforcer: Where it is counted.
-        client: The client it is counted for.
+        live: All of the middleware.
+        rooms: Where it is counted, and for which client.
     """
 
-    __slots__ = ("_client", "_enforcer", "_is_live")
+    __slots__ = ("_is_live", "_live", "_rooms")
 
-    def __init__(self, enforcer: Enforcer, client: str) -> None:
-        self._enforcer = enforcer
-        self._client = client
+    def __init__(self, live: Live, rooms: Sequence[tuple[Enforcer, str]]) -> None:
+        self._live = live
+        self._rooms = rooms
         self._is_live = True
-        enforcer.count(client, 1)
-        enforcer.applications += 1
+        live.connections += 1
+        live.applications += 1
+        for enforcer, client in rooms:
+            enforcer.count(client, 1)
 
     def release(self) -> None:
         """Give the place back: the connection has ended. Once is enough, and more does no harm."""
         if self._is_live:
             self._is_live = False
-            self._enforcer.count(self._client, -1)
+            self._live.connections -= 1
+            for enforcer, client in self._rooms:
+                enforcer.count(client, -1)
 
     def leave(self) -> None:
         """The application has returned, and the connection ends with it; to be called once."""
         self.release()
-        self._enforcer.applications -= 1
+        self._live.applications -= 1

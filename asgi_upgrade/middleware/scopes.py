@@ -74,14 +74,26 @@ def websocket_facts(scope: Scope) -> Facts:
     )
 
 
-def _routed_path(scope: Scope, target: bytes) -> str:
-    """Return the path that the application routes on; servers disagree about absolute targets in scopes."""
-    path, root_path = scope["path"], scope.get("root_path", "")
+def whole_path(scope: Scope, target: bytes) -> str:
+    """Return the decoded path with ``root_path``; servers disagree about absolute targets in scopes.
+
+    Args:
+        scope: The scope.
+        target: The raw target.
+
+    Returns:
+        The path that the application's router begins with.
+    """
+    path: str = scope["path"]
     if not target.startswith(b"/"):
         absolute = parse_absolute(target)
         if absolute is not None and not _is_split(scope, absolute):
-            path = _path_of(absolute, root_path)
-    return route_path(path, root_path)
+            path = _path_of(absolute, scope.get("root_path", ""))
+    return path
+
+
+def _routed_path(scope: Scope, target: bytes) -> str:
+    return route_path(whole_path(scope, target), scope.get("root_path", ""))
 
 
 def _client(scope: Scope) -> Peer:

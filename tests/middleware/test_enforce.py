@@ -17,7 +17,7 @@ from asgi_upgrade import RULES, Decision, HandshakeViolation, UpgradeMiddleware,
 from asgi_upgrade.handshake.judge import evaluate
 from asgi_upgrade.handshake.verdict import Facts, Ignore, Reject, Switch
 from asgi_upgrade.middleware.decisions import Decisions
-from asgi_upgrade.middleware.enforce import Enforcer, NoUpgrades, Place
+from asgi_upgrade.middleware.enforce import Enforcer, NoUpgrades, Place, Together
 from asgi_upgrade.testing import UpgradeTransport
 from asgi_upgrade.types import Message, Receive, Scope, Send
 from tests.support.asgi import DENIAL, FOREIGN, HANDSHAKE, Recorder, http_scope, problem, run, websocket_scope
@@ -310,7 +310,7 @@ def test_capacity_is_reported_and_still_counted() -> None:
     enforcer = Enforcer(UpgradePolicy(report_only=True, max_connections=1), Decisions())
     places = [enforcer.take(handshake(), http_scope([])) for _ in range(3)]
     assert all(isinstance(place, Place) for place in places)
-    assert enforcer.connections == 3
+    assert enforcer.decisions.live.connections == 3
     assert enforcer.decisions.counters == {("websocket", "report", "max-connections"): 2}
 
 
@@ -386,16 +386,21 @@ def test_bounds_are_made_once_for_the_settings_of_a_server() -> None:
     assert enforcer.limits({"max_size": 6}).max_size == 6
 
 
+def live_of(enforcer: Enforcer) -> tuple[int, int]:
+    live = enforcer.decisions.live
+    return live.connections, live.applications
+
+
 def test_connection_that_has_ended_leaves_its_place_while_the_application_goes_on() -> None:
     counted = Counted(max_connections=1)
     first = counted.place("a")
     first.release()
-    assert (counted.enforcer.connections, counted.enforcer.applications) == (0, 1)
+    assert live_of(counted.enforcer) == (0, 1)
     second = counted.place("b")
     first.leave()
-    assert (counted.enforcer.connections, counted.enforcer.applications) == (1, 1)
+    assert live_of(counted.enforcer) == (1, 1)
     second.leave()
-    assert (counted.enforcer.connections, counted.enforcer.applications) == (0, 0)
+    assert live_of(counted.enforcer) == (0, 0)
 
 
 # Paths without upgrades
@@ -432,6 +437,59 @@ def test_no_upgrades_rejects_what_breaks_http(facts: Facts, rule: str) -> None:
 def test_no_upgrades_follows_the_mode_elsewhere() -> None:
     verdict = NoUpgrades(UpgradePolicy(mode="lenient"), Decisions()).judge(handshake(http_version="2"), http_scope([]))
     assert isinstance(verdict, Ignore)
+
+
+# Several policies at once
+
+
+def together(*options: dict[str, Any]) -> Together:
+    decisions = Decisions()
+    return Together([Enforcer(UpgradePolicy(**each), decisions) for each in options])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "rule"),
+    [
+        pytest.param({}, {"allowed_hosts": ["a.example"]}, "misdirected", id="second"),
+        pytest.param({"allowed_hosts": ["a.example"]}, {"require_subprotocol": True}, "misdirected", id="first-of-two"),
+    ],
+)
+def test_request_must_pass_every_policy(first: Any, second: Any, rule: str) -> None:
+    enforcer = together(first, second)
+    verdict = enforcer.judge(handshake(), http_scope([]))
+    assert isinstance(verdict, Reject)
+    assert verdict.rule.id == rule
+    assert enforcer.decisions.counters == {("websocket", "reject", rule): 1}
+
+
+def test_switch_has_what_every_policy_admits() -> None:
+    facts = handshake({b"sec-websocket-protocol": b"a, b, c", b"cookie": b"x", b"origin": b"https://evil.example"})
+    anyone = {"allow_origins": ["*"]}
+    verdict = together(anyone, {**anyone, "subprotocols": ["c", "b"]}).judge(facts, http_scope([]))
+    assert isinstance(verdict, Switch)
+    assert (verdict.subprotocols, verdict.subprotocol, len(verdict.notes)) == (("b", "c"), "b", 1)
+    verdict = together(anyone, anyone).judge(facts, http_scope([]))
+    assert isinstance(verdict, Switch)
+    assert (verdict.subprotocols, verdict.subprotocol) == (("a", "b", "c"), None)
+
+
+def test_place_is_taken_under_every_policy_or_under_none() -> None:
+    facts, scope = handshake(), http_scope([])
+    enforcer = together({"max_connections": 2}, {"max_connections": 1})
+    first = enforcer.take(facts, scope)
+    full = enforcer.take(facts, scope)
+    assert isinstance(first, Place)
+    assert isinstance(full, Reject)
+    assert live_of(enforcer) == (1, 1)
+    first.release()
+    assert isinstance(enforcer.take(facts, scope), Place)
+
+
+def test_request_that_stays_plain_must_pass_every_policy_too() -> None:
+    facts, scope = handshake({b"upgrade": b"irc"}), http_scope([])
+    rejection = together({}, {"websocket_only": ["/chat"]}).judge_plain(facts, scope)
+    assert rejection is not None
+    assert together({}, {}).judge_plain(facts, scope) is None
 
 
 # What the application accepts

@@ -257,6 +257,62 @@ def test_first_route_that_matches_decides(path: str, outcome: str) -> None:
     assert routed(below) == outcome
 
 
+@pytest.mark.parametrize(
+    ("path", "outcome"),
+    [
+        pytest.param("/api/a", "upgrade-not-here", id="as-written"),
+        pytest.param("//api/a", "upgrade-not-here", id="merged-slashes"),
+        pytest.param("/ws/", "misdirected", id="final-slash"),
+        pytest.param("//ws", "misdirected", id="leading-slashes"),
+        pytest.param("/else", "accepted", id="elsewhere"),
+    ],
+)
+def test_closed_door_has_no_second_spelling(path: str, outcome: str) -> None:
+    routes = {"/api/{path:path}": None, "/ws": CLOSED}
+    assert routed(websocket_scope([*HANDSHAKE, FOREIGN], path=path), routes, allow_origins=["*"]) == outcome
+    below = websocket_scope([*HANDSHAKE, FOREIGN], path="/root" + path, root_path="/root")
+    assert routed(below, routes, allow_origins=["*"]) == outcome
+
+
+def test_lax_exception_does_not_leak_to_another_spelling() -> None:
+    routes = {"/lax": UpgradePolicy(check_origin=False)}
+    assert routed(websocket_scope([*HANDSHAKE, FOREIGN], path="/lax"), routes) == "accepted"
+    assert routed(websocket_scope([*HANDSHAKE, FOREIGN], path="//lax"), routes) == "ws-origin-check"
+
+
+def test_report_only_of_the_middleware_holds_for_the_routes_too() -> None:
+    routes = {"/ws": CLOSED, "/closed": None}
+    scope = websocket_scope([*HANDSHAKE, FOREIGN])
+    assert routed(scope, routes) == "misdirected"
+    assert routed(scope, routes, report_only=True) == "accepted"
+    closed = websocket_scope(HANDSHAKE, path="/closed")
+    assert routed(closed, routes, report_only=True) == "upgrade-not-here"
+
+
+def test_path_without_upgrades_writes_its_line_when_it_refuses(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", "asgi_upgrade")
+    routed(websocket_scope(HANDSHAKE), {"/ws": None})
+    run(UpgradeMiddleware(Recorder(), routes={"/ws": None}), http_scope(HANDSHAKE))
+    refused, ignored = (message for message in caplog.messages if "upgrade-not-here" in message)
+    assert refused.startswith('rejected GET "/ws"')
+    assert ignored.startswith('ignored Upgrade of GET "/ws"')
+
+
+def test_gauge_tells_what_is_live() -> None:
+    seen: list[str] = []
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(repr(app.live))
+        await send({"type": "websocket.accept"})
+
+    app = UpgradeMiddleware(inner)
+    run(app, websocket_scope(HANDSHAKE))
+    assert [*seen, repr(app.live)] == [
+        "Live(connections=1, applications=1)",
+        "Live(connections=0, applications=0)",
+    ]
+
+
 def test_denial_on_a_path_without_upgrades_is_a_403() -> None:
     scope = websocket_scope(HANDSHAKE, path="/api/a", extensions=DENIAL)
     assert run(UpgradeMiddleware(Recorder(), routes=ROUTED), scope)[0]["status"] == 403
