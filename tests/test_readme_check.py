@@ -10,7 +10,7 @@ import pytest
 
 from asgi_upgrade.check.config.options import CheckOptions
 from asgi_upgrade.check.config.settings import load_settings
-from asgi_upgrade.check.reports.report import RENDERERS
+from asgi_upgrade.check.reports.outlet import RENDERERS
 from asgi_upgrade.cli import main
 from tests.support.readme import README
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from asgi_upgrade.check.config.options import CheckOptions
+from asgi_upgrade.check.reports.layout import Layout
 from asgi_upgrade.check.reports.text import describe, render
-from asgi_upgrade.check.reports.view import View
 from asgi_upgrade.check.reports.wording import findings
 from asgi_upgrade.check.result import FAIL_ON, FailOn, Report, Result
 from asgi_upgrade.check.run import check
@@ -44,7 +44,7 @@ class Checked:
         check_choice("fail_on", fail_on, FAIL_ON)
         report = replace(self.report, fail_on=fail_on)
         if report.exit_code:
-            raise AssertionError(f"asgi-upgrade check failed\n{render(report, View())}")
+            raise AssertionError(f"asgi-upgrade check failed\n{render(report, Layout())}")
 
 
 def checked(*targets: str | ASGIApp, **options: Any) -> Checked:
@@ -92,7 +92,7 @@ def verdict_on(report: Report, rule_id: str) -> tuple[str, str]:
 def _described(report: Report, rule_id: str) -> Iterable[str]:
     for finding in findings(report):
         if finding.result.rule.id == rule_id:
-            yield from describe(finding, View())
+            yield from describe(finding, Layout())
 
 
 def _reasons(results: Iterable[Result]) -> Iterable[str]:

@@ -16,7 +16,7 @@ from asgi_upgrade.check.probes.catalogue import CONTROL
 from asgi_upgrade.check.probes.content import CONTENTS
 from asgi_upgrade.check.probes.probe import Probe
 from asgi_upgrade.check.result import Result, TargetReport, Verdict
-from asgi_upgrade.check.targets import serving, serving_process
+from asgi_upgrade.check.targets import serving
 from asgi_upgrade.check.targets.routes import Routes, find_routes
 from asgi_upgrade.check.targets.target import AppTarget, TargetProblem, UrlTarget
 from asgi_upgrade.check.wire.exchange import Address, ExchangeError, Seen, Unreachable
@@ -94,7 +94,7 @@ class Session:
         with serving.importable():
             app = serving.app_of(target, options)
             own = options.server == "uvicorn"
-            serve = serving.serve_app(app, options) if own else serving_process.serve_name(target, app, options)
+            serve = serving.serve_app(app, options) if own else serving.serve_name(target, app, options)
             async with serve as served:
                 self._served_by = served.served_by
                 if serving.is_adapted(served) and outermost(served.app, UpgradeMiddleware) is None:

@@ -22,9 +22,8 @@ from asgi_upgrade.check.config.ignores import apply_ignores, pinned_to, write_ig
 from asgi_upgrade.check.config.options import CheckOptions
 from asgi_upgrade.check.config.settings import Settings, find_settings, load_settings
 from asgi_upgrade.check.reports.concise import unchecked
-from asgi_upgrade.check.reports.outlet import Outlet, parse_outlets, write_reports
-from asgi_upgrade.check.reports.report import LINES
-from asgi_upgrade.check.reports.view import UNWATCHED, View
+from asgi_upgrade.check.reports.layout import UNWATCHED, Layout
+from asgi_upgrade.check.reports.outlet import LINES, Outlet, parse_outlets, write_reports
 from asgi_upgrade.check.result import FailOn, Location, Report, TargetReport
 from asgi_upgrade.check.run import check
 from asgi_upgrade.check.session import Progress
@@ -65,7 +64,7 @@ class Run:
         settings: What the project's file says.
         fail_on: The lowest level that fails it.
         outlets: Where the reports go.
-        view: How they look.
+        layout: How they look.
         source: Where findings are pinned to, if the user says so.
         folders: Where modules are looked for before the working directory.
     """
@@ -75,7 +74,7 @@ class Run:
     settings: Settings
     fail_on: FailOn
     outlets: tuple[Outlet, ...]
-    view: View
+    layout: Layout
     source: str | None
     folders: tuple[Path, ...]
 
@@ -104,10 +103,10 @@ def run_check(given: Mapping[str, Any]) -> int:
         if not given["no_ignores"]:
             report = _ignored(report, run)
         if given["write_ignores"]:
-            say(write_ignores(report, run.settings.ignores, today=run.view.now.date()))
+            say(write_ignores(report, run.settings.ignores, today=run.layout.now.date()))
             click.echo(unchecked(report), err=True, nl=False)
         else:
-            write_reports(report, run.outlets, run.view, echo=_echo(run.outlets))
+            write_reports(report, run.outlets, run.layout, echo=_echo(run.outlets))
     except ConfigurationError as error:
         raise _usage(_from_file(error, given, run.settings)) from error
     return 0 if report.exit_code == 1 and given["exit_zero"] else report.exit_code
@@ -133,7 +132,7 @@ def _prepare(given: Mapping[str, Any]) -> Run:
             settings=settings,
             fail_on=fail_on,
             outlets=parse_outlets(given["report"]) if given["report"] else settings.outlets(),
-            view=_view(given),
+            layout=_layout(given),
             source=given["source"] or settings.source,
         )
     except ConfigurationError as error:
@@ -196,11 +195,11 @@ def _dashed(name: str) -> str:
     return name.replace("_", "-")
 
 
-def _view(given: Mapping[str, Any]) -> View:
+def _layout(given: Mapping[str, Any]) -> Layout:
     detail: Any = "verbose" if given["verbose"] else "quiet" if given["quiet"] else "normal"
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else UNWATCHED
     color = _has_color(given["color"])
-    return View(detail=detail, color=color, width=width, now=datetime.now(UTC), version=__version__)
+    return Layout(detail=detail, color=color, width=width, now=datetime.now(UTC), version=__version__)
 
 
 def _has_color(choice: str) -> bool:
@@ -292,7 +291,7 @@ def _ignored(report: Report, run: Run) -> Report:
     if path is None or not ignores:
         return report
     place = locate_table(path, "tool.asgi-upgrade.ignore", _root())
-    return apply_ignores(report, ignores, today=run.view.now.date(), pinned=pinned_to(place.file, place))
+    return apply_ignores(report, ignores, today=run.layout.now.date(), pinned=pinned_to(place.file, place))
 
 
 def _echo(outlets: Sequence[Outlet]) -> Any:

@@ -46,7 +46,7 @@ from lxml import etree
 from asgi_upgrade import __version__
 from asgi_upgrade.__main__ import HINT
 from asgi_upgrade.__main__ import main as script
-from asgi_upgrade.check.reports.report import RENDERERS
+from asgi_upgrade.check.reports.outlet import RENDERERS
 from asgi_upgrade.cli import cli, main
 from tests.support.broken.scripted import unused_port
 from tests.support.samples import FULL

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from asgi_upgrade.check.reports.view import View
+from asgi_upgrade.check.reports.layout import Layout
 from asgi_upgrade.check.result import Exchange, FailOn, Location, Report, Result, TargetReport, Verdict
 from asgi_upgrade.rules import RULES
 
@@ -15,7 +15,7 @@ REJECTED = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 3\r\n\r\nno\n"
 
 EXCHANGE = Exchange(sent=REQUEST, received=SWITCHED)
 PLACE = Location(file="shop/main.py", line=12, end_line=12, end_column=4)
-VIEW = View(version="0.1.0")
+VIEW = Layout(version="0.1.0")
 
 
 def result(rule: str, verdict: Verdict = "fail", **changes: Any) -> Result:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from asgi_upgrade.check.probes.accept import ACCEPT, CONTROL
 from asgi_upgrade.check.probes.agreement import AGREEMENT
 from asgi_upgrade.check.probes.content import CONTENTS
-from asgi_upgrade.check.probes.h2 import H2
 from asgi_upgrade.check.probes.http import HTTP
+from asgi_upgrade.check.probes.http2 import H2
 from asgi_upgrade.check.probes.policy import POLICY
 from asgi_upgrade.check.probes.probe import Probe
 from asgi_upgrade.check.probes.reject import REJECT

@@ -1,6 +1,6 @@
 """What a probe is: the rule it judges, what it expects, and how it finds out.
 
-The tables of probes are in ``probes_*``; what carries one out is in ``runner``.
+The other modules here are tables of probes; ``session`` carries them out.
 """
 
 from __future__ import annotations

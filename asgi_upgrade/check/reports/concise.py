@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from asgi_upgrade.check.reports.view import View
+from asgi_upgrade.check.reports.layout import Layout
 from asgi_upgrade.check.reports.wording import PROBLEM, clean, findings, on_paths
 from asgi_upgrade.check.result import Report, TargetReport
 
 
-def render(report: Report, view: View) -> str:
+def render(report: Report, layout: Layout) -> str:
     """Return a line for each failure, each probe that could not be carried out, and each target likewise."""
     return "".join(f"{line}\n" for line in _lines(report))
 

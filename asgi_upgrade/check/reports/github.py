@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from asgi_upgrade.check.reports.view import View
+from asgi_upgrade.check.reports.layout import Layout
 from asgi_upgrade.check.reports.wording import PROBLEM, Finding, clean, findings, fix, on_paths, sentence, summary, why
 from asgi_upgrade.check.result import Report, TargetReport
 
 _COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
 
 
-def render(report: Report, view: View) -> str:
+def render(report: Report, layout: Layout) -> str:
     """Return a command for each failure, and one for each target that could not be checked."""
     return "".join(f"{command}\n" for command in _commands(report))
 

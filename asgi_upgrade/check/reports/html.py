@@ -1,20 +1,35 @@
-"""The report as one page that needs nothing else: targets, the matrix of rules and targets, and every finding.
+"""The report as one page that needs nothing else: targets, every finding, and the matrix of rules and targets.
 
-No script, no picture and no request: the policy in its head forbids them, whatever may have come over the wire.
+No script, no picture and no request: the policy in its head forbids them, whatever may have come over the wire. The
+page is built as a tree of elements, so that escaping is the serialiser's work and cannot be forgotten in any one place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
+from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element
 
-from asgi_upgrade.check.reports.html_findings import anchors, articles, remainder
-from asgi_upgrade.check.reports.html_node import node, page, style
 from asgi_upgrade.check.reports.html_style import STYLE
-from asgi_upgrade.check.reports.view import View
-from asgi_upgrade.check.reports.wording import PROBLEM, Finding, area, counts, findings, rules_of
-from asgi_upgrade.check.result import Report, Result, TargetReport
+from asgi_upgrade.check.reports.layout import Layout
+from asgi_upgrade.check.reports.wording import (
+    PROBLEM,
+    Finding,
+    area,
+    clean,
+    counts,
+    findings,
+    fix,
+    lines,
+    not_exercised,
+    place,
+    reproduction,
+    rules_of,
+    sentence,
+    why,
+)
+from asgi_upgrade.check.result import Exchange, Report, Result, TargetReport
 from asgi_upgrade.rules import Rule
 
 _AREAS = {"websocket": "WebSocket"}
@@ -40,7 +55,7 @@ Cell: TypeAlias = tuple[int, str]
 Cells: TypeAlias = Mapping[Cell, Sequence[Result]]
 
 
-def render(report: Report, view: View) -> str:
+def render(report: Report, layout: Layout) -> str:
     """Return the page."""
     word, kind = _outcome(report)
     head = node(
@@ -53,7 +68,7 @@ def render(report: Report, view: View) -> str:
     )
     cells, known, links = _cells(report), findings(report), anchors(report)
     rules = [rule for rule in rules_of(report) if any(rule.id == judged for _, judged in cells)]
-    about = f"{view.now:%Y-%m-%d %H:%M} UTC, asgi-upgrade {view.version}, fails on {report.fail_on}"
+    about = f"{layout.now:%Y-%m-%d %H:%M} UTC, asgi-upgrade {layout.version}, fails on {report.fail_on}"
     header = node(
         "header",
         node("h1", "asgi-upgrade check ", node("span", word, class_=f"badge {kind}")),
@@ -223,3 +238,150 @@ def _navigation(found: int, judged: bool) -> Element | None:
         return None
     to_findings = node("a", _counted(found), href="#findings") if found else None
     return node("nav", to_findings, node("a", "Rules and targets", href="#rules"))
+
+
+MOST_UNFOLDED = 12
+"""With more findings than these the page is a list to choose from, and each unfolds when it is asked for."""
+
+
+def anchors(report: Report) -> dict[tuple[int, str], str]:
+    """Return where each failed cell leads: to the first finding on its target and rule."""
+    links: dict[tuple[int, str], str] = {}
+    numbers = {id(target): number for number, target in enumerate(report.targets)}
+    for index, finding in enumerate(findings(report), 1):
+        links.setdefault((numbers[id(finding.target)], finding.result.rule.id), f"finding-{index}")
+    return links
+
+
+def articles(report: Report, known: Sequence[Finding]) -> Iterator[Element]:
+    """Yield an article for each finding, in the order of ``anchors``."""
+    for index, finding in enumerate(known, 1):
+        yield _article(
+            finding, f"finding-{index}", several=len(report.targets) > 1, unfolded=len(known) <= MOST_UNFOLDED
+        )
+
+
+def _article(finding: Finding, anchor: str, *, several: bool, unfolded: bool) -> Element:
+    result, rule = finding.result, finding.result.rule
+    problem = PROBLEM[rule.level]
+    heads = node(
+        "div",
+        node("span", f"{problem}, {rule.level}", class_=f"badge {problem}"),
+        node("code", result.probe),
+        *(node("code", path, class_="soft") for path in finding.paths if path),
+        class_="heads",
+    )
+    facts = [("expected", sentence(result.expected)), ("why", why(rule)), ("fix", fix(rule))]
+    if several or finding.target.location:
+        facts.append(("where", place(finding.target)))
+    terms = [item for name, text in facts for item in (node("dt", name), node("dd", text))]
+    return node(
+        "article",
+        heads,
+        node("h3", sentence(result.message)),
+        node(
+            "details",
+            node("summary", "Sent, received, why and fix"),
+            *(_wire(exchange) for exchange in result.exchanges),
+            node("dl", *terms),
+            _again(finding),
+            open="" if unfolded else None,
+        ),
+        class_=f"card finding is-{problem}",
+        id=anchor,
+    )
+
+
+def _wire(exchange: Exchange) -> Element:
+    return node("div", _octets("sent", exchange.sent), _octets("received", exchange.received), class_="wire")
+
+
+def _octets(name: str, data: bytes) -> Element:
+    shown = lines(data)
+    if not shown:
+        return node("section", node("h4", name), node("pre", "nothing"))
+    first, *rest = shown
+    pre = node("pre", node("b", first))
+    # Line ends are ours, so they are put in behind the texts, which are clean.
+    pre[0].tail = "".join(f"\n{line}" for line in rest)
+    return node("section", node("h4", name), pre)
+
+
+def _again(finding: Finding) -> Element | None:
+    commands = [command for each in finding.result.exchanges if (command := reproduction(finding.target, each))]
+    if not commands:
+        return None
+    return node("details", node("summary", "Send it again"), *(node("pre", command) for command in commands))
+
+
+def remainder(report: Report) -> Iterator[Element]:
+    """Yield what else there is, each with its reason: what broke, what is ignored, and what was not exercised."""
+    yield from _section("Could not be probed", list(_stated(report, "error")))
+    yield from _section("Ignored", list(_stated(report, "ignored")))
+    yield from _section("Not exercised", list(_skipped(report)))
+
+
+def _section(title: str, items: list[Element]) -> Iterator[Element]:
+    if items:
+        yield node("h2", title)
+        yield node("div", node("ul", *items, class_="plain"), class_="card")
+
+
+def _stated(report: Report, verdict: str) -> Iterator[Element]:
+    for target, result in report.results():
+        if result.verdict == verdict:
+            whose = f" ({target.name})" if len(report.targets) > 1 else ""
+            path = f" {result.path}" if result.path else ""
+            yield node("li", node("code", f"{result.probe}{path}"), f": {result.reason or result.message}{whose}")
+
+
+def _skipped(report: Report) -> Iterator[Element]:
+    for target in report.targets:
+        whose = f" ({target.name})" if len(report.targets) > 1 else ""
+        for reason, rules in not_exercised(target.results).items():
+            codes = [item for rule in rules for item in (node("code", rule), ", ")][:-1]
+            yield node("li", sentence(reason), f"{whose} ", *codes)
+
+
+Child: TypeAlias = "ET.Element | str | None"
+
+
+def node(tag: str, *children: Child, **attributes: str | None) -> ET.Element:
+    """Make an element.
+
+    Args:
+        tag: Its name.
+        *children: Elements and texts, in order; None stands for nothing.
+        **attributes: Its attributes; a trailing underscore is dropped, and an inner one is a hyphen. One that is None
+            is left out.
+
+    Returns:
+        The element.
+    """
+    named = {key.rstrip("_").replace("_", "-"): clean(value) for key, value in attributes.items() if value is not None}
+    element = ET.Element(tag, named)
+    last: ET.Element | None = None
+    for child in children:
+        if isinstance(child, str):
+            text = clean(child)
+            if last is None:
+                element.text = (element.text or "") + text
+            else:
+                last.tail = (last.tail or "") + text
+        elif child is not None:
+            element.append(child)
+            last = child
+    return element
+
+
+def page(head: ET.Element, body: ET.Element) -> str:
+    """Return the document."""
+    html = node("html", head, body, lang="en")
+    return "<!doctype html>\n" + ET.tostring(html, encoding="unicode", method="html") + "\n"
+
+
+def style(css: str) -> ET.Element:
+    """Return a style element; the text is the package's own and stands as it is."""
+    element = ET.Element("style")
+    element.text = css
+    return element

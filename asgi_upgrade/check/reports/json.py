@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from asgi_upgrade.check.reports.view import View
+from asgi_upgrade.check.reports.layout import Layout
 from asgi_upgrade.check.reports.wording import counts
 from asgi_upgrade.check.result import Report, Result, TargetReport
 
@@ -19,12 +19,12 @@ SCHEMA = 1
 """The version of the document."""
 
 
-def render(report: Report, view: View) -> str:
+def render(report: Report, layout: Layout) -> str:
     """Return the document; every octet that was sent or received can be had back from it."""
     document = {
         "schema": SCHEMA,
-        "tool": {"name": "asgi-upgrade", "version": view.version},
-        "started": view.now.isoformat(),
+        "tool": {"name": "asgi-upgrade", "version": layout.version},
+        "started": layout.now.isoformat(),
         "fail_on": report.fail_on,
         "exit_code": report.exit_code,
         "interrupted": report.interrupted,

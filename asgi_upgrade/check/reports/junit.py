@@ -10,24 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
+from asgi_upgrade.check.reports.layout import Layout
 from asgi_upgrade.check.reports.text import describe
-from asgi_upgrade.check.reports.view import View
 from asgi_upgrade.check.reports.wording import Finding, area, clean
 from asgi_upgrade.check.result import Report, Result, TargetReport
 
 _PACKAGE = "asgi_upgrade"
 
 
-def render(report: Report, view: View) -> str:
+def render(report: Report, layout: Layout) -> str:
     """Return the document."""
     root = ET.Element("testsuites")
     number = 0
     for target in report.targets:
         for name, results in _areas(target).items():
-            root.append(_suite(report, view, target, name=name, results=results, number=number))
+            root.append(_suite(report, layout, target, name=name, results=results, number=number))
             number += 1
         if target.problem is not None:
-            root.append(_unchecked(target, target.problem, view, number))
+            root.append(_unchecked(target, target.problem, layout, number))
             number += 1
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
@@ -41,12 +41,12 @@ def _areas(target: TargetReport) -> dict[str, list[Result]]:
 
 
 def _suite(
-    report: Report, view: View, target: TargetReport, *, name: str, results: list[Result], number: int
+    report: Report, layout: Layout, target: TargetReport, *, name: str, results: list[Result], number: int
 ) -> ET.Element:
     verdicts = [_verdict(report, result) for result in results]
     suite = _empty_suite(
         target,
-        view,
+        layout,
         name=name,
         number=number,
         tests=len(results),
@@ -75,7 +75,7 @@ def _is_below(result: Result, verdict: str) -> bool:
 
 def _empty_suite(
     target: TargetReport,
-    view: View,
+    layout: Layout,
     *,
     name: str,
     number: int,
@@ -90,7 +90,7 @@ def _empty_suite(
         name=name,
         package=_PACKAGE,
         id=str(number),
-        timestamp=f"{view.now:%Y-%m-%dT%H:%M:%S}",
+        timestamp=f"{layout.now:%Y-%m-%dT%H:%M:%S}",
         hostname=clean(target.address) or "localhost",
         tests=str(tests),
         failures=str(failures),
@@ -130,12 +130,12 @@ def _case(target: TargetReport, name: str, result: Result, verdict: str) -> ET.E
 
 
 def _text(target: TargetReport, result: Result) -> str:
-    return "\n".join(describe(Finding(target=target, result=result, paths=(result.path,)), View()))
+    return "\n".join(describe(Finding(target=target, result=result, paths=(result.path,)), Layout()))
 
 
-def _unchecked(target: TargetReport, problem: str, view: View, number: int) -> ET.Element:
+def _unchecked(target: TargetReport, problem: str, layout: Layout, number: int) -> ET.Element:
     suite = _empty_suite(
-        target, view, name="target", number=number, tests=1, failures=0, errors=1, skipped=0, time=target.duration
+        target, layout, name="target", number=number, tests=1, failures=0, errors=1, skipped=0, time=target.duration
     )
     case = ET.SubElement(suite, "testcase", classname=f"{_PACKAGE}.target", name=clean(target.name), time="0.000")
     ET.SubElement(case, "error", type="unreachable", message=clean(problem))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from html import escape
 
-from asgi_upgrade.check.reports.view import View
+from asgi_upgrade.check.reports.layout import Layout
 from asgi_upgrade.check.reports.wording import (
     PROBLEM,
     Finding,
@@ -24,7 +24,7 @@ _ICONS = {"error": "❌", "warning": "⚠️", "note": "ℹ️"}  # noqa: RUF001
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~@:])")
 
 
-def render(report: Report, view: View) -> str:
+def render(report: Report, layout: Layout) -> str:
     """Return the document."""
     return "\n".join(_report(report)) + "\n"
 

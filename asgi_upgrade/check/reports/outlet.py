@@ -1,4 +1,4 @@
-"""Where reports go: the standard output, files, and the step summary of a CI."""
+"""The formats of reports by name, and where reports go: the standard output, files, and the step summary of a CI."""
 
 from __future__ import annotations
 
@@ -6,12 +6,31 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
-from asgi_upgrade.check.reports.report import LINES, RENDERERS
-from asgi_upgrade.check.reports.view import UNWATCHED, View
+from asgi_upgrade.check.reports import concise, github, html, json, junit, markdown, sarif, text
+from asgi_upgrade.check.reports.layout import UNWATCHED, Layout
 from asgi_upgrade.check.result import Report
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.text import suggest
+
+Renderer: TypeAlias = Callable[[Report, Layout], str]
+
+RENDERERS: Mapping[str, Renderer] = {
+    "text": text.render,
+    "concise": concise.render,
+    "json": json.render,
+    "junit": junit.render,
+    "sarif": sarif.render,
+    "github": github.render,
+    "markdown": markdown.render,
+    "html": html.render,
+}
+"""Every format by its name."""
+
+LINES = frozenset({"text", "concise", "github"})
+"""Formats of lines, which can share the standard output; every other is a document of its own."""
+
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
 """The variable that names the file for a step's summary."""
@@ -68,7 +87,7 @@ def _parse(text: str) -> Outlet:
 def write_reports(
     report: Report,
     outlets: Sequence[Outlet],
-    view: View,
+    layout: Layout,
     *,
     echo: Callable[[str], None],
     environ: Mapping[str, str] = os.environ,
@@ -78,7 +97,7 @@ def write_reports(
     Args:
         report: What came of the run.
         outlets: Where it goes.
-        view: How it is to look on the standard output.
+        layout: How it is to look on the standard output.
         echo: Writes to the standard output.
         environ: The environment, for the step summary.
 
@@ -88,15 +107,15 @@ def write_reports(
     failed: ConfigurationError | None = None
     for outlet in outlets:
         if outlet.path is None:
-            echo(RENDERERS[outlet.format](report, view))
+            echo(RENDERERS[outlet.format](report, layout))
             continue
         try:
-            _write(outlet.path, RENDERERS[outlet.format](report, replace(view, color=False, width=UNWATCHED)))
+            _write(outlet.path, RENDERERS[outlet.format](report, replace(layout, color=False, width=UNWATCHED)))
         except OSError as error:
             failed = ConfigurationError("report", outlet.path, f"cannot be written ({error.strerror or error})")
     if any(outlet.format == "github" for outlet in outlets) and (summary := environ.get(SUMMARY)):
         try:
-            _append(Path(summary), RENDERERS["markdown"](report, view))
+            _append(Path(summary), RENDERERS["markdown"](report, layout))
         except OSError as error:
             failed = ConfigurationError(SUMMARY, summary, f"cannot be written ({error.strerror or error})")
     if failed is not None:

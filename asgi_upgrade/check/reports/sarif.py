@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote as percent_encoded
 
-from asgi_upgrade.check.reports.view import View
+from asgi_upgrade.check.reports.layout import Layout
 from asgi_upgrade.check.reports.wording import clean, fix, rules_of, sentence, why
 from asgi_upgrade.check.result import Exchange, Location, Report, Result, TargetReport
 from asgi_upgrade.rules import Level, Rule
@@ -47,21 +47,21 @@ _REQUEST = re.compile(rb"([!-~]+) ([!-~\x80-\xff]+) ([A-Za-z]+)/(\d+(?:\.\d+)?)\
 _STATUS = re.compile(rb"HTTP/(\d+(?:\.\d+)?) (\d{3})(?: (.*?))?\r?")
 
 
-def render(report: Report, view: View) -> str:
+def render(report: Report, layout: Layout) -> str:
     """Return the document: a run for each target, so that two do not overwrite each other."""
     rules = rules_of(report)
-    runs = [_run(report, target, rules, view) for target in report.targets]
+    runs = [_run(report, target, rules, layout) for target in report.targets]
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": runs}, indent=2) + "\n"
 
 
-def _run(report: Report, target: TargetReport, rules: Sequence[Rule], view: View) -> dict[str, Any]:
+def _run(report: Report, target: TargetReport, rules: Sequence[Rule], layout: Layout) -> dict[str, Any]:
     index = {rule.id: number for number, rule in enumerate(rules)}
     done = target.problem is None and not report.interrupted
     return {
         "tool": {
             "driver": {
                 "name": "asgi-upgrade",
-                "semanticVersion": view.version or "0.0.0",
+                "semanticVersion": layout.version or "0.0.0",
                 "rules": [_rule(rule) for rule in rules],
             }
         },

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from textwrap import wrap
 
-from asgi_upgrade.check.reports.view import View
+from asgi_upgrade.check.reports.layout import Layout
 from asgi_upgrade.check.reports.wording import (
     PROBLEM,
     Finding,
@@ -32,18 +32,18 @@ _INDENT, _NARROWEST = 12, 30
 _MOST_NAMED = 6
 
 
-def render(report: Report, view: View) -> str:
+def render(report: Report, layout: Layout) -> str:
     """Return the report as text, each line ended."""
-    text = "\n".join(_report(report, view))
+    text = "\n".join(_report(report, layout))
     return f"{text}\n" if text else ""
 
 
-def describe(finding: Finding, view: View, also: Sequence[Finding] = (), alike: str = "") -> list[str]:
+def describe(finding: Finding, layout: Layout, also: Sequence[Finding] = (), alike: str = "") -> list[str]:
     """Return the lines on one failure.
 
     Args:
         finding: The failure.
-        view: How much is to be said.
+        layout: How much is to be said.
         also: Further failures of the same rule and target, which differ in what was sent.
         alike: A rule that has been told with the same way to mend it; empty if there is none.
 
@@ -53,27 +53,27 @@ def describe(finding: Finding, view: View, also: Sequence[Finding] = (), alike: 
     problem = PROBLEM[finding.result.rule.level]
     label, what, where = f"{problem}[{finding.result.probe}]", f": {_seen(finding)}", place(finding.target)
     gap = " " * max(2, _PLACE_COLUMN - len(label) - len(what))
-    painted = _paint(clean(label), problem, view)
-    if view.detail == "quiet":
-        return [painted + what + gap + _paint(where, "dim", view)]
-    told = list(_details(finding, view, also, alike))
-    head = [painted + what + gap + _paint(where, "dim", view)]
-    if _wraps(view) and len(label + what + gap + where) > view.width:
-        first, *rest = _broken(label + what, view.width, "  ")
+    painted = _paint(clean(label), problem, layout)
+    if layout.detail == "quiet":
+        return [painted + what + gap + _paint(where, "dim", layout)]
+    told = list(_details(finding, layout, also, alike))
+    head = [painted + what + gap + _paint(where, "dim", layout)]
+    if _wraps(layout) and len(label + what + gap + where) > layout.width:
+        first, *rest = _broken(label + what, layout.width, "  ")
         head = [painted + first.removeprefix(label), *rest]
         told.insert(0, ("at", where))
-    details = ((name, line) for name, text in told for name, line in _wrapped(name, text, view))
-    return [*head, *(f"  {_paint(f'{name:<9}', 'dim', view)} {line}" for name, line in details)]
+    details = ((name, line) for name, text in told for name, line in _wrapped(name, text, layout))
+    return [*head, *(f"  {_paint(f'{name:<9}', 'dim', layout)} {line}" for name, line in details)]
 
 
-def _wraps(view: View) -> bool:
-    return view.width >= _INDENT + _NARROWEST
+def _wraps(layout: Layout) -> bool:
+    return layout.width >= _INDENT + _NARROWEST
 
 
-def _wrapped(name: str, text: str, view: View) -> Iterable[tuple[str, str]]:
+def _wrapped(name: str, text: str, layout: Layout) -> Iterable[tuple[str, str]]:
     """Break a text into lines of the width given; a command stays in one, for whoever copies it."""
-    room = view.width - _INDENT
-    if not _wraps(view) or len(text) <= room or name == "again":
+    room = layout.width - _INDENT
+    if not _wraps(layout) or len(text) <= room or name == "again":
         return [(name, text)]
     broken = _broken(text, room)
     return [("" if index else name, line) for index, line in enumerate(broken)]
@@ -89,10 +89,10 @@ def _seen(finding: Finding) -> str:
     return clean(finding.result.message) + (f", {paths}" if paths else "")
 
 
-def _details(finding: Finding, view: View, also: Sequence[Finding], alike: str) -> Iterator[tuple[str, str]]:
+def _details(finding: Finding, layout: Layout, also: Sequence[Finding], alike: str) -> Iterator[tuple[str, str]]:
     result, rule = finding.result, finding.result.rule
     for exchange in result.exchanges:
-        if view.detail == "verbose":
+        if layout.detail == "verbose":
             yield from _in_full("sent", exchange.sent)
             yield from _in_full("received", exchange.received)
         else:
@@ -103,7 +103,7 @@ def _details(finding: Finding, view: View, also: Sequence[Finding], alike: str) 
     yield "expected", clean(result.expected)
     yield "why", why(rule)
     yield "fix", f"as for {alike}" if alike else fix(rule)
-    if view.detail == "verbose":
+    if layout.detail == "verbose":
         for exchange in result.exchanges:
             if command := reproduction(finding.target, exchange):
                 yield "again", command
@@ -116,33 +116,33 @@ def _in_full(name: str, data: bytes) -> Iterator[tuple[str, str]]:
         yield ("" if index else name), f"| {line}"
 
 
-def _report(report: Report, view: View) -> Iterator[str]:
-    quiet = view.detail == "quiet"
+def _report(report: Report, layout: Layout) -> Iterator[str]:
+    quiet = layout.detail == "quiet"
     first: dict[str, str] = {}
-    for finding, *also in _by_rule(report, view):
+    for finding, *also in _by_rule(report, layout):
         rule = finding.result.rule
         alike = first.setdefault(fix(rule), rule.id)
-        yield from describe(finding, view, also, "" if alike == rule.id else alike)
+        yield from describe(finding, layout, also, "" if alike == rule.id else alike)
         if not quiet:
             yield ""
     for target in report.targets:
         for result in target.results:
-            yield from _other(result, target, view)
+            yield from _other(result, target, layout)
     several = len(report.targets) > 1
     if not quiet:
         for target in report.targets:
-            yield from _skipped(target, view, several=several)
+            yield from _skipped(target, layout, several=several)
     for target in report.targets:
         if not quiet or target.problem is not None:
-            yield _paint(summary(target, several=several), _mood(report, target), view)
+            yield _paint(summary(target, several=several), _mood(report, target), layout)
     if report.interrupted:
-        yield _paint("interrupted: this is what was known by then", "warning", view)
+        yield _paint("interrupted: this is what was known by then", "warning", layout)
 
 
-def _by_rule(report: Report, view: View) -> Iterable[list[Finding]]:
+def _by_rule(report: Report, layout: Layout) -> Iterable[list[Finding]]:
     """Return the failures, those of one rule and target as one where not everything is to be shown."""
     known = findings(report)
-    if view.detail != "normal":
+    if layout.detail != "normal":
         return [[finding] for finding in known]
     groups: dict[tuple[int, str], list[Finding]] = {}
     for finding in known:
@@ -150,25 +150,25 @@ def _by_rule(report: Report, view: View) -> Iterable[list[Finding]]:
     return groups.values()
 
 
-def _other(result: Result, target: TargetReport, view: View) -> Iterator[str]:
+def _other(result: Result, target: TargetReport, layout: Layout) -> Iterator[str]:
     name = f"{clean(result.probe)}{f' {clean(result.path)}' if result.path else ''}"
     if result.verdict == "error":
-        yield f"{_paint('could not probe', 'warning', view)}[{name}]: {clean(result.message)}  ({clean(target.name)})"
-    elif result.verdict == "ignored" and view.detail != "quiet":
-        yield f'{_paint("ignored", "dim", view)}[{name}]: "{clean(result.reason)}"'
-    elif result.verdict == "pass" and view.detail == "verbose":
-        yield f"{_paint('pass', 'pass', view)}[{name}]: {clean(result.message)}"
+        yield f"{_paint('could not probe', 'warning', layout)}[{name}]: {clean(result.message)}  ({clean(target.name)})"
+    elif result.verdict == "ignored" and layout.detail != "quiet":
+        yield f'{_paint("ignored", "dim", layout)}[{name}]: "{clean(result.reason)}"'
+    elif result.verdict == "pass" and layout.detail == "verbose":
+        yield f"{_paint('pass', 'pass', layout)}[{name}]: {clean(result.message)}"
 
 
-def _skipped(target: TargetReport, view: View, *, several: bool) -> Iterator[str]:
+def _skipped(target: TargetReport, layout: Layout, *, several: bool) -> Iterator[str]:
     reasons = not_exercised(target.results) if target.problem is None else {}
     if reasons:
-        most = len(RULES) if view.detail == "verbose" else _MOST_NAMED
+        most = len(RULES) if layout.detail == "verbose" else _MOST_NAMED
         each = (f"{_named(rules, most)} ({reason})" for reason, rules in reasons.items())
         whose = f" on {clean(target.name)}" if several else ""
         text = f"not exercised{whose}: {'; '.join(each)}"
-        broken = _broken(text, view.width, "  ") if _wraps(view) else [text]
-        yield _paint("not exercised", "dim", view) + "\n".join(broken).removeprefix("not exercised")
+        broken = _broken(text, layout.width, "  ") if _wraps(layout) else [text]
+        yield _paint("not exercised", "dim", layout) + "\n".join(broken).removeprefix("not exercised")
 
 
 def _named(rules: list[str], most: int) -> str:
@@ -182,5 +182,5 @@ def _mood(report: Report, target: TargetReport) -> str:
     return "warning" if any(result.verdict == "fail" for result in target.results) else "pass"
 
 
-def _paint(text: str, role: str, view: View) -> str:
-    return f"\x1b[{COLOURS[role]}m{text}\x1b[0m" if view.color and text.strip() else text
+def _paint(text: str, role: str, layout: Layout) -> str:
+    return f"\x1b[{COLOURS[role]}m{text}\x1b[0m" if layout.color and text.strip() else text

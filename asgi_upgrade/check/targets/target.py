@@ -1,6 +1,6 @@
 """What is to be checked: a URL, or an application that has to be served first.
 
-Who may be probed is decided here; how an application is served is in ``serving`` and ``serving_process``.
+Who may be probed is decided here; ``serving`` serves an application.
 """
 
 from __future__ import annotations

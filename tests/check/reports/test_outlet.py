@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from asgi_upgrade.check.reports.outlet import SUMMARY_LIMIT, Outlet, parse_outlets, write_reports
-from asgi_upgrade.check.reports.report import RENDERERS
-from asgi_upgrade.check.reports.view import UNWATCHED
+from asgi_upgrade.check.reports.layout import UNWATCHED
+from asgi_upgrade.check.reports.outlet import RENDERERS, SUMMARY_LIMIT, Outlet, parse_outlets, write_reports
 from asgi_upgrade.errors import ConfigurationError
 from tests.support.samples import FULL, HTTP10, VIEW, report, result, target
 

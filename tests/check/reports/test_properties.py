@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lxml import etree, html
 from markdown_it import MarkdownIt
 
-from asgi_upgrade.check.reports.report import RENDERERS
+from asgi_upgrade.check.reports.outlet import RENDERERS
 from asgi_upgrade.check.reports.wording import lines, reproduction
 from asgi_upgrade.check.result import Exchange, FailOn, Report, Result, TargetReport, Verdict
 from asgi_upgrade.rules import RULES

@@ -13,7 +13,7 @@ Detail: TypeAlias = Literal["quiet", "normal", "verbose"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class Layout:
     """How a report is to look.
 
     Args:

@@ -12,8 +12,8 @@ import pytest
 from asgi_upgrade.check.config.options import CheckOptions
 from asgi_upgrade.check.result import TargetReport
 from asgi_upgrade.check.run import check
-from asgi_upgrade.check.targets import serving_process
-from asgi_upgrade.check.targets.serving_process import COMMANDS, serve_name
+from asgi_upgrade.check.targets import serving
+from asgi_upgrade.check.targets.serving import COMMANDS, serve_name
 from asgi_upgrade.check.targets.target import AppTarget, TargetProblem
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.types import ASGIApp
@@ -63,7 +63,7 @@ def test_command_of_each_server(server: str, factory: bool, command: str) -> Non
 
 
 def test_options_are_written_as_on_the_command_line() -> None:
-    assert serving_process._flags({"h2_max": 3, "debug": True}) == ["--h2-max", "3", "--debug"]
+    assert serving._flags({"h2_max": 3, "debug": True}) == ["--h2-max", "3", "--debug"]
 
 
 def test_a_server_that_ends_is_a_problem_with_its_last_words() -> None:
@@ -74,7 +74,7 @@ def test_a_server_that_ends_is_a_problem_with_its_last_words() -> None:
 
 
 def test_a_server_that_ends_silently_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving_process, "COMMANDS", {"hypercorn": lambda *_: ("this",)})
+    monkeypatch.setattr(serving, "COMMANDS", {"hypercorn": lambda *_: ("this",)})
     monkeypatch.setattr(sys, "executable", "/bin/true")
     with pytest.raises(TargetProblem, match=r"^the server ended with status 0: it said nothing$"):
         start(server="hypercorn")
@@ -92,9 +92,9 @@ time.sleep(60)
 """
     (tmp_path / "stubborn.py").write_text(stubborn)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(serving_process, "COMMANDS", {"hypercorn": lambda *_: ("stubborn",)})
-    monkeypatch.setattr(serving_process, "START_TIMEOUT", 1.5)
-    monkeypatch.setattr(serving_process, "STOP_TIMEOUT", 0.5)
+    monkeypatch.setattr(serving, "COMMANDS", {"hypercorn": lambda *_: ("stubborn",)})
+    monkeypatch.setattr(serving, "START_TIMEOUT", 1.5)
+    monkeypatch.setattr(serving, "STOP_TIMEOUT", 0.5)
     with pytest.raises(TargetProblem, match=r"^the server did not listen within 1\.5 s$"):
         start(server="hypercorn")
     with listener, listener.accept()[0] as worker:
@@ -106,7 +106,7 @@ def test_a_server_that_is_not_installed_is_a_problem(monkeypatch: pytest.MonkeyP
     def missing(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(serving_process, "version", missing)
+    monkeypatch.setattr(serving, "version", missing)
     with pytest.raises(TargetProblem, match=r"^daphne is not installed; run pip install daphne$"):
         start(server="daphne")
 
