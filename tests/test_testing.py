@@ -593,7 +593,7 @@ async def test_middleware_outside_does_not_hold_the_connection_up(outside: Any) 
 
 async def test_middleware_that_gives_the_101_content_is_named_in_the_error() -> None:
     async with client_of(site(Middleware(GZipMiddleware, minimum_size=0))) as client:
-        with pytest.raises(RuntimeError, match=r"content-length.*a 101 has no content"):
+        with pytest.raises(RuntimeError, match=r"content-length.*a switch has no content"):
             async with connect_ws("http://shop.example/echo", client):
                 pass
 

@@ -4,7 +4,9 @@ Such a server puts into ``scope["extensions"]`` of an HTTP/1.1 request that carr
 
     "http.upgrade": {"stream": UpgradedStream, "peer": (host, port) or "unix", "target": b"/path?query", "settings": {}}
 
-The application answers 101 through its own ``send`` and speaks the new protocol through the stream.
+The application answers 101 through its own ``send`` and speaks the new protocol through the stream. To an extended
+CONNECT over HTTP/2, whose extension has ``"protocol"``, it sets ``"switching"`` to True and answers 200; any other 2xx
+becomes 501, because a browser takes it for an open WebSocket.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ class UpgradeExtension(TypedDict, total=False):
     under the names of WebSocketOptions; ``graceful_timeout``, the seconds a graceful shutdown may take, or None; and
     ``per_message_deflate``, which is there for other readers, because compression is on only when WebSocketOptions asks
     for it. ``adapter`` says which server this is, and ``judged`` is set by the middleware once it has decided the
-    request.
+    request. ``protocol`` is the value of ``:protocol``, as received, of an extended CONNECT over HTTP/2 (RFC 8441), and
+    of no other request; ``switching`` is set by who answers such a request 200 in order to switch.
     """
 
     stream: UpgradedStream
@@ -41,6 +44,8 @@ class UpgradeExtension(TypedDict, total=False):
     settings: Mapping[str, Any]
     adapter: str
     judged: bool
+    protocol: str
+    switching: bool
 
 
 def lingers(scope: Scope) -> bool:

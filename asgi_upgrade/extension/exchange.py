@@ -6,13 +6,16 @@ and hands it to the connection; every other response passes. It serves any serve
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from asgi_upgrade.extension import EXTENSION, UpgradeExtension
 from asgi_upgrade.text import quote
 from asgi_upgrade.types import Field, Fields, Message, Receive, Scope, Send
+
+logger = logging.getLogger("asgi_upgrade")
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEAD = re.compile(
@@ -36,7 +39,7 @@ class Connection(Protocol):
     """What an exchange needs of the connection."""
 
     def switch_protocols(self, fields: list[Field]) -> None:
-        """Write the 101 and open the stream."""
+        """Write the head of the response and open the stream."""
 
     def finish_switched(self) -> None:
         """Close: the application has returned."""
@@ -72,7 +75,10 @@ class Exchange:
         self._extension = extension
         self._watched = websocket and extension is not None
         self._connect = connect
-        self._body_read = False
+        self._extended = extension is not None and "protocol" in extension
+        self._status = 200 if self._extended else 101
+        self._refused = False
+        self._body_read = self._extended  # an extended CONNECT has no content
         self._switched = False
         self._fields: list[Field] | None = None
         self._receive_http: Receive
@@ -97,10 +103,15 @@ class Exchange:
         if self._fields is not None and not self._switched:
             self._switch(message, self._fields)
             return
+        if self._refused:
+            return
         if message["type"] == "http.response.start":
             self._warn()
-            if message["status"] == 101:
+            if self._switches(message["status"]):
                 self._fields = self._checked(message)
+                return
+            if self._extended and 200 <= message["status"] <= 299:
+                await self._refuse(message["status"])
                 return
             message = {**message, "headers": list(message.get("headers") or ())}  # it may be an iterator
             if self._connect:
@@ -110,6 +121,25 @@ class Exchange:
                 # uvicorn before 0.53 overlooks "close" beside another option on httptools.
                 self.cycle.keep_alive = False
         await self._send_http(message)
+
+    def _switches(self, status: int) -> bool:
+        if not self._extended:
+            return status == self._status
+        if status == 101:
+            raise RuntimeError("status 101: HTTP/2 has none, an extended CONNECT is answered 200 (RFC 8441 section 5)")
+        return status == self._status and cast(UpgradeExtension, self._extension).get("switching", False)
+
+    async def _refuse(self, status: int) -> None:
+        """Answer 501 in the place of a success that nobody meant: to a browser it would be the open WebSocket."""
+        protocol = cast(UpgradeExtension, self._extension)["protocol"]
+        logger.warning(
+            "an extended CONNECT for %s was answered with status %d and not switched; 501 was sent (RFC 8441)",
+            quote(protocol),
+            status,
+        )
+        self._refused = True
+        await self._send_http({"type": "http.response.start", "status": 501, "headers": [(b"content-length", b"0")]})
+        await self._send_http({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _warn(self) -> None:
         if self._watched and self._extension is not None and not self._extension.get("judged"):
@@ -128,7 +158,7 @@ class Exchange:
         if self._extension is None:
             raise RuntimeError(f"status 101: this request cannot be switched, its scope has no {EXTENSION!r} extension")
         if self.cycle is None or self.cycle.response_started:
-            raise RuntimeError("status 101: the response has already started")
+            raise RuntimeError(f"status {self._status}: the response has already started")
         if not self._body_read:
             # RFC 9110 section 7.8: the switch comes after the request, so its body must have been read.
             raise RuntimeError("status 101: call receive until more_body is false first (RFC 9110 section 7.8)")
@@ -136,15 +166,15 @@ class Exchange:
         head = b"".join([b"%b: %b\r\n" % field for field in fields])
         if not (_HEAD.fullmatch(head) and head.count(b"\n") == len(fields)):
             for name, value in fields:
-                _check_field(name, value)
+                _check_field(name, value, self._status)
         return fields
 
     def _switch(self, message: Message, fields: list[Field]) -> None:
         if message["type"] != "http.response.body":
-            raise RuntimeError(f"status 101: expected 'http.response.body', got {quote(message['type'])}")
+            raise RuntimeError(f"status {self._status}: expected 'http.response.body', got {quote(message['type'])}")
         if message.get("body") or message.get("more_body"):
-            # RFC 9110 section 15.2: a 1xx response ends with its header section.
-            raise RuntimeError("status 101 has no content: send one http.response.body, empty and final")
+            # RFC 9110 sections 15.2 and 9.3.6: the new protocol begins behind the header section.
+            raise RuntimeError(f"status {self._status} has no content: send one http.response.body, empty and final")
         if self.cycle is None or self.cycle.disconnected:
             return
         self._switched = True
@@ -163,14 +193,14 @@ def _closes(message: Message) -> bool:
     return b"close" in (option.strip(b" \t").lower() for option in options.split(b","))
 
 
-def _check_field(name: bytes, value: bytes) -> None:
+def _check_field(name: bytes, value: bytes, status: int) -> None:
     if not _NAME.fullmatch(name):
-        raise RuntimeError(f"status 101: {quote(name)} is not a field name (RFC 9110 section 5.1)")
+        raise RuntimeError(f"status {status}: {quote(name)} is not a field name (RFC 9110 section 5.1)")
     if _LINE_END.search(value):
-        raise RuntimeError(f"status 101: CR, LF or NUL in {quote(name)}: {quote(value)} (RFC 9110 section 5.5)")
+        raise RuntimeError(f"status {status}: CR, LF or NUL in {quote(name)}: {quote(value)} (RFC 9110 section 5.5)")
     if name.lower() in _FRAMING:
-        # RFC 9112 section 6.1 and RFC 9110 section 8.6: neither in a 1xx response.
-        raise RuntimeError(f"status 101: {quote(name)} is not allowed, a 101 has no content")
+        # RFC 9112 section 6.1 and RFC 9110 section 8.6: neither in a 1xx response, nor in a 2xx to CONNECT.
+        raise RuntimeError(f"status {status}: {quote(name)} is not allowed, a switch has no content")
 
 
 def offers_protocol(fields: Fields) -> bool:

@@ -34,7 +34,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import uvicorn
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
@@ -147,25 +147,12 @@ class UpgradingProtocol(_UvicornProtocol):
     def _extension(self, target: bytes) -> UpgradeExtension:
         self._stream = stream = ServerStream(self.transport)
         # What is the same for all connections is made once; the server's state is the one object that they share.
-        shared = vars(self.server_state).get("asgi_upgrade") or self._share()
-        return {"stream": stream, "peer": self.client or _peer(self.transport), "target": target, **shared}
-
-    def _share(self) -> UpgradeExtension:
-        """Make the part of the extension that all connections of this server have in common."""
-        name = f"uvicorn {uvicorn.__version__} {type(self).__name__}"
-        shared: UpgradeExtension = {"settings": _settings(self.config), "adapter": name}
-        vars(self.server_state)["asgi_upgrade"] = shared
-        return shared
+        shared = vars(self.server_state).get("asgi_upgrade") or share(self)
+        return {"stream": stream, "peer": self.client or peer_of(self.transport), "target": target, **shared}
 
     def warn_unjudged(self) -> None:
         """Warn once per server."""
-        shared = vars(self.server_state)
-        if not shared.setdefault("asgi_upgrade_warned", False):
-            shared["asgi_upgrade_warned"] = True
-            self.logger.warning(
-                "A WebSocket handshake reached the application unjudged: wrap it in asgi_upgrade.UpgradeMiddleware, "
-                "or leave out --http asgi_upgrade.uvicorn."
-            )
+        warn_unjudged(self)
 
     def _complete(self) -> None:
         """Count the response to an exchange, and serve nothing else on a connection that lingers."""
@@ -210,7 +197,7 @@ class UpgradingProtocol(_UvicornProtocol):
         cycle.message_event.set()
         self._unset_keepalive_if_required()
         self.server_state.total_requests += 1
-        self._log_switch(cycle.scope)
+        log_switch(self, cycle.scope, 101)
         lines = b"".join(b"%b: %b\r\n" % field for field in fields)
         self.transport.write(b"HTTP/1.1 101 Switching Protocols\r\n%b\r\n" % lines)
         early, self._held = self._early(), bytearray()
@@ -221,17 +208,6 @@ class UpgradingProtocol(_UvicornProtocol):
         stream.switched(early)
         if self._shutting_down:
             self._shut_down(stream)
-
-    def _log_switch(self, scope: Any) -> None:
-        if self.access_log:
-            self.access_logger.info(
-                '%s - "%s %s HTTP/%s" %d',
-                get_client_addr(scope),
-                scope["method"],
-                get_path_with_query_string(scope),
-                scope["http_version"],
-                101,
-            )
 
     def finish_switched(self) -> None:
         """Close behind an application that has returned, and do not wait for a peer that never reads."""
@@ -322,6 +298,48 @@ class UpgradingProtocol(_UvicornProtocol):
             cast(ServerStream, self._stream).resume_writing()
 
 
+class Serving(Protocol):
+    """What every protocol class of uvicorn has of its server."""
+
+    config: Config
+    server_state: ServerState
+    logger: logging.Logger
+    access_logger: logging.Logger
+    access_log: bool
+
+
+def share(protocol: Serving) -> UpgradeExtension:
+    """Make the part of the extension that all connections of a server have in common, and keep it."""
+    name = f"uvicorn {uvicorn.__version__} {type(protocol).__name__}"
+    shared: UpgradeExtension = {"settings": _settings(protocol.config), "adapter": name}
+    vars(protocol.server_state)["asgi_upgrade"] = shared
+    return shared
+
+
+def warn_unjudged(protocol: Serving) -> None:
+    """Tell the operator, once per server, that no UpgradeMiddleware saw a WebSocket handshake."""
+    shared = vars(protocol.server_state)
+    if not shared.setdefault("asgi_upgrade_warned", False):
+        shared["asgi_upgrade_warned"] = True
+        protocol.logger.warning(
+            "A WebSocket handshake reached the application unjudged: wrap it in asgi_upgrade.UpgradeMiddleware, "
+            "or leave out --http asgi_upgrade.uvicorn."
+        )
+
+
+def log_switch(protocol: Serving, scope: Any, status: int) -> None:
+    """Write the line of the access log for a request that was switched."""
+    if protocol.access_log:
+        protocol.access_logger.info(
+            '%s - "%s %s HTTP/%s" %d',
+            get_client_addr(scope),
+            scope["method"],
+            get_path_with_query_string(scope),
+            scope["http_version"],
+            status,
+        )
+
+
 def _settings(config: Config) -> Mapping[str, Any]:
     """Return the server's own WebSocket settings, as the extension has them."""
     return MappingProxyType(
@@ -336,7 +354,7 @@ def _settings(config: Config) -> Mapping[str, Any]:
     )
 
 
-def _peer(transport: asyncio.Transport) -> Peer:
+def peer_of(transport: asyncio.Transport) -> Peer:
     """Name a peer without an address: one on a unix socket, or None."""
     sock = transport.get_extra_info("socket")
     return "unix" if sock is not None and sock.family == getattr(socket, "AF_UNIX", None) else None

@@ -94,6 +94,20 @@ class App:
         extension = cast(UpgradeExtension, extension_of(scope))
         await echo(extension["stream"])
 
+    async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Switch an extended CONNECT, and echo."""
+        await self.open_connect(scope, send)
+        await echo(cast(UpgradeExtension, extension_of(scope))["stream"])
+
+    async def raise_after_connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.open_connect(scope, send)
+        raise LookupError("the application failed")
+
+    async def open_connect(self, scope: Scope, send: Send) -> None:
+        cast(UpgradeExtension, extension_of(scope))["switching"] = True
+        await send({"type": "http.response.start", "status": 200, "headers": FIELDS_101})
+        await send({"type": "http.response.body"})
+
     async def body_then_switch(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.seen.put(await read_body(receive))
         await self.switch_only(scope, receive, send)

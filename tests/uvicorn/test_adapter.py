@@ -182,7 +182,7 @@ def test_peer_on_a_unix_socket(app: App, parser: str, loop: str, tmp_path: Path)
 
 
 def test_peer_without_a_socket_is_not_known() -> None:
-    assert connection._peer(asyncio.Transport()) is None
+    assert connection.peer_of(asyncio.Transport()) is None
 
 
 # The warning
