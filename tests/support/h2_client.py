@@ -136,7 +136,7 @@ class H2Client:
 
     def head(self, stream_id: int) -> dict[bytes, bytes]:
         """Wait for the head of a response."""
-        return dict(self.wait(h2.events.ResponseReceived, stream_id).headers or ())  # type: ignore[arg-type]
+        return dict(self.wait(h2.events.ResponseReceived, stream_id).headers or ())
 
     def read(self, stream_id: int, least: int) -> bytes:
         """Receive this many octets of a stream, at least, granting credit for them."""

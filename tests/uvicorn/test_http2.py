@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.h2_client import H2Client
-from tests.support.serving import Serving, serve
+from tests.support.serving import Serving
 from tests.support.upgrade_app import App
 
 
