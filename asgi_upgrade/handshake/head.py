@@ -137,11 +137,16 @@ class Head:
             rule=rule,
             status=status or status_of(rule),
             detail=detail,
-            # Here, where every rejection of the judge is made, so that nothing behind can show more.
-            received=received and (received[0], without_secrets(*received, self.policy.subprotocols or ())),
+            received=received and self._seen(*received),
             fields=fields,
             close=self.strict or rule.closes or status == 413,
         )
+
+    def _seen(self, name: str, value: bytes) -> tuple[str, bytes | None]:
+        """Say what may be seen of a field: here, where every rejection is made, so that nothing can show more."""
+        if not value and not self.lines.get(name.encode("ascii", "replace"), (value,)):
+            return name, None
+        return name, without_secrets(name, value, self.policy.subprotocols or ())
 
     def crowded(self, name: str, empty: int) -> Reject | Ignore | None:
         """Return what becomes of a list field with too many empty members (RFC 9110 section 5.6.1.2)."""

@@ -52,6 +52,8 @@ def describe(reject: Reject) -> str:
     if reject.received is None:
         return reject.detail
     name, value = reject.received
+    if value is None:
+        return f"{reject.detail}; there is no {name} field"
     return f"{reject.detail}; received {name}: {quote(value)}"
 
 

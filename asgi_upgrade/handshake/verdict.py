@@ -61,7 +61,8 @@ class Reject:
         rule: The rule that decided.
         status: The status to send.
         detail: What is wrong with this request, in one sentence without the value.
-        received: The name of the field that decided, if one did, and what may be seen of its value.
+        received: The name of the field that decided, if one did, and what may be seen of its value; None instead of a
+            value if there is no such field.
         fields: Fields that belong to this rejection (Upgrade, Allow, Sec-WebSocket-Version).
         close: Whether the connection ends with the answer.
         notes: For the operator.
@@ -70,7 +71,7 @@ class Reject:
     rule: Rule
     status: int
     detail: str
-    received: tuple[str, bytes] | None = None
+    received: tuple[str, bytes | None] | None = None
     fields: tuple[Field, ...] = ()
     close: bool = True
     notes: tuple[Note, ...] = ()

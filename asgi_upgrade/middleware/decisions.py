@@ -17,9 +17,11 @@ from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.grammar.fields import field_values, parse_upgrade
 from asgi_upgrade.handshake.rejection import describe
 from asgi_upgrade.handshake.verdict import HTTP2, Facts, Ignore, Note, Reject, Switch, Verdict
+from asgi_upgrade.middleware.remedies import explain
 from asgi_upgrade.middleware.stack import names_outside
 from asgi_upgrade.policy import UpgradePolicy
 from asgi_upgrade.policy.checks import is_async
+from asgi_upgrade.policy.proxies import client_of
 from asgi_upgrade.policy.websocket import engine_name
 from asgi_upgrade.rules import Rule
 from asgi_upgrade.text import callback_name, quote, whose, without_secrets
@@ -89,7 +91,8 @@ class Decision:
             here, or ``"none"`` where no protocol was named.
         rule: The id of the rule that decided; empty for a switch.
         status: The status of a rejection; None for the others.
-        client: The other end of the socket, as in the log.
+        client: Whom a trusted proxy speaks for, an IPv6 address as its network of 64 bits; else the other end of the
+            socket.
         path: The decoded path that the application routes on.
         report_only: Whether this rejection is only reported: the request went on, and another decision follows.
     """
@@ -107,12 +110,13 @@ DecisionHook: TypeAlias = Callable[[Decision, Scope], None]
 """Called for every decision; synchronous, and must not block."""
 
 
-def decide(verdict: Verdict, facts: Facts, *, report_only: bool = False) -> Decision:
+def decide(verdict: Verdict, facts: Facts, client: str, *, report_only: bool = False) -> Decision:
     """Put a verdict into words.
 
     Args:
         verdict: The verdict.
         facts: What it is about.
+        client: Who asked.
         report_only: Whether it is a rejection that is not carried out.
 
     Returns:
@@ -124,7 +128,7 @@ def decide(verdict: Verdict, facts: Facts, *, report_only: bool = False) -> Deci
         protocol=verdict.protocol if isinstance(verdict, Switch) else _protocol(facts, rule),
         rule=rule.id if rule else "",
         status=verdict.status if isinstance(verdict, Reject) else None,
-        client=whose(facts.peer),
+        client=client,
         path=facts.path,
         report_only=report_only,
     )
@@ -238,34 +242,39 @@ class Decisions:
 
     # Decisions
 
-    def record(self, verdict: Verdict, facts: Facts, scope: Scope, *, report_only: bool = False) -> None:
+    def record(
+        self, verdict: Verdict, facts: Facts, scope: Scope, policy: UpgradePolicy, *, report_only: bool = False
+    ) -> None:
         """Record a decision: count it, call the hook, write its line.
 
         Args:
             verdict: The verdict; one that ignores nothing, because no upgrade was offered, is not recorded.
             facts: What it is about.
             scope: The scope, for the hook.
+            policy: The policy that it was judged by.
             report_only: Whether it is a rejection that is not carried out: the request goes on and is judged again.
         """
         if isinstance(verdict, Ignore):
             if verdict.rule is not None:
-                logger.debug("ignored Upgrade of %s: %s [%s]", _whose(facts), verdict.detail, verdict.rule.id)
-                self._count_and_call(verdict, facts, scope)
+                logger.debug("ignored Upgrade of %s: %s [%s]", _whose(facts, policy), verdict.detail, verdict.rule.id)
+                self._count_and_call(verdict, facts, scope, policy)
             return
         if verdict.notes and not report_only:
-            self._note(verdict.notes, facts)
+            self._note(verdict.notes, facts, policy)
         if isinstance(verdict, Switch):
             if self._on_decision is None:  # nobody reads more than the counter
                 self._count(verdict.protocol, "switch", "")
             else:
-                self._count_and_call(verdict, facts, scope)
+                self._count_and_call(verdict, facts, scope, policy)
             return
-        decision = self._count_and_call(verdict, facts, scope, report_only=report_only)
-        if logger.isEnabledFor(logging.INFO) and (turn := self._throttle.turn(verdict.rule.id)):
-            _write(verdict, facts, decision, turn)
+        decision = self._count_and_call(verdict, facts, scope, policy, report_only=report_only)
+        if logger.isEnabledFor(logging.WARNING) and (turn := self._throttle.turn(verdict.rule.id)):
+            _write(verdict, facts, policy, decision, turn)
 
-    def _count_and_call(self, verdict: Verdict, facts: Facts, scope: Scope, *, report_only: bool = False) -> Decision:
-        decision = decide(verdict, facts, report_only=report_only)
+    def _count_and_call(
+        self, verdict: Verdict, facts: Facts, scope: Scope, policy: UpgradePolicy, *, report_only: bool = False
+    ) -> Decision:
+        decision = decide(verdict, facts, _client(facts, policy), report_only=report_only)
         self._count(decision.protocol, "report" if report_only else decision.verdict, decision.rule)
         if self._on_decision is not None:
             self._call(self._on_decision, decision, scope)
@@ -289,20 +298,26 @@ class Decisions:
         if self.may_say("on_decision"):
             logger.error("on_decision callback %s returned %s; return None", callback_name(hook), quote(returned))
 
-    def _note(self, notes: tuple[Note, ...], facts: Facts) -> None:
+    def _note(self, notes: tuple[Note, ...], facts: Facts, policy: UpgradePolicy) -> None:
         """Write the judge's notes; those of one kind once."""
         for note in notes:
-            if note.once in self._told or not (note.once or self.may_say("note")):
-                continue
-            logger.warning("%s: %s", _whose(facts), note.text)
             if note.once:
-                self._told.add(note.once)
+                self.warn_once(note.once, f"{_whose(facts, policy)}: {note.text}")
+            elif self.may_say("note"):
+                logger.warning("%s: %s", _whose(facts, policy), note.text)
+
+    def warn_once(self, kind: str, text: str) -> None:
+        """Write a warning, unless one of its kind has been written."""
+        if kind not in self._told:
+            self._told.add(kind)
+            logger.warning("%s", text)
 
 
-def _write(reject: Reject, facts: Facts, decision: Decision, turn: Turn) -> None:
+def _write(reject: Reject, facts: Facts, policy: UpgradePolicy, decision: Decision, turn: Turn) -> None:
     """Write the line of a rejection, with the same in ``extra`` for structured loggers."""
-    rule = reject.rule
-    line = f"{_whose(facts)} with {reject.status}: {describe(reject)} [{rule.id}]; remedy: {rule.fix}"
+    rule, (context, remedy) = reject.rule, explain(reject, facts, policy)
+    what = f"{describe(reject)}; {context}" if context else describe(reject)
+    line = f"{_whose(facts, policy)} with {reject.status}: {what} [{rule.id}]; remedy: {remedy}"
     if turn.held_back:
         line += f" ({turn.held_back} more lines of this rule were held back)"
     if turn.last:
@@ -313,13 +328,29 @@ def _write(reject: Reject, facts: Facts, decision: Decision, turn: Turn) -> None
         "upgrade_protocol": decision.protocol,
         "upgrade_rule": rule.id,
         "upgrade_status": reject.status,
-        "upgrade_received": f"{reject.received[0]}: {quote(reject.received[1])}" if reject.received else None,
-        "upgrade_remedy": rule.fix,
+        "upgrade_received": _received(reject),
+        "upgrade_context": context or None,
+        "upgrade_remedy": remedy,
         "upgrade_report_only": decision.report_only,
         "upgrade_held_back": turn.held_back,
     }
-    logger.info("%s %s", "would have rejected" if decision.report_only else "rejected", line, extra=extra)
+    logger.warning("%s %s", "would have rejected" if decision.report_only else "rejected", line, extra=extra)
 
 
-def _whose(facts: Facts) -> str:
-    return f"{quote(facts.method)[1:-1]} {quote(without_secrets('target', facts.target))} from {whose(facts.peer)}"
+def _received(reject: Reject) -> str | None:
+    if reject.received is None or reject.received[1] is None:
+        return None
+    return f"{reject.received[0]}: {quote(reject.received[1])}"
+
+
+def _whose(facts: Facts, policy: UpgradePolicy) -> str:
+    """Name a request: its client, and the proxy it came through."""
+    client, peer = _client(facts, policy), whose(facts.peer)
+    through = "" if client == peer else f" through {peer}"
+    return f"{quote(facts.method)[1:-1]} {quote(without_secrets('target', facts.target))} from {client}{through}"
+
+
+def _client(facts: Facts, policy: UpgradePolicy) -> str:
+    if policy.proxies.trusts(facts.peer) and (client := client_of(facts.peer, facts.headers, policy.proxies)):
+        return client
+    return whose(facts.peer)

@@ -18,11 +18,17 @@ from asgi_upgrade.handshake.judge import evaluate, judge_closed, judge_plain
 from asgi_upgrade.handshake.verdict import Facts, Reject, Switch, Verdict
 from asgi_upgrade.middleware.decisions import Decisions, Live
 from asgi_upgrade.policy import OriginCheck, UpgradePolicy
+from asgi_upgrade.policy.proxies import client_of
 from asgi_upgrade.policy.websocket import Limits
 from asgi_upgrade.text import callback_name, quote, without_secrets
 from asgi_upgrade.types import Message, Scope
 
 logger = logging.getLogger("asgi_upgrade")
+
+_UNKNOWN_CLIENT = (
+    "max_connections_per_client does not hold where the client is not known: the peer has no address, or its proxy "
+    'names none; on a unix socket list "unix" in trusted_proxies, and have the proxy send X-Forwarded-For or Forwarded'
+)
 
 
 class Enforcer:
@@ -61,13 +67,17 @@ class Enforcer:
             verdict = asked or verdict
         if self._relaxed is not None:
             if isinstance(verdict, Reject) and (asked is not None or verdict.rule.reported):
-                self.decisions.record(verdict, facts, scope, report_only=True)
+                self.record(verdict, facts, scope, report_only=True)
                 # Judged again from the start: behind the rejection a fault of the protocol may still be found.
                 verdict = evaluate(facts, self._relaxed)
             verdict = self._with_every_subprotocol(verdict, facts)
         if not isinstance(verdict, Switch):
-            self.decisions.record(verdict, facts, scope)
+            self.record(verdict, facts, scope)
         return verdict
+
+    def record(self, verdict: Verdict, facts: Facts, scope: Scope, *, report_only: bool = False) -> None:
+        """Record a decision; see ``Decisions.record``."""
+        self.decisions.record(verdict, facts, scope, self.policy, report_only=report_only)
 
     def judge_plain(self, facts: Facts, scope: Scope) -> Reject | None:
         """Judge a request that stays plain HTTP because the handler of its protocol left it alone.
@@ -97,11 +107,13 @@ class Enforcer:
         room = self.room(facts, scope)
         return room if isinstance(room, Reject) else Place(self.decisions.live, ((self, room),))
 
-    def room(self, facts: Facts, scope: Scope) -> str | Reject:
+    def room(self, facts: Facts, scope: Scope) -> str | Reject | None:
         """Return the client to count a connection by, or the rejection, recorded, where there is no place for it."""
         if not self._limited:
-            return ""
-        client = self._client(facts, scope)
+            return None
+        client = client_of(facts.peer, facts.headers, self.policy.proxies)
+        if client is None and self.policy.max_connections_per_client is not None:
+            self.decisions.warn_once("client", _UNKNOWN_CLIENT)
         if (rule_id := self._full(client)) is not None:
             full = Reject.of(rule_id, "there are as many as there may be", close=self.policy.strict)
             if (rejection := self._enforced(full, facts, scope)) is not None:
@@ -134,20 +146,21 @@ class Enforcer:
             cleaned["subprotocol"] = switch.subprotocol
         return cleaned
 
-    def count(self, client: str, change: int) -> None:
-        """Count a connection of a client, or take it off the count; without a limit nothing is counted."""
+    def count(self, client: str | None, change: int) -> None:
+        """Count a connection, or take it off the count; without a limit nothing is counted."""
         if self._limited:
             self._total += change
-            self._live[client] += change
-            if not self._live[client]:
-                del self._live[client]  # what is gone leaves nothing behind
+            if client is not None:
+                self._live[client] += change
+                if not self._live[client]:
+                    del self._live[client]  # what is gone leaves nothing behind
 
-    def _full(self, client: str) -> str | None:
+    def _full(self, client: str | None) -> str | None:
         """Return the id of the rule that one more connection of a client would break."""
-        policy = self.policy
-        if policy.max_connections is not None and self._total >= policy.max_connections:
+        most, each = self.policy.max_connections, self.policy.max_connections_per_client
+        if most is not None and self._total >= most:
             return "max-connections"
-        if policy.max_connections_per_client is not None and self._live[client] >= policy.max_connections_per_client:
+        if each is not None and client is not None and self._live[client] >= each:
             return "max-connections-per-client"
         return None
 
@@ -161,7 +174,7 @@ class Enforcer:
     def _enforced(self, reject: Reject, facts: Facts, scope: Scope) -> Reject | None:
         """Record a rejection of the policy's, and return it unless it is only reported."""
         report_only = self._relaxed is not None
-        self.decisions.record(reject, facts, scope, report_only=report_only)
+        self.record(reject, facts, scope, report_only=report_only)
         return None if report_only else reject
 
     def _ask(self, check: OriginCheck, origin: str, pending: Reject, scope: Scope) -> Reject | None:
@@ -183,11 +196,6 @@ class Enforcer:
                 logger.error("check_origin callback %s returned %s; return True or False", name, shown)
         return Reject.of("ws-5xx-app", "the origin could not be checked")
 
-    def _client(self, facts: Facts, scope: Scope) -> str:
-        """Name the client to count by: the socket's peer, or whom a trusted proxy speaks for."""
-        client = scope.get("client") if self.policy.proxies.trusts(facts.peer) else facts.peer
-        return str(client[0] if isinstance(client, tuple | list) else client)
-
 
 class NoUpgrades(Enforcer):
     """The paths whose route is None: Upgrade is ignored there, and a native handshake is rejected.
@@ -203,7 +211,7 @@ class NoUpgrades(Enforcer):
     def judge(self, facts: Facts, scope: Scope) -> Verdict:
         """Return what becomes of any request here; who asks is not looked at, because nothing can come of it."""
         verdict = judge_closed(facts, self.policy)
-        self.decisions.record(verdict, facts, scope)
+        self.record(verdict, facts, scope)
         return verdict
 
 
@@ -238,7 +246,7 @@ class Together(Enforcer):
 
     def take(self, facts: Facts, scope: Scope) -> Place | Reject:
         """Take a place under each of them, or under none."""
-        rooms: list[tuple[Enforcer, str]] = []
+        rooms: list[tuple[Enforcer, str | None]] = []
         for enforcer in self._enforcers:
             room = enforcer.room(facts, scope)
             if isinstance(room, Reject):
@@ -257,7 +265,7 @@ class Place:
 
     __slots__ = ("_is_live", "_live", "_rooms")
 
-    def __init__(self, live: Live, rooms: Sequence[tuple[Enforcer, str]]) -> None:
+    def __init__(self, live: Live, rooms: Sequence[tuple[Enforcer, str | None]]) -> None:
         self._live = live
         self._rooms = rooms
         self._is_live = True

@@ -134,7 +134,7 @@ async def _pass_on_native(verdict: Switch | Ignore, request: Request) -> None:
     place = enforcer.take(request.facts, request.scope)
     if isinstance(place, Reject):
         return await _reject_native(place, request)
-    enforcer.decisions.record(switch, request.facts, request.scope)
+    enforcer.record(switch, request.facts, request.scope)
 
     async def watched() -> Message:
         message = await request.receive()
@@ -175,14 +175,14 @@ async def _switch(switch: Switch, request: Request, handler: Handler | None) -> 
             return None
         failure = _unread(content, request, handler)
         if failure is None:
-            enforcer.decisions.record(switch, facts, scope)
+            enforcer.record(switch, facts, scope)
             if handler is None:
                 return await _serve_websocket(switch, request, extension)
             failure, answered = await _handle(handler, switch, request, content.body, place)
     finally:
         place.leave()
     if failure is not None:
-        enforcer.decisions.record(failure, facts, scope)
+        enforcer.record(failure, facts, scope)
         await _answer(failure, request)
     elif not answered:
         await _decline(request, content.body)
@@ -231,7 +231,7 @@ def _serve_websocket(switch: Switch, request: Request, extension: UpgradeExtensi
         limits=enforcer.limits(extension.get("settings", {})),
         guard=lambda message: enforcer.accepted(message, switch),
         close_denied=enforcer.policy.strict,
-        rejected=lambda reject: enforcer.decisions.record(reject, request.facts, request.scope),
+        rejected=lambda reject: enforcer.record(reject, request.facts, request.scope),
         extensions=switch.extensions,
     )
 

@@ -157,7 +157,7 @@ def test_a_misdirected_request_is_told_the_host_that_was_read() -> None:
 
 def test_scope_without_host_is_misdirected_where_hosts_are_listed() -> None:
     facts = handshake(native=True, http_version="2", headers=[])
-    assert reject(facts, allowed_hosts=["shop.example"]).received == ("host", b"")
+    assert reject(facts, allowed_hosts=["shop.example"]).received == ("host", None)
 
 
 def test_origin_is_compared_with_an_absolute_target() -> None:

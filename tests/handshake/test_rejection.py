@@ -45,6 +45,10 @@ def test_body_is_a_problem_document() -> None:
     }
 
 
+def test_field_that_is_absent_is_said_to_be_absent() -> None:
+    assert describe(made(received=("host", None))) == "not a host; there is no host field"
+
+
 def test_detail_without_a_field_is_the_detail_alone() -> None:
     assert describe(made()) == "not a host"
 

@@ -17,7 +17,7 @@ from asgi_upgrade.handshake.verdict import Facts
 from asgi_upgrade.middleware.decisions import Counters, Decisions, Throttle, Turn, decide
 from asgi_upgrade.policy.websocket import engine_name
 from asgi_upgrade.types import Message, Scope
-from tests.support.asgi import FOREIGN, HANDSHAKE, Recorder, http_scope, run, websocket_scope
+from tests.support.asgi import FOREIGN, HANDSHAKE, Recorder, http_scope, problem, run, websocket_scope
 from tests.support.facts import handshake, native, reject
 
 # Worth knowing once
@@ -112,6 +112,7 @@ def test_line_has_everything_in_fields_for_structured_loggers(caplog: pytest.Log
         "upgrade_rule": "ws-origin-value",
         "upgrade_status": 403,
         "upgrade_received": 'origin: "https://evil.example\\xff"',
+        "upgrade_context": None,
         "upgrade_remedy": RULES["ws-origin-value"].fix,
         "upgrade_report_only": False,
         "upgrade_held_back": 0,
@@ -151,6 +152,46 @@ def test_line_without_a_received_value(caplog: pytest.LogCaptureFixture) -> None
     assert "there is no Host field [host-missing]; remedy: Send Host." in caplog.text
 
 
+def test_field_that_is_absent_is_said_to_be_absent(caplog: pytest.LogCaptureFixture) -> None:
+    app = UpgradeMiddleware(Recorder(), require_subprotocol=True)
+    assert problem(refuse(app))["detail"].endswith("; there is no sec-websocket-protocol field")
+    assert vars(caplog.records[0])["upgrade_received"] is None
+    assert '""' not in caplog.text
+    refuse(app, (b"sec-websocket-protocol", b""))
+    assert 'received sec-websocket-protocol: ""' in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("proxies", "fields", "client", "who"),
+    [
+        ([], [(b"x-forwarded-for", b"198.51.100.7")], "192.0.2.1:5000", "192.0.2.1:5000"),
+        (
+            ["192.0.2.1"],
+            [(b"x-forwarded-for", b"198.51.100.7")],
+            "198.51.100.7",
+            "198.51.100.7 through 192.0.2.1:5000",
+        ),
+        (["192.0.2.1"], [(b"x-forwarded-for", b"junk")], "192.0.2.1", "192.0.2.1 through 192.0.2.1:5000"),
+    ],
+    ids=["not-trusted", "trusted", "says-nothing"],
+)
+def test_line_names_whom_a_trusted_proxy_speaks_for(
+    proxies: list[str], fields: Any, client: str, who: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[Decision] = []
+    app = UpgradeMiddleware(Recorder(), trusted_proxies=proxies, on_decision=lambda one, _: told.append(one))
+    refuse(app, FOREIGN, *fields)
+    assert caplog.messages[0].startswith(f'rejected GET "/ws" from {who} with 403')
+    assert (told[0].client, vars(caplog.records[0])["upgrade_client"]) == (client, client)
+
+
+def test_peer_without_an_address_is_named_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    app = UpgradeMiddleware(Recorder(), trusted_proxies=["unix"])
+    for peer, name in (("unix", "unix"), (None, "unknown")):
+        refuse(app, FOREIGN, extensions={"http.upgrade": {"peer": peer, "stream": object()}})
+        assert f'rejected GET "/ws" from {name} with 403' in caplog.text
+
+
 def test_lines_of_one_rule_are_held_back_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "asgi_upgrade")
     now = [0.0]
@@ -158,14 +199,14 @@ def test_lines_of_one_rule_are_held_back_and_counted(caplog: pytest.LogCaptureFi
     facts, scope = handshake({b"origin": b"https://evil.example"}), http_scope([])
     origin, host = reject(facts), reject(handshake({b"host": None}))
     for _ in range(15):
-        decisions.record(origin, facts, scope)
+        decisions.record(origin, facts, scope, UpgradePolicy())
     assert len(caplog.messages) == 10
     assert caplog.messages[9].endswith("(further lines of this rule are held back for up to 60 s)")
     assert not any("held back" in message for message in caplog.messages[:9])
-    decisions.record(host, facts, scope)
+    decisions.record(host, facts, scope, UpgradePolicy())
     assert "[host-missing]" in caplog.messages[10]
     now[0] += 60
-    decisions.record(origin, facts, scope)
+    decisions.record(origin, facts, scope, UpgradePolicy())
     assert caplog.messages[11].endswith("(5 more lines of this rule were held back)")
     assert vars(caplog.records[11])["upgrade_held_back"] == 5
     assert decisions.counters == {
@@ -175,12 +216,12 @@ def test_lines_of_one_rule_are_held_back_and_counted(caplog: pytest.LogCaptureFi
 
 
 def test_nobody_who_reads_no_lines_is_told_of_lines_held_back(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING, "asgi_upgrade")
+    caplog.set_level(logging.ERROR, "asgi_upgrade")
     app = UpgradeMiddleware(Recorder())
     for _ in range(15):
         refuse(app, FOREIGN)
     assert caplog.messages == []
-    caplog.set_level(logging.INFO, "asgi_upgrade")
+    caplog.set_level(logging.WARNING, "asgi_upgrade")
     refuse(app, FOREIGN)
     assert "held back" not in caplog.text
 
@@ -341,7 +382,7 @@ CLIENT = "203.0.113.9:50000"
 
 
 def decided(facts: Facts, **options: Any) -> Decision:
-    return decide(evaluate(facts, UpgradePolicy(**options)), facts)
+    return decide(evaluate(facts, UpgradePolicy(**options)), facts, CLIENT)
 
 
 def test_switch_has_neither_rule_nor_status() -> None:
@@ -351,12 +392,12 @@ def test_switch_has_neither_rule_nor_status() -> None:
 
 
 def test_rejection_names_its_rule_and_status() -> None:
-    facts = handshake({b"origin": b"https://evil.example"}, path="/a b\n", peer=None)
+    facts = handshake({b"origin": b"https://evil.example"}, path="/a b\n")
     assert decided(facts) == Decision(
-        verdict="reject", protocol="websocket", rule="ws-origin-check", status=403, client="unknown", path="/a b\n"
+        verdict="reject", protocol="websocket", rule="ws-origin-check", status=403, client=CLIENT, path="/a b\n"
     )
     verdict = evaluate(facts, UpgradePolicy())
-    assert decide(verdict, facts, report_only=True) == dataclasses.replace(decided(facts), report_only=True)
+    assert decide(verdict, facts, CLIENT, report_only=True) == dataclasses.replace(decided(facts), report_only=True)
 
 
 @pytest.mark.parametrize(

@@ -153,11 +153,48 @@ async def test_native_connection_gives_its_place_back_with_its_disconnect() -> N
     assert answers == ["websocket.accept"] * 3
 
 
-def test_client_behind_a_trusted_proxy_is_whom_the_server_names() -> None:
-    waiting = Waiting()
-    waiting.leave.set()
-    app = UpgradeMiddleware(waiting, max_connections_per_client=1, trusted_proxies=["192.0.2.1"])
-    assert run(app, websocket_scope(HANDSHAKE))[0]["type"] == "websocket.accept"
+def counted_for(peer: Any, *fields: tuple[bytes, bytes], **options: Any) -> Place | Reject:
+    """Take a second place for a client."""
+    enforcer = Enforcer(UpgradePolicy(max_connections_per_client=1, **options), Decisions())
+    facts = handshake({}, peer=peer, headers=[*HANDSHAKE, *fields])
+    enforcer.take(facts, http_scope([]))
+    return enforcer.take(facts, http_scope([]))
+
+
+@pytest.mark.parametrize(
+    ("peer", "fields", "options"),
+    [
+        pytest.param(("192.0.2.1", 1), [], {}, id="peer"),
+        pytest.param(
+            ("10.0.0.1", 1), [(b"x-forwarded-for", b"192.0.2.1")], {"trusted_proxies": ["10.0.0.1"]}, id="forwarded"
+        ),
+        pytest.param("unix", [(b"forwarded", b"for=192.0.2.1")], {"trusted_proxies": ["unix"]}, id="unix"),
+    ],
+)
+def test_line_of_a_429_says_what_address_was_counted(
+    peer: Any, fields: Any, options: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    full = counted_for(peer, *fields, **options)
+    assert isinstance(full, Reject)
+    assert full.rule.id == "max-connections-per-client"
+    assert 'max_connections_per_client=1, counted for "192.0.2.1" [' in caplog.text
+
+
+@pytest.mark.parametrize(("peer", "proxies"), [("unix", []), ("unix", ["unix"]), (None, [])])
+def test_client_that_is_not_known_is_not_refused_and_one_line_says_so(
+    peer: Any, proxies: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    enforcer = Enforcer(
+        UpgradePolicy(max_connections_per_client=1, max_connections=3, trusted_proxies=proxies), Decisions()
+    )
+    places = [enforcer.take(handshake(peer=peer), http_scope([])) for _ in range(4)]
+    assert [isinstance(place, Place) for place in places] == [True, True, True, False]
+    (line,) = [message for message in caplog.messages if "max_connections_per_client does not hold" in message]
+    assert 'list "unix" in trusted_proxies' in line
+    for place in places[:3]:
+        assert isinstance(place, Place)
+        place.leave()
+    assert isinstance(enforcer.take(handshake(peer=peer), http_scope([])), Place)
 
 
 # report_only

@@ -30,8 +30,9 @@ def test_rejection_answers_at_once_and_the_application_is_not_called(caplog: pyt
     assert inner.scopes == []
     assert caplog.messages == [
         'rejected GET "/ws" from 192.0.2.1:5000 with 403: that origin may not connect here; '
-        'received origin: "https://evil.example" [ws-origin-check]; '
-        "remedy: List the origin in allow_origins if it may connect."
+        'received origin: "https://evil.example"; '
+        'compared with "http://shop.example" (scheme and Host of the request) [ws-origin-check]; '
+        'remedy: List "https://evil.example" in allow_origins if it may connect.'
     ]
 
 
