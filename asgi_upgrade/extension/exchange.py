@@ -6,7 +6,6 @@ and hands it to the connection; every other response passes. It serves any serve
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, cast
@@ -15,7 +14,10 @@ from asgi_upgrade.extension import EXTENSION, UpgradeExtension
 from asgi_upgrade.text import quote
 from asgi_upgrade.types import Field, Fields, Message, Receive, Scope, Send
 
-logger = logging.getLogger("asgi_upgrade")
+UNJUDGED = (
+    "A WebSocket handshake reached the application unjudged: wrap it in asgi_upgrade.UpgradeMiddleware, "
+    "or leave out --http asgi_upgrade.uvicorn."
+)
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEAD = re.compile(
@@ -44,8 +46,8 @@ class Connection(Protocol):
     def finish_switched(self) -> None:
         """Close: the application has returned."""
 
-    def warn_unjudged(self) -> None:
-        """Tell the operator that no UpgradeMiddleware saw a WebSocket handshake."""
+    def warn_once(self, text: str) -> None:
+        """Tell the operator, once per server."""
 
 
 class Exchange:
@@ -104,18 +106,16 @@ class Exchange:
             self._switch(message, self._fields)
             return
         if self._refused:
-            return
+            return  # the answer has been given in the place of the application's own
         if message["type"] == "http.response.start":
             self._warn()
             if self._switches(message["status"]):
                 self._fields = self._checked(message)
                 return
-            if self._extended and 200 <= message["status"] <= 299:
-                await self._refuse(message["status"])
-                return
+            if (self._connect or self._extended) and 200 <= message["status"] <= 299:
+                return await self._refuse(message["status"])
             message = {**message, "headers": list(message.get("headers") or ())}  # it may be an iterator
             if self._connect:
-                _check_connect(message["status"])
                 message = self._closing(message)
             if self.cycle is not None and _closes(message):
                 # uvicorn before 0.53 overlooks "close" beside another option on httptools.
@@ -130,20 +130,23 @@ class Exchange:
         return status == self._status and cast(UpgradeExtension, self._extension).get("switching", False)
 
     async def _refuse(self, status: int) -> None:
-        """Answer 501 in the place of a success that nobody meant: to a browser it would be the open WebSocket."""
-        protocol = cast(UpgradeExtension, self._extension)["protocol"]
-        logger.warning(
-            "an extended CONNECT for %s was answered with status %d and not switched; 501 was sent (RFC 8441)",
-            quote(protocol),
-            status,
-        )
+        """Answer 501 in the place of a 2xx to CONNECT.
+
+        RFC 9110 section 9.3.6: the 2xx would have neither content nor framing, and the tunnel would begin behind it. To
+        a browser, the 2xx to an extended CONNECT would be the open WebSocket (RFC 8441 section 5).
+        """
         self._refused = True
-        await self._send_http({"type": "http.response.start", "status": 501, "headers": [(b"content-length", b"0")]})
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
+        asked = "an extended CONNECT that nobody switched" if self._extended else "CONNECT"
+        self._connection.warn_once(f"status {status} to {asked} was sent as 501: no tunnel can be opened here.")
+        fields = [(b"content-length", b"0"), *(() if self._extended else ((b"connection", b"close"),))]
+        await self._send_http({"type": "http.response.start", "status": 501, "headers": fields})
         await self._send_http({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _warn(self) -> None:
         if self._watched and self._extension is not None and not self._extension.get("judged"):
-            self._connection.warn_unjudged()
+            self._connection.warn_once(UNJUDGED)
         self._watched = False
 
     @staticmethod
@@ -179,12 +182,6 @@ class Exchange:
             return
         self._switched = True
         self._connection.switch_protocols(fields)
-
-
-def _check_connect(status: int) -> None:
-    if 200 <= status <= 299:
-        # RFC 9110 section 9.3.6: it would have neither content nor framing, and the tunnel would begin behind it.
-        raise RuntimeError(f"status {status} to CONNECT opens a tunnel, which cannot be had here; answer with an error")
 
 
 def _closes(message: Message) -> bool:

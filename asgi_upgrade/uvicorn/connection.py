@@ -150,9 +150,9 @@ class UpgradingProtocol(_UvicornProtocol):
         shared = vars(self.server_state).get("asgi_upgrade") or share(self)
         return {"stream": stream, "peer": self.client or peer_of(self.transport), "target": target, **shared}
 
-    def warn_unjudged(self) -> None:
+    def warn_once(self, text: str) -> None:
         """Warn once per server."""
-        warn_unjudged(self)
+        warn_once(self, text)
 
     def _complete(self) -> None:
         """Count the response to an exchange, and serve nothing else on a connection that lingers."""
@@ -228,8 +228,9 @@ class UpgradingProtocol(_UvicornProtocol):
             self.transport.close()
             return
         if not cycle.response_complete:
-            # Nothing can be written behind our end of file; the application learns that it speaks to nobody.
+            # Nothing can be written behind our end of file, not even 100; the application learns that nobody listens.
             cycle.disconnected = True
+            cycle.waiting_for_100_continue = False
             cycle.message_event.set()
         self._lingering = Lingering(self.transport, self.loop)
         self._phase = Phase.LINGERING
@@ -316,15 +317,12 @@ def share(protocol: Serving) -> UpgradeExtension:
     return shared
 
 
-def warn_unjudged(protocol: Serving) -> None:
-    """Tell the operator, once per server, that no UpgradeMiddleware saw a WebSocket handshake."""
-    shared = vars(protocol.server_state)
-    if not shared.setdefault("asgi_upgrade_warned", False):
-        shared["asgi_upgrade_warned"] = True
-        protocol.logger.warning(
-            "A WebSocket handshake reached the application unjudged: wrap it in asgi_upgrade.UpgradeMiddleware, "
-            "or leave out --http asgi_upgrade.uvicorn."
-        )
+def warn_once(protocol: Serving, text: str) -> None:
+    """Warn once per server."""
+    warned: set[str] = vars(protocol.server_state).setdefault("asgi_upgrade_warned", set())
+    if text not in warned:
+        warned.add(text)
+        protocol.logger.warning(text)
 
 
 def log_switch(protocol: Serving, scope: Any, status: int) -> None:

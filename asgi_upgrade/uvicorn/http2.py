@@ -38,7 +38,7 @@ from asgi_upgrade.extension.event import Change
 from asgi_upgrade.extension.exchange import Exchange
 from asgi_upgrade.extension.stream import ServerStream
 from asgi_upgrade.types import Field
-from asgi_upgrade.uvicorn.connection import SHUTDOWN_GRACE, log_switch, peer_of, share, warn_unjudged
+from asgi_upgrade.uvicorn.connection import SHUTDOWN_GRACE, log_switch, peer_of, share, warn_once
 from asgi_upgrade.uvicorn.linger import ABORT_AFTER
 
 HIGH = 65536
@@ -295,9 +295,9 @@ class Tunnel(Outgoing):
         """Close behind an application that has returned."""
         self.stream.close()
 
-    def warn_unjudged(self) -> None:
+    def warn_once(self, text: str) -> None:
         """Warn once per server."""
-        warn_unjudged(self._protocol)
+        warn_once(self._protocol, text)
 
     # The end
 

@@ -132,11 +132,42 @@ def test_tunnel_is_refused_where_there_is_none(parser: str, caplog: pytest.LogCa
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await respond(send, 200, b"a tunnel")
 
+    with serve(application, http=parser) as running:
+        for _ in range(2):
+            with running.connect() as client:
+                client.send(b"CONNECT b.example:443 HTTP/1.1\r\nHost: a\r\n\r\n")
+                response = client.read_response()
+                assert (response.status, response.body) == (501, b"")
+                assert client.read_until_closed() == b""
+    lines = [record.getMessage() for record in caplog.records if "CONNECT" in record.getMessage()]
+    assert lines.count("status 200 to CONNECT was sent as 501: no tunnel can be opened here.") == 1
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("fields", [b"Upgrade: foo\r\nConnection: upgrade\r\n", b"Upgrade: foo\r\n"])
+@pytest.mark.parametrize("content", [b"zz\r\n", b"5\r\nhelloXX\r\n", b"\x00\xff" * 10])
+@pytest.mark.parametrize("segments", [1, 2])
+def test_broken_content_that_is_expected_makes_no_traceback(
+    parser: str, fields: bytes, content: bytes, segments: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The application asks for content whose framing has been refused already."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        while (message := await receive())["type"] == "http.request" and message.get("more_body"):
+            pass
+        await respond(send, 200, b"read")
+
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n" + fields + b"\r\n"
     with serve(application, http=parser) as running, running.connect() as client:
-        client.send(b"CONNECT b.example:443 HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert client.read_response().status == 500
-        assert client.read_until_closed() == b""
-    assert "status 200 to CONNECT opens a tunnel" in caplog.text
+        if segments == 1:
+            client.send(head + content)
+        else:
+            client.send(head)
+            client.send(content)
+        client.send_eof()
+        client.read_until_closed()
+    assert "Traceback" not in caplog.text
+    assert "Exception in ASGI application" not in caplog.text
 
 
 def test_target_that_cannot_be_split_is_answered_400(parser: str) -> None:
