@@ -75,6 +75,8 @@ class Exchange:
         self._connection = connection
         self._app = app
         self._extension = extension
+        self.websocket = websocket
+        """Whether the request asks for ``websocket``."""
         self._watched = websocket and extension is not None
         self._connect = connect
         self._extended = extension is not None and "protocol" in extension

@@ -125,9 +125,8 @@ class UpgradeMiddleware:
     async def _serve_plain(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._introduce(scope, None)
         if self._judges_plain:
-            await self._serve(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
+            return await self._serve(scope, receive, send)
+        return await self.app(scope, receive, send)
 
     def _routed(self, routes: Sequence[Route]) -> tuple[tuple[PathPattern, Enforcer], ...]:
         """Return the enforcer of each route; one policy has one enforcer, which counts its connections together."""

@@ -124,7 +124,7 @@ async def _pass_on(request: Request, scope: Scope, receive: Receive) -> None:
     async def guarded(message: Message) -> None:
         await send(_guarded_start(message, h2=h2) if message["type"] == "http.response.start" else message)
 
-    await request.app(scope, receive, guarded)
+    return await request.app(scope, receive, guarded)
 
 
 async def _pass_on_native(verdict: Switch | Ignore, request: Request) -> None:
@@ -153,7 +153,7 @@ async def _pass_on_native(verdict: Switch | Ignore, request: Request) -> None:
 
     scope = scopes.judged_websocket_scope(request.scope, switch.subprotocols, switch.target)
     try:
-        await request.app(scope, watched, guarded)
+        return await request.app(scope, watched, guarded)
     finally:
         place.leave()
 

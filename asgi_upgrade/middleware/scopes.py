@@ -37,6 +37,8 @@ def http_facts(scope: Scope, extension: UpgradeExtension | None, protocols: froz
         The facts.
     """
     extension = extension or {}
+    if extension.get("settings", {}).get("websocket") is False:
+        protocols -= WEBSOCKET  # the operator has turned it off (uvicorn's --ws none)
     target = extension.get("target") or _target(scope)
     return Facts(
         method=scope["method"],

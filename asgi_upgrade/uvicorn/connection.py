@@ -37,6 +37,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import uvicorn
+from uvicorn.logging import TRACE_LOG_LEVEL
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 
@@ -45,6 +46,21 @@ from asgi_upgrade.extension.exchange import Exchange
 from asgi_upgrade.extension.stream import ServerStream
 from asgi_upgrade.types import Field, Peer
 from asgi_upgrade.uvicorn.linger import ABORT_AFTER, Lingering, LingeringTransport
+
+_SPELLED = {
+    name.lower(): name
+    for name in (
+        b"Upgrade",
+        b"Connection",
+        b"Sec-WebSocket-Accept",
+        b"Sec-WebSocket-Protocol",
+        b"Sec-WebSocket-Extensions",
+    )
+}
+
+_OF_THE_101 = frozenset(
+    {*_SPELLED, b"sec-websocket-version", b"content-length", b"transfer-encoding", b"server", b"date"}
+)
 
 SHUTDOWN_GRACE = 10.0
 """The longest an upgraded connection lives after a graceful shutdown began, in seconds."""
@@ -198,8 +214,8 @@ class UpgradingProtocol(_UvicornProtocol):
         self._unset_keepalive_if_required()
         self.server_state.total_requests += 1
         log_switch(self, cycle.scope, 101)
-        lines = b"".join(b"%b: %b\r\n" % field for field in fields)
-        self.transport.write(b"HTTP/1.1 101 Switching Protocols\r\n%b\r\n" % lines)
+        self._trace("made")
+        self.transport.write(head_of_101(fields, vars(self.server_state)["asgi_upgrade_fields"]))
         early, self._held = self._early(), bytearray()
         self._phase = Phase.SWITCHED
         self.flow.resume_reading()
@@ -208,6 +224,13 @@ class UpgradingProtocol(_UvicornProtocol):
         stream.switched(early)
         if self._shutting_down:
             self._shut_down(stream)
+
+    def _trace(self, what: str) -> None:
+        """Write what uvicorn's own WebSocket classes write at its level TRACE."""
+        if self.logger.isEnabledFor(TRACE_LOG_LEVEL):
+            prefix = f"{self.client[0]}:{self.client[1]} - " if self.client else ""
+            kind = "WebSocket" if self._exchange is not None and self._exchange.websocket else "Upgraded"
+            self.logger.log(TRACE_LOG_LEVEL, "%s%s connection %s", prefix, kind, what)
 
     def finish_switched(self) -> None:
         """Close behind an application that has returned, and do not wait for a peer that never reads."""
@@ -274,6 +297,8 @@ class UpgradingProtocol(_UvicornProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody, and leave no timer and no cycle of references behind."""
+        if self._phase is Phase.SWITCHED:
+            self._trace("lost")
         super().connection_lost(exc)
         exchange, self._exchange = self._exchange, None
         if exchange is not None and exchange.cycle is not None:
@@ -314,6 +339,9 @@ def share(protocol: Serving) -> UpgradeExtension:
     name = f"uvicorn {uvicorn.__version__} {type(protocol).__name__}"
     shared: UpgradeExtension = {"settings": _settings(protocol.config), "adapter": name}
     vars(protocol.server_state)["asgi_upgrade"] = shared
+    # The operator's own fields (--header), but for those that the 101 has itself, or must not have.
+    own = [field for field in protocol.config.encoded_headers if field[0] not in _OF_THE_101]
+    vars(protocol.server_state)["asgi_upgrade_fields"] = b"".join(b"%b: %b\r\n" % field for field in own)
     return shared
 
 
@@ -338,6 +366,20 @@ def log_switch(protocol: Serving, scope: Any, status: int) -> None:
         )
 
 
+def head_of_101(fields: list[Field], others: bytes) -> bytes:
+    """Return the head of a 101 as it goes over the wire.
+
+    Args:
+        fields: The fields of the 101, in order.
+        others: The operator's own field lines.
+
+    Returns:
+        The octets, the handshake's names spelled as in RFC 6455 section 4.2.2: some clients compare to the letter.
+    """
+    lines = b"".join([b"%b: %b\r\n" % (_SPELLED.get(name, name), value) for name, value in fields])
+    return b"HTTP/1.1 101 Switching Protocols\r\n%b%b\r\n" % (lines, others)
+
+
 def _settings(config: Config) -> Mapping[str, Any]:
     """Return the server's own WebSocket settings, as the extension has them."""
     return MappingProxyType(
@@ -348,6 +390,7 @@ def _settings(config: Config) -> Mapping[str, Any]:
             "ping_timeout": config.ws_ping_timeout,
             "per_message_deflate": bool(config.ws_per_message_deflate),
             "graceful_timeout": config.timeout_graceful_shutdown,
+            "websocket": config.ws_protocol_class is not None,
         }
     )
 

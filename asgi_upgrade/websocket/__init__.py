@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum, auto
-from typing import cast
+from typing import Any, cast
 
 from asgi_upgrade.errors import ClientDisconnected, is_loss
 from asgi_upgrade.extension.stream import UpgradedStream
@@ -70,13 +70,14 @@ def serve(
     return _run(app, scope, connection, handshake)
 
 
-async def _run(app: ASGIApp, scope: Scope, connection: Connection, handshake: Handshake) -> None:
+async def _run(app: ASGIApp, scope: Scope, connection: Connection, handshake: Handshake) -> Any:
     """Run the application, and see to it that the client gets an answer, and the connection an end."""
     handshake.begin()
+    returned: object = None
     del handshake  # the connection has it, and lets it go when it is open
     try:
         try:
-            await app(scope, connection.receive, connection.send)
+            returned = await app(scope, connection.receive, connection.send)  # type: ignore[func-returns-value]
         except asyncio.CancelledError:
             if connection.opening is None or not connection.opening.was_cancelled():
                 connection.close(1012, "the server is going away")
@@ -88,6 +89,7 @@ async def _run(app: ASGIApp, scope: Scope, connection: Connection, handshake: Ha
         if connection.opening is not None:
             await connection.opening.returned()
         await connection.closed(1000)
+        return returned  # the server says what it thinks of it
     finally:
         if connection.opening is not None:
             connection.opening.release()

@@ -25,7 +25,7 @@ from tests.support.serving import TIMEOUT, RawClient, Serving, serve
 from tests.support.wire import app as plain_app
 
 UPGRADE = b"Host: shop.example\r\nUpgrade: tcp\r\nConnection: Upgrade\r\n"
-HEAD = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: tcp\r\nconnection: Upgrade\r\n"
+HEAD = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: tcp\r\nConnection: Upgrade\r\n"
 HEAD_101 = HEAD + b"\r\n"
 LARGE = 5_000_000
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from uvicorn.logging import TRACE_LOG_LEVEL
 
-from asgi_upgrade import LOCALHOST, UpgradeMiddleware
+from asgi_upgrade import LOCALHOST, Deflate, UpgradeMiddleware, WebSocketOptions
+from asgi_upgrade.types import ASGIApp, Receive, Scope, Send
 from tests.support.serving import Response, Serving, serve
 from tests.support.wire import ACCEPT, KEY, app, plain, request
 
@@ -339,3 +341,92 @@ def test_application_that_corrupts_its_101_is_told_and_the_client_gets_500(parse
     with serve(UpgradeMiddleware(careless), http=parser) as server, server.connect() as client:
         client.send(request())
         assert client.read_response().status == 500
+
+
+# What the operator has set on the server
+
+
+def test_names_of_the_101_are_spelled_as_in_the_rfc(parser: str) -> None:
+    """Some clients compare field names to the letter (RFC 9110 section 5.1 not met), and worked before."""
+
+    async def accepting(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept", "subprotocol": "chat", "headers": [(b"x-own", b"1")]})
+
+    offers = [(b"Sec-WebSocket-Protocol", b"chat"), (b"Sec-WebSocket-Extensions", b"permessage-deflate")]
+    wrapped = UpgradeMiddleware(accepting, websocket=WebSocketOptions(compression=Deflate()))
+    with serve(wrapped, http=parser) as running, running.connect() as client:
+        client.send(request(add=offers))
+        head = client.read_response().head
+    names = [line.partition(b":")[0] for line in head.split(b"\r\n")[1:] if line]
+    assert names == [
+        b"Upgrade",
+        b"Connection",
+        b"Sec-WebSocket-Accept",
+        b"Sec-WebSocket-Protocol",
+        b"Sec-WebSocket-Extensions",
+        b"x-own",
+    ]
+
+
+def test_fields_of_the_operator_are_in_the_101(parser: str) -> None:
+    own = [
+        ("Strict-Transport-Security", "max-age=1"),
+        ("Server", "mine"),
+        ("Date", "never"),
+        ("Content-Length", "5"),
+        ("Upgrade", "x"),
+        ("Sec-WebSocket-Accept", "x"),
+    ]
+    with serve(UpgradeMiddleware(app), http=parser, headers=own) as running, running.connect() as client:
+        client.send(request())
+        response = client.read_response()
+    check_switch(response)
+    assert response.field(b"strict-transport-security") == [b"max-age=1"]
+
+
+def test_server_without_websockets_has_none(parser: str) -> None:
+    with serve(UpgradeMiddleware(app), http=parser, ws="none") as running, running.connect() as client:
+        client.send(request())
+        response = client.read_response()
+        assert response.status == 200
+        check_ignored(response)
+
+
+@pytest.mark.parametrize("path", [b"/", b"/again"])
+def test_what_an_application_returns_reaches_the_log_of_the_server(
+    parser: str, path: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def returning(scope: Scope, receive: Receive, send: Send) -> str:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.close"})
+        else:
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+        return str(scope["type"])
+
+    with serve(UpgradeMiddleware(cast(ASGIApp, returning)), http=parser) as running:
+        for octets, status in ((plain(), 204), (plain(), 204), (request(upgrade=b"foo"), 204), (request(), 101)):
+            with running.connect() as client:
+                client.send(octets)
+                assert client.read_response().status == status
+                if status == 101:
+                    assert client.recv_exactly(len(CLOSE)) == CLOSE
+                    client.send(MASKED_CLOSE)
+                client.read_until_closed()
+    lines = [record.getMessage() for record in caplog.records if "should return None" in record.getMessage()]
+    assert [line.partition("returned ")[2] for line in lines] == ["'http'."] * 3 + ["'websocket'."]
+
+
+def test_traces_of_the_server_have_websockets_in_them(parser: str, caplog: pytest.LogCaptureFixture) -> None:
+    with serve(UpgradeMiddleware(app), http=parser, log_level="trace") as running, running.connect() as client:
+        caplog.set_level(TRACE_LOG_LEVEL, "uvicorn.error")
+        client.send(request())
+        assert client.read_response().status == 101
+        client.send(MASKED_CLOSE)
+        client.read_until_closed()
+        host, port = client.sock.getsockname()
+    lines = [record.getMessage() for record in caplog.records if "WebSocket connection" in record.getMessage()]
+    assert lines == [f"{host}:{port} - WebSocket connection made", f"{host}:{port} - WebSocket connection lost"]

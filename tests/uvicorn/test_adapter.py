@@ -45,6 +45,7 @@ def test_upgrade_request_carries_the_extension(app: App, client: RawClient, serv
             "ping_timeout": 20.0,
             "per_message_deflate": True,
             "graceful_timeout": None,
+            "websocket": True,
         },
     }
     assert (scope["type"], scope["method"], scope["http_version"]) == ("http", "GET", "1.1")
@@ -64,6 +65,7 @@ def test_settings_follow_the_configuration(app: App, parser: str) -> None:
         "ping_timeout": 4.0,
         "per_message_deflate": False,
         "graceful_timeout": 3,
+        "websocket": True,
     }
 
 
