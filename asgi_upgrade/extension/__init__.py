@@ -23,6 +23,10 @@ LINGERING = "asgi_upgrade.lingering"
 """An extension without content, of every request with Upgrade on such a server, those that cannot be switched
 included: a response arrives although it ends the connection and the content of the request has not been read."""
 
+SHUTDOWN_GRACE = 5.0
+"""The longest, in seconds, that a switched connection lives after a graceful shutdown began: orchestrators kill 10 s
+after they asked, and the lifespan shutdown comes behind it. The server's own grace if that is less."""
+
 OWN = frozenset({EXTENSION, LINGERING})
 """What no application inside gets to see."""
 

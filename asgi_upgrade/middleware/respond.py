@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from asgi_upgrade import websocket
 from asgi_upgrade.errors import HandshakeViolation
-from asgi_upgrade.extension import EXTENSION, UpgradeExtension, lingers
+from asgi_upgrade.extension import EXTENSION, SHUTDOWN_GRACE, UpgradeExtension, lingers
 from asgi_upgrade.extension.stream import UpgradedStream
 from asgi_upgrade.handshake.guard import check_denial, listed, repaired_response, response_breach
 from asgi_upgrade.handshake.rejection import render
@@ -26,8 +26,6 @@ from asgi_upgrade.types import ASGIApp, Message, Receive, Scope, Send
 READ_BEFORE_REJECTING = 1 << 20
 """How much content, in octets, is read off before a rejection on a server that does not linger after it."""
 
-SHUTDOWN_GRACE = 10.0
-"""How long, in seconds, a handler may go on after a graceful shutdown began, if the server's own time is not less."""
 
 DENIAL = "websocket.http.response"
 """The ASGI extension for answering a native websocket scope with a response other than 403."""

@@ -41,11 +41,11 @@ from uvicorn.logging import TRACE_LOG_LEVEL
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 
-from asgi_upgrade.extension import EXTENSION, LINGERING, UpgradeExtension
+from asgi_upgrade.extension import EXTENSION, LINGERING, SHUTDOWN_GRACE, UpgradeExtension
 from asgi_upgrade.extension.exchange import Exchange
 from asgi_upgrade.extension.stream import ServerStream
 from asgi_upgrade.types import Field, Peer
-from asgi_upgrade.uvicorn.linger import ABORT_AFTER, Lingering, LingeringTransport
+from asgi_upgrade.uvicorn.linger import ABORT_AFTER, MAX_SECONDS, Lingering, LingeringTransport
 
 _SPELLED = {
     name.lower(): name
@@ -61,9 +61,6 @@ _SPELLED = {
 _OF_THE_101 = frozenset(
     {*_SPELLED, b"sec-websocket-version", b"content-length", b"transfer-encoding", b"server", b"date"}
 )
-
-SHUTDOWN_GRACE = 10.0
-"""The longest an upgraded connection lives after a graceful shutdown began, in seconds."""
 
 if TYPE_CHECKING:
     import logging
@@ -236,7 +233,7 @@ class UpgradingProtocol(_UvicornProtocol):
         """Close behind an application that has returned, and do not wait for a peer that never reads."""
         cast(ServerStream, self._stream).close()
         if self in self.connections:
-            self._set_timer(ABORT_AFTER, self.transport.abort)
+            self._set_timer(MAX_SECONDS if self._shutting_down else ABORT_AFTER, self.transport.abort)
 
     def _set_timer(self, delay: float, callback: Callable[[], None]) -> None:
         if self._timer is not None:
@@ -255,7 +252,8 @@ class UpgradingProtocol(_UvicornProtocol):
             cycle.disconnected = True
             cycle.waiting_for_100_continue = False
             cycle.message_event.set()
-        self._lingering = Lingering(self.transport, self.loop)
+        # What a client does not read while it lingers is not waited for beyond that in a shutdown.
+        self._lingering = Lingering(self.transport, self.loop, 0.0 if self._shutting_down else ABORT_AFTER)
         self._phase = Phase.LINGERING
         self.flow.resume_reading()
         self._lingering.half_close()
@@ -278,13 +276,17 @@ class UpgradingProtocol(_UvicornProtocol):
         if self._phase is Phase.SWITCHED:
             self._shut_down(cast(ServerStream, self._stream))
         elif self._phase is Phase.LINGERING:
-            self.transport.close()
+            cast(Lingering, self._lingering).cut_short()
         else:
+            if self._stream is not None:
+                self._stream.request_shutdown()  # a request that has not been decided is answered at once
             super().shutdown()
 
     def _shut_down(self, stream: ServerStream) -> None:
         grace = self.config.timeout_graceful_shutdown
-        if self._timer is None:
+        if stream.is_closing:
+            self.finish_switched()
+        else:
             self._set_timer(SHUTDOWN_GRACE if grace is None else min(SHUTDOWN_GRACE, grace), self.finish_switched)
         stream.request_shutdown()
 

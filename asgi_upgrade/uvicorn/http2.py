@@ -33,12 +33,12 @@ import zttp
 from uvicorn.protocols.http import zttp_h2_impl
 from uvicorn.protocols.http.flow_control import FlowControl
 
-from asgi_upgrade.extension import EXTENSION, LINGERING, UpgradeExtension
+from asgi_upgrade.extension import EXTENSION, LINGERING, SHUTDOWN_GRACE, UpgradeExtension
 from asgi_upgrade.extension.event import Change
 from asgi_upgrade.extension.exchange import Exchange
 from asgi_upgrade.extension.stream import ServerStream
 from asgi_upgrade.types import Field
-from asgi_upgrade.uvicorn.connection import SHUTDOWN_GRACE, log_switch, peer_of, share, warn_once
+from asgi_upgrade.uvicorn.connection import log_switch, peer_of, share, warn_once
 from asgi_upgrade.uvicorn.linger import ABORT_AFTER
 
 HIGH = 65536

@@ -27,11 +27,15 @@ class Lingering:
     Args:
         transport: The connection; it must be reading and not closing.
         loop: The loop it runs on.
+        abort_after: Seconds from the close until what the peer has not read is dropped.
     """
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, abort_after: float = ABORT_AFTER
+    ) -> None:
         self._transport = transport
         self._loop = loop
+        self._abort_after = abort_after
         self._left = MAX_DISCARDED
         self._timer = loop.call_later(MAX_SECONDS, self._close)
 
@@ -48,6 +52,11 @@ class Lingering:
         if self._left < 0:
             self._close()
 
+    def cut_short(self) -> None:
+        """The server shuts down: close now, and give the peer ``MAX_SECONDS`` to read what was written."""
+        self._abort_after = MAX_SECONDS
+        self._close()
+
     def cancel(self) -> None:
         """The connection is gone: drop the timer."""
         self._timer.cancel()
@@ -55,7 +64,7 @@ class Lingering:
     def _close(self) -> None:
         self._timer.cancel()
         self._transport.close()
-        self._timer = self._loop.call_later(ABORT_AFTER, self._transport.abort)
+        self._timer = self._loop.call_later(self._abort_after, self._transport.abort)
 
 
 class LingeringTransport(asyncio.Transport):

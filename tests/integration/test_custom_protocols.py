@@ -350,7 +350,19 @@ def test_handler_that_hangs_at_shutdown_gets_the_servers_grace(
         running.stop()
 
 
-def test_handler_that_hangs_at_shutdown_gets_ten_seconds_without_one(
+def test_content_that_is_awaited_does_not_hold_up_a_shutdown(handlers: Handlers, parser: str) -> None:
+    with serve(wrapped(handlers), http=parser) as running, running.connect() as client:
+        client.send(ask("/echo", b"Content-Length: 5\r\nExpect: 100-continue\r\n"))
+        assert client.recv_until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        running.begin_stop()
+        response = client.read_response()
+        assert response.status == 503
+        assert b"the server is going away" in response.body
+        client.close()
+        running.stop()
+
+
+def test_handler_that_hangs_at_shutdown_gets_five_seconds_without_one(
     handlers: Handlers, parser: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("asgi_upgrade.middleware.respond.SHUTDOWN_GRACE", 0.01)

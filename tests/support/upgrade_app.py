@@ -191,6 +191,18 @@ class App:
         await switch(send)
         stream.write(b"x" * LARGE * 4)
 
+    async def flood_and_stay(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.flood_and_leave(scope, receive, send)
+        await cast(UpgradeExtension, extension_of(scope))["stream"].wait_closed()
+
+    async def reject_at_length(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.seen.put("waiting")
+        await self.opened()
+        fields = [(b"content-length", b"%d" % (LARGE * 4)), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": 400, "headers": fields})
+        await send({"type": "http.response.body", "body": b"x" * LARGE * 4})
+        self.seen.put("answered")
+
     async def big(self, scope: Scope, receive: Receive, send: Send) -> None:
         await respond(send, 200, b"x" * LARGE)
 

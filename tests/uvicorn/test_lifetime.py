@@ -111,15 +111,28 @@ def test_shutdown_reaches_the_stream(app: App, parser: str) -> None:
         assert client.read_until_closed() == b"going"
 
 
-def test_shutdown_before_the_switch_reaches_the_stream_after_it(app: App, parser: str) -> None:
+def test_shutdown_reaches_a_stream_before_its_switch(app: App, parser: str) -> None:
     with serve(app, http=parser) as running, running.connect() as client:
         client.send(upgrade_request("/wait_then_switch", method="GET"))
         assert app.next() == "waiting"
         running.call(shutdown_all, running)
+        assert app.next() == "shutdown"
         app.gate.set()
         assert client.recv_exactly(len(HEAD_101)) == HEAD_101
-        assert [app.next(), app.next()] == ["shutdown", "switched"]
+        assert app.next() == "switched"
         client.close()
+
+
+def test_switch_during_a_shutdown_has_the_grace_too(app: App, parser: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "SHUTDOWN_GRACE", 0.01)
+    with serve(app, http=parser) as running, running.connect() as client:
+        client.send(upgrade_request("/wait_then_switch", method="GET"))
+        assert app.next() == "waiting"
+        running.begin_stop()
+        assert app.next() == "shutdown"
+        app.gate.set()
+        assert client.read_until_closed() == HEAD_101
+        running.stop()
 
 
 @pytest.mark.parametrize("grace", [None, 1], ids=["default-grace", "own-grace"])
@@ -134,7 +147,21 @@ def test_shutdown_closes_a_stream_that_goes_on(
         assert client.read_until_closed() == b""
 
 
-def test_shutdown_of_a_stream_that_is_closing_keeps_its_timer(app: App, client: RawClient, serving: Serving) -> None:
+@pytest.mark.parametrize("path", ["/flood_and_leave", "/flood_and_stay"])
+def test_shutdown_does_not_wait_for_a_peer_that_does_not_read(
+    app: App, parser: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "SHUTDOWN_GRACE", 0.01)
+    monkeypatch.setattr(connection, "MAX_SECONDS", 0.01)
+    with serve(app, http=parser) as running, running.connect() as client:
+        client.send(upgrade_request(path, method="GET"))
+        client.recv_exactly(len(HEAD_101))
+        running.stop()
+        with contextlib.suppress(ConnectionResetError):
+            assert len(client.read_until_closed()) < LARGE * 4
+
+
+def test_shutdown_lets_a_peer_that_reads_have_what_was_written(app: App, client: RawClient, serving: Serving) -> None:
     client.send(upgrade_request("/flood_and_leave", method="GET"))
     client.recv_exactly(len(HEAD_101))
     serving.call(shutdown_all, serving)
@@ -157,3 +184,20 @@ def test_shutdown_ends_lingering(app: App, parser: str, monkeypatch: pytest.Monk
         assert client.read_response().status == 400
         assert client.read_until_closed() == b""
         running.stop()
+
+
+@pytest.mark.parametrize("first", ["response", "shutdown"])
+def test_shutdown_does_not_linger_for_a_client_that_does_not_read(
+    app: App, parser: str, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linger, "MAX_SECONDS", 0.05)
+    with serve(app, http=parser) as running, running.connect() as client:
+        client.send(upgrade_request("/reject_at_length", b"Content-Length: 5\r\n"))
+        assert app.next() == "waiting"
+        if first == "shutdown":
+            running.call(shutdown_all, running)
+        app.gate.set()
+        assert app.next() == "answered"
+        running.stop()
+        with contextlib.suppress(ConnectionResetError):
+            assert len(client.read_until_closed()) < LARGE * 4
