@@ -64,6 +64,8 @@ class OriginRules:
 
     def lists(self, origin: Origin) -> bool:
         """Tell whether an entry other than ``*`` admits an origin."""
+        if not (self.exact or self.loopback or self.subdomains):
+            return False  # most services list none: their own origin is admitted anyway
         wanted = _paired(origin)
         if wanted in self.exact or wanted._replace(port=None) in self.loopback:
             return True
