@@ -175,11 +175,10 @@ def _select(head: Head, offers: Sequence[Offer]) -> Verdict:
     """Take the first member, in the client's order, that is spoken here."""
     for offer in offers:
         name = str(offer)
-        if name in head.facts.protocols:
-            if name == "websocket":
-                return judge_websocket(head)
-            if not head.native:
-                return judge_other(head, name)
+        if name == "websocket" and (head.native or name in head.facts.protocols):
+            return judge_websocket(head)
+        if name in head.facts.protocols and not head.native:
+            return judge_other(head, name)
     received = ("upgrade", head.joined(b"upgrade"))
     if head.native:
         return head.reject("ws-upgrade-token", "websocket is not among the members", received)
