@@ -19,6 +19,7 @@ from asgi_upgrade.middleware.enforce import Enforcer, NoUpgrades, Together
 from asgi_upgrade.middleware.handlers import Handler, compile_protocols
 from asgi_upgrade.middleware.respond import Request, carry_out
 from asgi_upgrade.middleware.stack import root_path_inside
+from asgi_upgrade.middleware.startup import routes_of, summary, tell
 from asgi_upgrade.policy import PolicyFields, UpgradePolicy, check_names
 from asgi_upgrade.policy.paths import PathPattern
 from asgi_upgrade.policy.routes import Route, chosen, compile_routes
@@ -80,6 +81,7 @@ class UpgradeMiddleware:
             raise ConfigurationError("app.root_path", inside, remedy)
         policies = (self.policy, *(enforcer.policy for _, enforcer in self._routes))
         self._judges_plain = any(policy.websocket_only or policy.guard_responses for policy in policies)
+        self._started = False
         self._quiet = False
         """Whether a request without Upgrade needs nothing but to be passed on: from the second request on, often."""
 
@@ -96,15 +98,27 @@ class UpgradeMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope; scopes that are neither ``http`` nor ``websocket`` pass untouched."""
         if scope["type"] == "http":
+            stripped = False
             for name, _ in scope["headers"]:
-                if len(name) == 7 and name.lower() == b"upgrade":
+                size = len(name)
+                if size == 7 and name.lower() == b"upgrade":
                     return await self._serve(scope, receive, send)
+                if size == 17 and name.lower() == b"sec-websocket-key":
+                    stripped = True
+            if stripped and not scopes.is_judged(scope):
+                self._decisions.stripped(scopes.http_facts(scope, extension_of(scope)), self.policy)
             if self._quiet:
                 return await self.app(scope, receive, send)
             return await self._serve_plain(scope, receive, send)
         if scope["type"] == "websocket":
             return await self._serve(scope, receive, send)
+        if scope["type"] == "lifespan":
+            self._start()
         return await self.app(scope, receive, send)
+
+    def __repr__(self) -> str:
+        routes = routes_of([(pattern, enforcer.in_force) for pattern, enforcer in self._routes])
+        return f"UpgradeMiddleware({summary(self.policy)}{f', routes={routes}' if routes else ''})"
 
     def _serve(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve a request for an upgrade: its facts, the policy of its path, the verdict, and what follows from it."""
@@ -146,12 +160,19 @@ class UpgradeMiddleware:
             return choices[0]
         return self._closed if self._closed in choices else Together(choices)
 
+    def _start(self) -> None:
+        """Tell the operator, once, which policies are in force: at startup, or before the first request."""
+        if not self._started:
+            self._started = True
+            tell(self.policy, [(pattern, enforcer.in_force) for pattern, enforcer in self._routes])
+
     def _introduce(self, scope: Scope, extension: UpgradeExtension | None, *, native: bool = False) -> None:
-        """Tell the operator, once, which middleware stands outside, and how upgrades are judged."""
+        """Tell the operator, once, which middleware stands outside, and who switches."""
+        self._start()
         if not self._decisions.introduced:
             self._decisions.introduce(scope, self)
             self._quiet = not self._judges_plain
         if native:
-            self._decisions.announce(self.policy, "none")
+            self._decisions.announce(self.policy, None)
         elif extension is not None:
             self._decisions.announce(self.policy, extension.get("adapter", "unnamed"))

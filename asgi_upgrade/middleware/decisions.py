@@ -23,9 +23,15 @@ from asgi_upgrade.policy import UpgradePolicy
 from asgi_upgrade.policy.checks import is_async
 from asgi_upgrade.policy.proxies import client_of
 from asgi_upgrade.policy.websocket import engine_name
-from asgi_upgrade.rules import Rule
+from asgi_upgrade.rules import RULES, Rule
 from asgi_upgrade.text import callback_name, quote, whose, without_secrets
 from asgi_upgrade.types import Scope
+
+LINES = 10
+"""How many lines of one rule are written in a period."""
+
+PERIOD = 60.0
+"""How long a period is, in seconds."""
 
 
 class Turn(NamedTuple):
@@ -38,6 +44,12 @@ class Turn(NamedTuple):
 
     held_back: int
     last: bool
+
+    @property
+    def said(self) -> str:
+        """The end of the line: what was, and will be, held back."""
+        before = f" ({self.held_back} more lines of this rule were held back)" if self.held_back else ""
+        return before + (f" (further lines of this rule are held back for up to {PERIOD:g} s)" if self.last else "")
 
 
 class _Window(NamedTuple):
@@ -158,12 +170,6 @@ def _protocol(facts: Facts, rule: Rule | None) -> str:
 
 logger = logging.getLogger("asgi_upgrade")
 
-LINES = 10
-"""How many lines of one rule are written in a period."""
-
-PERIOD = 60.0
-"""How long a period is, in seconds."""
-
 Counters: TypeAlias = dict[tuple[str, str, str], int]
 """How many decisions by protocol, verdict and rule, as in Decision, but ``"report"`` for what is only reported."""
 
@@ -229,12 +235,23 @@ class Decisions:
                 ", ".join(outside),
             )
 
-    def announce(self, policy: UpgradePolicy, adapter: str) -> None:
-        """Say on the first upgrade how it is judged."""
+    def announce(self, policy: UpgradePolicy, adapter: str | None) -> None:
+        """Say on the first upgrade who switches: only then it can be known."""
         self.announced = True
-        mode = f"{policy.mode} policy (report only)" if policy.report_only else f"{policy.mode} policy"
-        engine = engine_name(policy.websocket.engine)
-        logger.info("upgrades are judged by a %s; adapter %s, engine %s", mode, adapter, engine)
+        if adapter is None:
+            logger.info("upgrades: no adapter, so handshakes are judged by what the server's own WebSocket scopes show")
+        else:
+            logger.info("upgrades: adapter %s, engine %s", adapter, engine_name(policy.websocket.engine))
+
+    def stripped(self, facts: Facts, policy: UpgradePolicy) -> None:
+        """Warn of a WebSocket handshake that reached this service without Upgrade, or over HTTP/1.0."""
+        if not facts.http_version.startswith("1"):
+            return  # over HTTP/2 a handshake has no Upgrade
+        rule = RULES["upgrade-stripped"]
+        if logger.isEnabledFor(logging.WARNING) and (turn := self._throttle.turn(rule.id)):
+            what = "over HTTP/1.0" if facts.http_version in {"1", "1.0"} else "without Upgrade"
+            line = f"{_whose(facts, policy)} is served as plain HTTP: a WebSocket handshake {what}"
+            logger.warning("%s [%s]; remedy: %s%s", line, rule.id, rule.fix, turn.said)
 
     def may_say(self, kind: str) -> bool:
         """Tell whether one more line of a kind may be written now: clients must not be able to fill the log."""
@@ -258,6 +275,8 @@ class Decisions:
             if verdict.rule is not None:
                 logger.debug("ignored Upgrade of %s: %s [%s]", _whose(facts, policy), verdict.detail, verdict.rule.id)
                 self._count_and_call(verdict, facts, scope, policy)
+                if verdict.rule.id == "upgrade-http10-ignore" and field_values(facts.headers, b"sec-websocket-key"):
+                    self.stripped(facts, policy)
             return
         if verdict.notes and not report_only:
             self._note(verdict.notes, facts, policy)
@@ -317,11 +336,7 @@ def _write(reject: Reject, facts: Facts, policy: UpgradePolicy, decision: Decisi
     """Write the line of a rejection, with the same in ``extra`` for structured loggers."""
     rule, (context, remedy) = reject.rule, explain(reject, facts, policy)
     what = f"{describe(reject)}; {context}" if context else describe(reject)
-    line = f"{_whose(facts, policy)} with {reject.status}: {what} [{rule.id}]; remedy: {remedy}"
-    if turn.held_back:
-        line += f" ({turn.held_back} more lines of this rule were held back)"
-    if turn.last:
-        line += f" (further lines of this rule are held back for up to {PERIOD:g} s)"
+    line = f"{_whose(facts, policy)} with {reject.status}: {what} [{rule.id}]; remedy: {remedy}{turn.said}"
     extra = {
         "upgrade_client": decision.client,
         "upgrade_path": quote(facts.path)[1:-1],

@@ -75,6 +75,11 @@ class Enforcer:
             self.record(verdict, facts, scope)
         return verdict
 
+    @property
+    def in_force(self) -> UpgradePolicy | None:
+        """The policy, for the operator; None for no upgrade."""
+        return self.policy
+
     def record(self, verdict: Verdict, facts: Facts, scope: Scope, *, report_only: bool = False) -> None:
         """Record a decision; see ``Decisions.record``."""
         self.decisions.record(verdict, facts, scope, self.policy, report_only=report_only)
@@ -207,6 +212,11 @@ class NoUpgrades(Enforcer):
 
     def __init__(self, policy: UpgradePolicy, decisions: Decisions) -> None:
         super().__init__(UpgradePolicy(mode=policy.mode, max_head_size=policy.max_head_size), decisions)
+
+    @property
+    def in_force(self) -> None:
+        """None, for no upgrade."""
+        return None
 
     def judge(self, facts: Facts, scope: Scope) -> Verdict:
         """Return what becomes of any request here; who asks is not looked at, because nothing can come of it."""

@@ -75,6 +75,13 @@ UPGRADE = (
         "Send HTTP/1.1.",
     ),
     rule(
+        "upgrade-stripped", "accept", "info", ON_REQUEST, "RFC 9110 section 7.6.1",
+        "WebSocket handshake whose Upgrade did not arrive",
+        "A proxy removes Upgrade, or speaks HTTP/1.0, unless it is told otherwise; the client gets a plain response.",
+        "Have the proxy pass Upgrade on (nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "
+        'proxy_set_header Connection "upgrade";).',
+    ),
+    rule(
         "upgrade-empty", "ignore", "must", ON_REQUEST, "RFC 9110 section 7.8",
         "Upgrade without a member",
         "It asks for nothing.",

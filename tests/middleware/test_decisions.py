@@ -47,7 +47,7 @@ def test_wildcard_with_a_cookie_is_logged_once(caplog: pytest.LogCaptureFixture)
     app = UpgradeMiddleware(Recorder(), allow_origins=["*"])
     for _ in range(2):
         run(app, websocket_scope([*HANDSHAKE, FOREIGN, (b"cookie", b"session=1")]))
-    assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 1
+    assert len([message for message in caplog.messages if "with a cookie" in message]) == 1
 
 
 def test_malformed_forwarding_field_of_a_trusted_proxy_is_logged_every_time(caplog: pytest.LogCaptureFixture) -> None:
@@ -83,14 +83,79 @@ def test_client_cannot_fill_the_log_through_check_origin(answer: Any, caplog: py
     assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 10
 
 
-def test_policy_is_announced_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_adapter_and_engine_are_told_with_the_first_upgrade(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "asgi_upgrade")
     app = UpgradeMiddleware(Recorder())
     extensions = {"http.upgrade": {"adapter": "a server"}}
     for _ in range(2):
         run(app, http_scope([(b"upgrade", b"x"), (b"connection", b"upgrade")], extensions=extensions))
     engine = engine_name("auto")
-    assert caplog.messages == [f"upgrades are judged by a strict policy; adapter a server, engine {engine}"]
+    assert caplog.messages == ["policy in force: strict", f"upgrades: adapter a server, engine {engine}"]
+
+
+def test_lack_of_an_adapter_is_told_with_what_it_means(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "asgi_upgrade")
+    run(UpgradeMiddleware(Recorder()), websocket_scope(HANDSHAKE))
+    assert caplog.messages[1:] == [
+        "upgrades: no adapter, so handshakes are judged by what the server's own WebSocket scopes show"
+    ]
+
+
+# Handshakes that a proxy has broken
+
+OTHER = [(b"upgrade", b"x"), (b"connection", b"upgrade")]
+STRIPPED = [field for field in HANDSHAKE if field[0] not in {b"upgrade", b"connection"}]
+BEHIND = "is served as plain HTTP: a WebSocket handshake"
+
+
+@pytest.mark.parametrize(
+    ("scope", "said"),
+    [
+        pytest.param(http_scope(STRIPPED), "without Upgrade", id="stripped"),
+        pytest.param(http_scope([*STRIPPED, (b"connection", b"upgrade")]), "without Upgrade", id="half-stripped"),
+        pytest.param(http_scope([(k.title(), v) for k, v in STRIPPED]), "without Upgrade", id="any-case"),
+        pytest.param(http_scope(STRIPPED, http_version="1.0"), "over HTTP/1.0", id="stripped-http10"),
+        pytest.param(http_scope(HANDSHAKE, http_version="1.0"), "over HTTP/1.0", id="http10"),
+    ],
+)
+def test_handshake_that_a_proxy_has_broken_is_plain_http_and_a_warning(
+    scope: Scope, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = UpgradeMiddleware(Recorder())
+    for _ in range(15):
+        assert run(app, scope)[0]["status"] == 200
+    assert len(caplog.messages) == 10
+    assert caplog.messages[0] == (
+        f'GET "/ws" from 192.0.2.1:5000 {BEHIND} {said} [upgrade-stripped]; remedy: {RULES["upgrade-stripped"].fix}'
+    )
+    assert "held back" in caplog.messages[9]
+
+
+def test_nobody_who_reads_no_lines_is_told_of_a_broken_handshake(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR, "asgi_upgrade")
+    run(UpgradeMiddleware(Recorder()), http_scope(STRIPPED))
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        pytest.param(http_scope(STRIPPED, http_version="2"), id="http2"),
+        pytest.param(http_scope([(b"transfer-encoding", b"chunked")]), id="another-name-as-long"),
+        pytest.param(http_scope(OTHER, http_version="1.0"), id="no-websocket"),
+    ],
+)
+def test_what_is_no_broken_handshake_is_no_warning(scope: Scope, caplog: pytest.LogCaptureFixture) -> None:
+    run(UpgradeMiddleware(Recorder()), scope)
+    assert caplog.messages == []
+
+
+def test_second_middleware_does_not_take_an_ignored_upgrade_for_a_broken_one(caplog: pytest.LogCaptureFixture) -> None:
+    app = UpgradeMiddleware(UpgradeMiddleware(Recorder()), mode="lenient", allow_missing_origin=False)
+    assert run(app, http_scope(HANDSHAKE))[0]["status"] == 403
+    stack = UpgradeMiddleware(UpgradeMiddleware(Recorder()), mode="lenient")
+    assert run(stack, http_scope(HANDSHAKE))[0]["status"] == 200
+    assert not any(BEHIND in message for message in caplog.messages)
 
 
 # The line of a rejection
@@ -101,7 +166,6 @@ def refuse(app: UpgradeMiddleware, *headers: tuple[bytes, bytes], **changes: Any
 
 
 def test_line_has_everything_in_fields_for_structured_loggers(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "asgi_upgrade")
     refuse(UpgradeMiddleware(Recorder()), (b"origin", b"https://evil.example\xff"), path="/a\n", raw_path=b"/a%0A")
     (record,) = caplog.records
     fields = {name: value for name, value in vars(record).items() if name.startswith("upgrade_")}
@@ -146,7 +210,6 @@ def test_no_secret_stands_in_a_line(secret: tuple[bytes, bytes], caplog: pytest.
 
 
 def test_line_without_a_received_value(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "asgi_upgrade")
     run(UpgradeMiddleware(Recorder()), http_scope(HANDSHAKE[1:]))
     assert vars(caplog.records[0])["upgrade_received"] is None
     assert "there is no Host field [host-missing]; remedy: Send Host." in caplog.text
@@ -193,7 +256,6 @@ def test_peer_without_an_address_is_named_as_it_is(caplog: pytest.LogCaptureFixt
 
 
 def test_lines_of_one_rule_are_held_back_and_counted(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "asgi_upgrade")
     now = [0.0]
     decisions = Decisions(clock=lambda: now[0])
     facts, scope = handshake({b"origin": b"https://evil.example"}), http_scope([])
@@ -229,20 +291,12 @@ def test_nobody_who_reads_no_lines_is_told_of_lines_held_back(caplog: pytest.Log
 def test_ignored_upgrade_is_told_while_debugging(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "asgi_upgrade")
     run(UpgradeMiddleware(Recorder()), http_scope([(b"upgrade", b"x"), (b"connection", b"upgrade")]))
-    assert caplog.messages == [
+    assert caplog.messages[1:] == [
         'ignored Upgrade of GET "/ws" from 192.0.2.1:5000: not spoken here [upgrade-unknown-token]'
     ]
 
 
-def test_announcement_says_that_the_policy_only_reports(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "asgi_upgrade")
-    Decisions().announce(UpgradePolicy(report_only=True), "none")
-    assert caplog.messages[0].startswith("upgrades are judged by a strict policy (report only); adapter none")
-
-
 # Counters and the hook
-
-OTHER = [(b"upgrade", b"x"), (b"connection", b"upgrade")]
 
 
 def test_every_judged_upgrade_is_counted_and_told_once() -> None:

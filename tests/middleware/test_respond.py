@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -23,7 +22,6 @@ from tests.support.peer import Transport
 
 
 def test_rejection_answers_at_once_and_the_application_is_not_called(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "asgi_upgrade")
     inner = Recorder()
     sent = run(UpgradeMiddleware(inner), http_scope([*HANDSHAKE, FOREIGN]))
     assert (sent[0]["status"], problem(sent)["rule"]) == (403, "ws-origin-check")
@@ -37,7 +35,6 @@ def test_rejection_answers_at_once_and_the_application_is_not_called(caplog: pyt
 
 
 def test_log_line_cannot_be_forged(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "asgi_upgrade")
     scope = http_scope([(b"upgrade", b"a\r\nb"), (b"connection", b"upgrade")], raw_path=b"/\r\n\x1b[2J", client=None)
     sent = run(UpgradeMiddleware(Recorder()), scope)
     assert problem(sent)["rule"] == "field-crlf-nul"
@@ -338,7 +335,6 @@ def test_handler_that_fails_is_a_500() -> None:
 
 
 def test_application_that_does_not_answer_is_a_refusal_like_others(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "asgi_upgrade")
 
     async def silent(scope: Scope, receive: Receive, send: Send) -> None: ...
 

@@ -19,6 +19,7 @@ ELSEWHERE: Mapping[str, str] = {
     "expect-100-then-101": "uvicorn/test_switch.py",
     "ws-wait": "uvicorn/test_switch.py",
     "upgrade-not-here": "middleware/test_enforce.py",
+    "upgrade-stripped": "middleware/test_decisions.py",
     "upgrade-content-timeout": "middleware/test_respond.py",
     "max-connections": "middleware/test_enforce.py",
     "max-connections-per-client": "middleware/test_enforce.py",
