@@ -59,8 +59,8 @@ class Socket:
     def job(self, probe: Probe) -> Job:
         """Return a probe of this path: without a control that passed there is nothing to differ from."""
         if probe is CONTROL:
-            return Job(probe=probe, path=self.base.path, base=self.base, known=self.result)
-        return _on(probe, self.base) if self.is_open else Job(probe=probe, path=self.base.path, reason=NO_CONTROL)
+            return Job(probe=probe, path=self.base.shown_path, base=self.base, known=self.result)
+        return _on(probe, self.base) if self.is_open else Job(probe=probe, path=self.base.shown_path, reason=NO_CONTROL)
 
 
 def plan(probes: Sequence[Probe], paths: Routes, sockets: Sequence[Socket], pages: Sequence[Base]) -> Iterator[Job]:
@@ -109,15 +109,15 @@ def best(pages: Sequence[Base]) -> Base:
 def lacking(page: Base) -> str:
     """Say why a plain GET of a path is no control; nothing if it is one. Refused is served; broken is not."""
     if page.plain is None:
-        return f"a plain GET of {page.path} got no answer"
-    return f"a plain GET of {page.path} was answered {page.plain.status}" if page.plain.status >= 500 else ""
+        return f"a plain GET of {page.shown_path} got no answer"
+    return f"a plain GET of {page.shown_path} was answered {page.plain.status}" if page.plain.status >= 500 else ""
 
 
 def _on(probe: Probe, base: Base) -> Job:
-    return Job(probe=probe, path=base.path if probe.where != "seen" else "", base=base)
+    return Job(probe=probe, path=base.shown_path if probe.where != "seen" else "", base=base)
 
 
 def _beside(probe: Probe, base: Base) -> Job:
     """Return a probe that differs from a plain GET."""
     reason = lacking(base)
-    return Job(probe=probe, path=base.path, reason=reason) if reason else _on(probe, base)
+    return Job(probe=probe, path=base.shown_path, reason=reason) if reason else _on(probe, base)

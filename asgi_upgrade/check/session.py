@@ -20,7 +20,7 @@ from asgi_upgrade.check.targets import serving
 from asgi_upgrade.check.targets.routes import Routes, find_routes
 from asgi_upgrade.check.targets.target import AppTarget, TargetProblem, UrlTarget
 from asgi_upgrade.check.wire.exchange import Address, ExchangeError, Seen, Unreachable
-from asgi_upgrade.check.wire.redaction import credentials
+from asgi_upgrade.check.wire.redaction import credentials, queries
 from asgi_upgrade.check.wire.response import Response
 from asgi_upgrade.check.wire.wire import Base, Wire
 from asgi_upgrade.grammar.uri import parse_host
@@ -105,6 +105,7 @@ class Session:
         self._address = address.authority
         base = self._base(address)
         first = (paths.http or paths.websocket or ("/",))[0]
+        base = replace(base, credentials=(*base.credentials, *queries((*paths.http, *paths.websocket))))
         await self._reach(replace(base, path=first))
         pages = await self._each(self._plain, base, paths.http or ("/",))
         page = best(pages)
@@ -174,11 +175,11 @@ class Session:
             sockets.append(socket)
         failed, *others = sockets
         told = [failed.result.message, *(f"{_seen(each, failed)} with Origin {each.base.origin}" for each in others)]
-        self._problem = self._problem or f"{base.path}: {'; '.join(told)}; {self._advice}"
+        self._problem = self._problem or f"{base.shown_path}: {'; '.join(told)}; {self._advice}"
         return failed
 
     async def _control(self, base: Base) -> Socket:
-        job = Job(probe=CONTROL, path=base.path, base=base)
+        job = Job(probe=CONTROL, path=base.shown_path, base=base)
         result = await self._run(job)
         return Socket(base=base, result=result if result.verdict == "pass" else replace(result, verdict="error"))
 

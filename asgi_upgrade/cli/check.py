@@ -125,8 +125,12 @@ def _prepare(given: Mapping[str, Any]) -> Run:
         chosen = {**settings.options, **_chosen(given), "policy": settings.policy}
         if given["server_option"]:
             chosen["server_options"] = {**settings.options.get("server_options", {}), **chosen["server_options"]}
+        targets = given["targets"] or ((settings.app,) if settings.app else ())
+        found = not given["config"] and not given["report"]
+        if found and any("://" in target for target in targets):
+            settings.keep_within()
         return Run(
-            targets=given["targets"] or ((settings.app,) if settings.app else ()),
+            targets=targets,
             folders=(settings.path.resolve().parent,) if settings.path is not None and not given["targets"] else (),
             options=CheckOptions(**chosen),
             settings=settings,

@@ -561,7 +561,7 @@ print("noise on import")
 async def app(scope, receive, send):
     if scope["type"] != "http":
         return
-    body = repr(scope["headers"]).encode()
+    body = repr(scope["headers"]).encode() + scope["query_string"]
     echoed = [(b"x-echo", dict(scope["headers"]).get(b"x-token", b""))]
     await send({"type": "http.response.start", "status": 200, "headers": echoed})
     await send({"type": "http.response.body", "body": body})
@@ -579,10 +579,10 @@ def test_a_secret_is_in_no_report_and_noise_in_none(run: Run, tmp_path: Path, mo
         "-H",
         "X-Token: s3cr3t-of-mine",
         "--ws-path",
-        "/ws",
+        "/ws?token=s3cr3t-ticket&lang=en",
         "-v",
         "--http-path",
-        "/",
+        "/?key=s3cr3t-key",
         "--select",
         "conn-*,upgrade-*,ws-101-*,h2c-*",
         "--timeout",
@@ -595,6 +595,69 @@ def test_a_secret_is_in_no_report_and_noise_in_none(run: Run, tmp_path: Path, mo
     for text in [ran.out, ran.err, *((tmp_path / "out" / name).read_text() for name in RENDERERS)]:
         assert "s3cr3t" not in text
     assert "redacted" in (tmp_path / "out" / "json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("target", "options"),
+    [
+        pytest.param("ws://{0}/ws?token=s3cr3t-1", (), id="url"),
+        pytest.param(
+            "http://{0}/", ("--http-path", "/ws?token=s3cr3t-1", "--ws-path", "/ws?token=s3cr3t-1"), id="both"
+        ),
+        pytest.param("http://{0}/ws?token=s3cr3t-1#there", (), id="fragment"),
+        pytest.param("http://{0}/", ("--ws-path", "ws?token=s3cr3t-1"), id="no-slash"),
+        pytest.param("http://{0}/", ("--ws-path", "/ws?token=s3cr3t-1 2"), id="space"),
+        pytest.param("{0}/ws?token=s3cr3t-1", (), id="no-scheme"),
+    ],
+)
+def test_a_query_is_in_no_message(run: Run, target: str, options: tuple[str, ...]) -> None:
+    with answering(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n") as url:
+        place = url.removeprefix("http://").rstrip("/")
+        ran = run("check", target.format(place), "--isolated", "--timeout", "1", "--select", "ws-handshake", *options)
+    assert ran.code in (2, 3)
+    assert "s3cr3t" not in ran.out + ran.err
+
+
+def test_two_spellings_of_an_ignored_path_with_a_query_name_it(
+    run: Run, config: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(PROJECT)
+    for path in ("/ws?a=b", "/ws?[redacted]", "/ws*"):
+        ignored = f'[tool.asgi-upgrade.ignore]\nupgrade-http10-ignore = {{ reason = "known", paths = ["{path}"] }}\n'
+        file = config(SETTINGS + 'ws-paths = ["/ws?a=b"]\n' + ignored)
+        ran = run("check", "--config", file, "--select", "upgrade-http10-ignore")
+        assert (path, ran.code) == (path, 0)
+
+
+OUTSIDE = ("../out.json", "{folder}/out.json", "link/out.json")
+
+
+@pytest.mark.parametrize("place", OUTSIDE)
+def test_a_file_that_is_found_writes_no_report_of_a_url_outside_its_folder(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    (tmp_path / "cloned").mkdir()
+    (tmp_path / "cloned" / "link").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path / "cloned")
+    written = place.format(folder=tmp_path)
+    Path("pyproject.toml").write_text(f'[tool.asgi-upgrade.check]\nreport = ["json={written}"]\n')
+    with answering(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n") as url:
+        ran = run("check", url, "--timeout", "1")
+        assert ran.code == 2
+        assert not (tmp_path / "out.json").exists()
+        assert "--config" in ran.err
+        run("check", url, "--timeout", "1", "--config", "pyproject.toml")
+        assert (tmp_path / "out.json").exists()
+
+
+def test_a_file_that_is_found_writes_reports_of_a_url_into_its_folder(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("pyproject.toml").write_text('[tool.asgi-upgrade.check]\nreport = ["json=reports/out.json"]\n')
+    with answering(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n") as url:
+        run("check", url, "--timeout", "1")
+    assert (tmp_path / "reports" / "out.json").exists()
 
 
 def test_verbose_quiet_and_list(run: Run) -> None:

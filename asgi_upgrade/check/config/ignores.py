@@ -16,6 +16,7 @@ from typing import Any
 from asgi_upgrade.check.probes.catalogue import NAMES, PROBED
 from asgi_upgrade.check.reports.wording import clean
 from asgi_upgrade.check.result import Location, Report, Result, TargetReport
+from asgi_upgrade.check.wire.request import shown_path
 from asgi_upgrade.config import STRING, STRINGS, Kind, Table
 from asgi_upgrade.rules import RULES, Rule
 from asgi_upgrade.rules.checker import EXPIRED_IGNORE, UNUSED_IGNORE
@@ -45,7 +46,10 @@ class Ignore:
     def covers(self, result: Result) -> bool:
         """Tell whether it speaks of a result, whatever that came to."""
         named = self.probe in (result.rule.id, result.probe)
-        return named and (not self.paths or any(fnmatchcase(result.path, pattern) for pattern in self.paths))
+        return named and (
+            not self.paths
+            or any(result.path == shown_path(pattern) or fnmatchcase(result.path, pattern) for pattern in self.paths)
+        )
 
     def is_past(self, today: date) -> bool:
         """Tell whether its last day is over."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from asgi_upgrade.check.probes.catalogue import NAMES, PROBES
 from asgi_upgrade.check.probes.probe import Probe
+from asgi_upgrade.check.wire.request import shown_path
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.grammar.fields import is_token
 from asgi_upgrade.grammar.uri import parse_origin
@@ -49,7 +50,7 @@ class CheckOptions:
         server: The server for an import string: one of SERVERS.
         server_options: Its own options by their names, such as ``{"http": "asgi_upgrade.uvicorn:AutoProtocol"}``.
         factory: Whether the attribute of an import string is called to make the application.
-        ws_paths: Paths that a WebSocket is served at, besides those that are found.
+        ws_paths: Paths that a WebSocket is served at, besides those that are found; a query is in no report.
         http_paths: Paths that no protocol may be switched at, besides those that are found.
         headers: Fields sent with every probe; their values never appear in a report.
         origin: The Origin sent with every handshake; None sends none.
@@ -94,7 +95,7 @@ class CheckOptions:
                 _check_path(name, path)
         for path in self.http_paths:
             if path in self.ws_paths:
-                raise ConfigurationError("http_paths", path, BOTH)
+                raise ConfigurationError("http_paths", shown_path(path), BOTH)
         for name in ("select", "ignore"):
             for pattern in getattr(self, name):
                 _check_pattern(name, pattern)
@@ -137,9 +138,9 @@ def _written(name: str) -> str:
 
 def _check_path(name: str, path: str) -> None:
     if not path.startswith("/"):
-        raise ConfigurationError(name, path, f"write {quote('/' + path)}")
+        raise ConfigurationError(name, shown_path(path), f"write {quote('/' + shown_path(path))}")
     if not path.isascii() or not path.isprintable() or " " in path or "#" in path:
-        raise ConfigurationError(name, path, "write the path as it goes over the wire, percent-encoded")
+        raise ConfigurationError(name, shown_path(path), "write the path as it goes over the wire, percent-encoded")
 
 
 def _check_pattern(name: str, pattern: str) -> None:

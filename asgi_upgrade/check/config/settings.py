@@ -83,6 +83,17 @@ class Settings:
         folder = Path() if self.path is None else self.path.parent
         return tuple(replace(each, path=each.path and folder / each.path) for each in parse_outlets(self.report))
 
+    def keep_within(self) -> None:
+        """Refuse reports outside of this file's folder: who checks a URL need not know whose file was found there.
+
+        Raises:
+            ConfigurationError: There is one.
+        """
+        for outlet in self.outlets():
+            if outlet.path and self.path and not outlet.path.resolve().is_relative_to(self.path.parent.resolve()):
+                remedy = f"it is outside of the folder of {self.path}, which was found and not named; add --config"
+                raise ConfigurationError("report", outlet.path, remedy)
+
 
 def find_settings(folder: Path) -> Path | None:
     """Return the nearest pyproject.toml, from a folder upwards, that has a table ``[tool.asgi-upgrade]``.

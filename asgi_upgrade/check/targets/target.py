@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 from asgi_upgrade.check.config.options import BOTH, CheckOptions
 from asgi_upgrade.check.targets.routes import Routes
 from asgi_upgrade.check.wire.exchange import Address
+from asgi_upgrade.check.wire.request import shown_path
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.grammar.uri import Host, parse_host
 from asgi_upgrade.text import suggest
@@ -33,7 +34,7 @@ class UrlTarget:
     """A server that runs already.
 
     Args:
-        name: The URL as written.
+        name: The URL as written, with a query masked.
         address: Where it listens.
         paths: The paths to check.
     """
@@ -77,8 +78,8 @@ def parse_target(target: str | ASGIApp, options: CheckOptions) -> UrlTarget | Ap
         return AppTarget(name=target)
     known = ", such as http://127.0.0.1:8000/ or shop.main:app"
     if target.partition(":")[2].partition("/")[0].isdigit():
-        known = f"; did you mean 'http://{target}'?"
-    raise ConfigurationError("target", target, f"write a URL or module:attribute{known}")
+        known = f"; did you mean 'http://{shown_path(target)}'?"
+    raise ConfigurationError("target", shown_path(target), f"write a URL or module:attribute{known}")
 
 
 def is_import(text: str) -> bool:
@@ -91,26 +92,28 @@ def _url(target: str, options: CheckOptions) -> UrlTarget:
         url = urlsplit(target)
         port = url.port
     except ValueError as error:
-        raise ConfigurationError("target", target, f"is not a URL ({error})") from error
+        raise ConfigurationError("target", shown_path(target), f"is not a URL ({error})") from error
     if url.scheme not in SCHEMES:
-        raise ConfigurationError("target", target, f"write http, https, ws or wss{suggest(url.scheme, SCHEMES)}")
+        raise ConfigurationError(
+            "target", shown_path(target), f"write http, https, ws or wss{suggest(url.scheme, SCHEMES)}"
+        )
     if url.username is not None or url.password is not None:
         raise ConfigurationError("target", "...", 'send credentials with -H "Authorization: ...", not in the URL')
     if url.fragment or not target.isascii() or not target.isprintable() or " " in target:
-        raise ConfigurationError("target", target, "write the URL percent-encoded and without fragment")
+        raise ConfigurationError("target", shown_path(target), "write the URL percent-encoded and without fragment")
     host = parse_host(url.netloc.encode("ascii"))
     if host is None:
-        raise ConfigurationError("target", target, "write a host, and a port if it is not the default")
+        raise ConfigurationError("target", shown_path(target), "write a host, and a port if it is not the default")
     loopback = is_loopback(host.name)
     if not loopback and not _is_allowed(host, options.allow_hosts):
         remedy = f"it is not loopback; add --allow-host {host.name} if you may send it malformed requests"
-        raise ConfigurationError("target", target, remedy)
+        raise ConfigurationError("target", shown_path(target), remedy)
     secure = url.scheme in ("https", "wss")
     tls, tls_h2 = (_tls(name, verify=not loopback) if secure else None for name in ("http/1.1", "h2"))
     address = Address(
         host=host.name, port=port or SCHEMES[url.scheme], authority=url.netloc.lower(), tls=tls, tls_h2=tls_h2
     )
-    return UrlTarget(name=target, address=address, paths=_paths(url, options))
+    return UrlTarget(name=shown_path(target), address=address, paths=_paths(url, options))
 
 
 def _paths(url: SplitResult, options: CheckOptions) -> Routes:
@@ -121,7 +124,7 @@ def _paths(url: SplitResult, options: CheckOptions) -> Routes:
     if url.scheme in ("http", "https") and (path != "/" or not (pages or sockets)):
         pages = (path, *pages)
     if path in sockets and path in pages:
-        raise ConfigurationError("target", urlunsplit(url), BOTH)
+        raise ConfigurationError("target", shown_path(urlunsplit(url)), BOTH)
     return Routes(websocket=tuple(dict.fromkeys(sockets)), http=tuple(dict.fromkeys(pages)))
 
 

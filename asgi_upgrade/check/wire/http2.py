@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from asgi_upgrade.check.wire.exchange import CLOSED, SILENT, Connection, Missing
-from asgi_upgrade.check.wire.request import REDACTED, Masked
+from asgi_upgrade.check.wire.request import REDACTED, Masked, without_query
 from asgi_upgrade.check.wire.wire import Wire
 
 if TYPE_CHECKING:
@@ -56,12 +56,8 @@ async def ask(wire: Wire, *fields: tuple[bytes, bytes]) -> H2Answer:
     if speaker is None or shown is None:
         return "no library"
     base = wire.base
-    pseudo = [
-        (b":method", b"GET"),
-        (b":scheme", base.scheme.encode("ascii")),
-        (b":authority", base.authority),
-        (b":path", base.path.encode("ascii")),
-    ]
+    path = base.path.encode("ascii")
+    pseudo = [(b":method", b"GET"), (b":scheme", base.scheme.encode("ascii")), (b":authority", base.authority)]
     secret = [(name.lower(), value) for name, value in base.secret]
     redacted = [(name, REDACTED) for name, _ in secret]
     async with wire.open(replace(base.address, tls=base.address.tls_h2)) as connection:
@@ -70,8 +66,8 @@ async def ask(wire: Wire, *fields: tuple[bytes, bytes]) -> H2Answer:
         first = await connection.first_octets(9)
         if not isinstance(first, bytes) or first[3:4] != b"\x04":
             return first if first is SILENT else "no HTTP/2"
-        speaker.send_headers(1, [*pseudo, *secret, *fields], end_stream=True)
-        shown.send_headers(1, [*pseudo, *redacted, *fields], end_stream=True)
+        speaker.send_headers(1, [*pseudo, (b":path", path), *secret, *fields], end_stream=True)
+        shown.send_headers(1, [*pseudo, (b":path", without_query(path)), *redacted, *fields], end_stream=True)
         await connection.send(Masked(speaker.data_to_send(), shown.data_to_send()))
         return await _listen(connection, speaker)
 

@@ -31,6 +31,12 @@ _WORD = re.compile(rb"[^\s;,]+")
 _PART = re.compile(rb"""[^\s;=,"'&:{}()<>\[\]]+""")
 _NAME = re.compile(rb"""(?:^|[\s;,&])([^\s;=,"'&:]+)=(?=[^\s;=,])""")
 _CHUNK = re.compile(rb"\r\n[0-9A-Fa-f]{1,8}[^\r\n]{0,200}\r\n")
+_SEPARATOR = re.compile(rb"\\x|0x|\\n|[%:,\s-]")
+"""What dumps put between pairs of hexadecimal digits, and between the lines of base64."""
+_LEAST_SPLIT = 8
+"""The shortest secret that is searched for without regard to what is between its characters."""
+_NUMBERS = re.compile(rb"\d{1,3}(?:[,\s]{1,9}\d{1,3}){3,}")
+_NUMBER = re.compile(rb"\d+")
 _ELLIPSIS = b'..."'
 """How a quoted value ends that is too long."""
 
@@ -48,8 +54,6 @@ def secrets(values: Iterable[bytes]) -> tuple[bytes, ...]:
     for value in values:
         if len(value) >= LEAST_SECRET:
             found.update(_spelled(value))
-            coded = base64.b64encode(value).rstrip(b"=")
-            found.update((coded, coded.translate(bytes.maketrans(b"+/", b"-_"))))
         names = set(_NAME.findall(value))
         for word in {*_WORD.findall(value), *_PART.findall(value)} - names:
             if len(word) >= LEAST_SECRET and word.lower() not in _COMMON:
@@ -73,6 +77,24 @@ def _spelled(value: bytes) -> Iterator[bytes]:
         repr(value)[2:-1],
     ):
         yield other.encode()
+    for octets in dict.fromkeys((value, text.encode())):
+        yield octets[::-1]
+        yield from _coded(octets)
+
+
+def _coded(value: bytes) -> Iterator[bytes]:
+    """Yield what every dump of octets with a value in it has of it: base64 at each of its three places, hexadecimal."""
+    for before in range(3):
+        octets = base64.b64encode(bytes(before) + value)
+        # The characters that what stands before and behind has a part in are left out.
+        coded = octets[-(-8 * before // 6) : (8 * (before + len(value))) // 6]
+        yield from (coded, coded.translate(bytes.maketrans(b"+/", b"-_")))
+    yield value.hex().encode()
+
+
+def queries(paths: Iterable[str]) -> tuple[bytes, ...]:
+    """Return the queries of paths: in the URL of a WebSocket they are where a token can be sent."""
+    return tuple(dict.fromkeys(query.encode() for path in paths if (query := path.partition("?")[2])))
 
 
 def credentials(names: Iterable[str], public: Sequence[str]) -> tuple[bytes, ...]:
@@ -103,7 +125,7 @@ def redact(octets: bytes, hidden: Sequence[bytes], *, cut: bool = False) -> byte
     """
     if not hidden:
         return octets
-    spans = sorted({*_spans(octets, hidden), *_spans_over_chunks(octets, hidden)})
+    spans = sorted({*_spans(octets, hidden), *_spans_between(_CHUNK, octets, hidden), *_spans_of_dumps(octets, hidden)})
     parts, end = [], 0
     for start, stop in spans:
         if start >= end:
@@ -135,13 +157,23 @@ def _spans(octets: bytes, hidden: Sequence[bytes]) -> Iterator[tuple[int, int]]:
             start = low.find(secret, start + 1)
 
 
-def _spans_over_chunks(octets: bytes, hidden: Sequence[bytes]) -> Iterator[tuple[int, int]]:
-    """Yield where a secret is once what parts two chunks is left out."""
+def _spans_of_dumps(octets: bytes, hidden: Sequence[bytes]) -> Iterator[tuple[int, int]]:
+    """Yield where a secret is in a dump that puts something between its characters, or writes octets as numbers."""
+    yield from _spans_between(_SEPARATOR, octets, [each for each in hidden if len(each) >= _LEAST_SPLIT])
+    for row in _NUMBERS.finditer(octets):
+        numbers = list(_NUMBER.finditer(row[0]))
+        values = bytes(min(int(number[0]), 255) for number in numbers)
+        for start, stop in _spans(values, hidden):
+            yield row.start() + numbers[start].start(), row.start() + numbers[stop - 1].end()
+
+
+def _spans_between(border: re.Pattern[bytes], octets: bytes, hidden: Sequence[bytes]) -> Iterator[tuple[int, int]]:
+    """Yield where a secret is once what parts its pieces is left out."""
     places: list[int] = []
     end = 0
-    for border in _CHUNK.finditer(octets):
-        places += range(end, border.start())
-        end = border.end()
+    for found in border.finditer(octets):
+        places += range(end, found.start())
+        end = found.end()
     if end:
         places += range(end, len(octets))
         for start, stop in _spans(bytes(octets[place] for place in places), hidden):

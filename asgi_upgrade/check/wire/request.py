@@ -9,8 +9,22 @@ from dataclasses import dataclass, replace
 
 REDACTED = b"[redacted]"
 
+MASKED_QUERY = b"?" + REDACTED
+"""What a report shows in the place of a query: browsers can send a token nowhere else."""
+
 KEY = b"YXNnaS11cGdyYWRlLzEuMA=="
 """The key of every handshake: 16 octets that say who sends it, so that an exchange can be repeated by hand."""
+
+
+def without_query(target: bytes) -> bytes:
+    """Return a request target as a report shows it."""
+    path, _, query = target.partition(b"?")
+    return path + MASKED_QUERY if query else target
+
+
+def shown_path(path: str) -> str:
+    """Return a path as a report shows it: a query is masked."""
+    return without_query(path.encode()).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +66,16 @@ class Request:
     line: bytes = b""
 
     def __bytes__(self) -> bytes:
-        return self._render(self.secret)
+        return self._render(self.secret, self.target)
 
     @property
     def shown(self) -> bytes:
         """The request as a report shows it."""
-        return self._render(tuple((name, REDACTED) for name, _ in self.secret))
+        return self._render(tuple((name, REDACTED) for name, _ in self.secret), without_query(self.target))
 
-    def _render(self, secret: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    def _render(self, secret: tuple[tuple[bytes, bytes], ...], target: bytes) -> bytes:
         lines = b"".join(b"%b: %b\r\n" % field for field in (*self.fields, *secret))
-        first = self.line or b"%b %b %b" % (self.method, self.target, self.version)
+        first = self.line.replace(self.target, target) or b"%b %b %b" % (self.method, target, self.version)
         return b"%b\r\n%b\r\n%b" % (first, lines, self.body)
 
     def values(self, name: bytes) -> list[bytes]:

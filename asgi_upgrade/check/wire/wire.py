@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from asgi_upgrade.check.result import Exchange
 from asgi_upgrade.check.wire.exchange import Address, Answer, Connection, Seen
 from asgi_upgrade.check.wire.redaction import redact_text, secrets
-from asgi_upgrade.check.wire.request import KEY, Request
+from asgi_upgrade.check.wire.request import KEY, Request, shown_path
 from asgi_upgrade.check.wire.response import Response
 from asgi_upgrade.policy import UpgradePolicy
 
@@ -23,7 +23,7 @@ class Base:
         http_path: A path for plain requests on the same server.
         timeout: How long to wait for any answer, in seconds.
         secret: Fields sent with every request whose values are in no report.
-        credentials: Of the subprotocols, what is in no report either.
+        credentials: What is in no report either: of the subprotocols and of queries.
         origin: The Origin of every handshake; None sends none.
         subprotocols: The subprotocols offered with every handshake.
         policy: What the service wants, if it says so.
@@ -45,6 +45,11 @@ class Base:
     plain: Response | None = None
     usual: int | None = None
     compresses: bool = False
+
+    @property
+    def shown_path(self) -> str:
+        """The path as a report shows it: a query is masked."""
+        return shown_path(self.path)
 
     @property
     def authority(self) -> bytes:

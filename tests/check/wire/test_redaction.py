@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import html
 import json
+import time
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -66,6 +68,51 @@ def test_the_usual_spellings_of_a_secret_are_secret(spelled: bytes) -> None:
     assert b"nter2" not in rest.lower()
     assert spelled not in rest
     assert rest.startswith(b"it is ")
+
+
+SECRET = b"hunter2/+&x"
+
+
+@pytest.mark.parametrize("before", [b"", b"G", b"GE"], ids=["at-0", "at-1", "at-2"])
+@pytest.mark.parametrize(
+    "dump",
+    [
+        pytest.param(base64.b64encode, id="base64"),
+        pytest.param(base64.urlsafe_b64encode, id="base64-url"),
+        pytest.param(base64.encodebytes, id="base64-lines"),
+        pytest.param(lambda octets: octets.hex().encode(), id="hex"),
+        pytest.param(lambda octets: octets.hex().upper().encode(), id="hex-upper"),
+        pytest.param(lambda octets: octets.hex(" ").encode(), id="hex-spaces"),
+        pytest.param(lambda octets: octets.hex(":").encode(), id="hex-colons"),
+        pytest.param(lambda octets: "".join(f"%{each:02x}" for each in octets).encode(), id="every-octet-percent"),
+        pytest.param(lambda octets: "".join(f"\\x{each:02x}" for each in octets).encode(), id="every-octet-x"),
+        pytest.param(lambda octets: str(list(octets)).encode(), id="numbers"),
+        pytest.param(lambda octets: octets[::-1], id="reversed"),
+    ],
+)
+def test_no_dump_of_a_whole_head_tells_a_secret_in_it(dump: Callable[[bytes], bytes], before: bytes) -> None:
+    head = before + b"GET / HTTP/1.1\r\nAuthorization: Bearer " + SECRET + b"\r\nAccept: */*\r\n\r\n"
+    rest = after(b"Bearer " + SECRET, dump(head))
+    assert b"[redacted]" in rest
+    assert dump(SECRET).strip() not in rest
+    assert b"nter2" not in rest
+    assert b"2retn" not in rest
+    # What is left of the characters tells an octet at its ends, and no more.
+    longest = max((found for size in range(2, 9) for found in _parts(rest, dump, size)), key=len, default=b"")
+    assert len(longest) <= 2
+
+
+def _parts(rest: bytes, dump: Callable[[bytes], bytes], size: int) -> list[bytes]:
+    parts = [SECRET[at : at + size] for at in range(len(SECRET) - size + 1)]
+    return [part for part in parts if len(dump(part).strip(b"[]\n=")) > 3 and dump(part).strip(b"[]\n=") in rest]
+
+
+def test_looking_for_dumps_takes_linear_time() -> None:
+    hidden = secrets([SECRET])
+    for octets in (b"a" * 300_000, b"1 " * 150_000, b"4a:" * 100_000, b"\r\n" * 150_000):
+        began = time.perf_counter()
+        assert redact(octets, hidden) == octets
+        assert time.perf_counter() - began < 5
 
 
 @pytest.mark.parametrize(
