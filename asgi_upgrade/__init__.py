@@ -1,14 +1,38 @@
 """HTTP protocol upgrade for ASGI: every handshake judged by the standards and by one policy.
 
+::
+
+    from asgi_upgrade import UpgradeMiddleware
+
+    app = UpgradeMiddleware(app, allow_origins=["https://shop.example"])
+
 ``UpgradeMiddleware`` wraps any ASGI application. It judges requests that carry Upgrade and native websocket scopes,
 rejects what is wrong with the right status, and, on a server that offers the ``http.upgrade`` extension, switches
 protocols itself. ``asgi_upgrade.uvicorn`` has that server side; ``asgi_upgrade.testing`` has it in memory.
 
-A request is judged by ``evaluate`` in ``handshake`` (framing, version, tokens), which asks ``opening`` (the WebSocket
-handshake) and ``admission`` (host and origin); what each rule says and how it reacts stands in ``rules``. The verdict
-of a ``gate``, the policy at work, is carried out by ``responder`` and ``native`` on the two kinds of scope that
-``middleware`` finds. ``rejection`` writes refusals, ``websocket`` and ``bridge`` serve WebSockets, ``request`` runs the
-handlers of other protocols, and ``journal`` tells the operator.
+The rooms, each one thought; arrows between them go one way:
+
+- ``types``, ``text``, ``errors``: ASGI aliases; how untrusted values stand in messages; exceptions
+- ``grammar``: octets in, values out
+- ``rules``: the catalogue, with every fact about a rule in its record
+- ``policy``: what a service wants, validated once
+- ``handshake``: the judge, and what an application may answer
+- ``extension``: the contract between a server that can switch and whoever takes the connection
+- ``websocket``: what follows the switch
+- ``middleware``: ASGI on one side, verdicts on the other; what the operator learns
+- ``uvicorn``, ``testing``: server sides of the contract, on a wire and in memory
+- ``check``, ``cli``, ``config``, ``pytest_plugin``: the checker and its faces
+
+The way of one handshake, each station a function that is found by its name:
+
+1. ``uvicorn.httptools.on_headers_complete``: the head of the request
+2. ``extension.exchange.Exchange``: runs the application; may this 101 be written?
+3. ``middleware.UpgradeMiddleware``: facts, the policy of the path, the verdict, the answer
+4. ``handshake.judge.evaluate``, then ``handshake.websocket``, then ``handshake.origin.admit``: the checks, in order
+5. ``middleware.respond``: carries the verdict out
+6. ``websocket.serve``: the application accepts, denies, or does not answer
+7. ``websocket.connection.Connection``: the open connection
+8. ``extension.stream.UpgradedStream``: octets
 
 This package is not a WebSocket library for clients and not a server.
 

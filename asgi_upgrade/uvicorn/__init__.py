@@ -6,9 +6,9 @@
     uvicorn app:app --http asgi_upgrade.uvicorn:ZttpProtocol  # HTTP/2 too; needs asgi-upgrade[http2], experimental
 
 Thin subclasses of uvicorn's own classes. Every request reaches the application as an ``http`` scope; one with Upgrade
-that can be switched carries the extension of ``asgi_upgrade.extension``. The adapter knows neither the field grammar
-nor the middleware. Its parts: ``base`` (the connection), ``body``, ``linger`` and ``httptools``; what one request
-does under uvicorn's cycle is in ``asgi_upgrade.extension.exchange``.
+that can be switched carries the extension of ``asgi_upgrade.extension``. ``connection`` says where the octets of a
+connection go; ``h11``, ``httptools``, ``zttp`` and ``http2`` read them, ``body`` finds the end of a request's content,
+``linger`` closes so that the last response arrives. What a request does is in ``asgi_upgrade.extension.exchange``.
 
 What is overridden or read of uvicorn, tested on 0.36.0 (the first that takes an import string for --http) and 0.54.0:
 
