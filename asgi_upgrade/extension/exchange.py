@@ -23,7 +23,7 @@ _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEAD = re.compile(
     rb"(?:(?!content-length:|transfer-encoding:)[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [^\r\n\0]*\r\n)*", re.IGNORECASE
 )
-"""What ``_check_field`` lets pass, for all fields at once; as many lines as fields, or a value has broken its line."""
+"""What ``_fault`` lets pass, for all fields at once; as many lines as fields, or a value has broken its line."""
 _LINE_END = re.compile(rb"[\r\n\0]")
 _UPGRADE_OPTION = re.compile(rb"(?:\A|,)[ \t]*upgrade[ \t]*(?:,|\Z)", re.IGNORECASE)
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
@@ -138,8 +138,6 @@ class Exchange:
         a browser, the 2xx to an extended CONNECT would be the open WebSocket (RFC 8441 section 5).
         """
         self._refused = True
-        if self.cycle is not None:
-            self.cycle.keep_alive = False
         asked = "an extended CONNECT that nobody switched" if self._extended else "CONNECT"
         self._connection.warn_once(f"status {status} to {asked} was sent as 501: no tunnel can be opened here.")
         fields = [(b"content-length", b"0"), *(() if self._extended else ((b"connection", b"close"),))]
@@ -170,8 +168,7 @@ class Exchange:
         fields = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
         head = b"".join([b"%b: %b\r\n" % field for field in fields])
         if not (_HEAD.fullmatch(head) and head.count(b"\n") == len(fields)):
-            for name, value in fields:
-                _check_field(name, value, self._status)
+            raise RuntimeError(next(filter(None, (_fault(name, value, self._status) for name, value in fields))))
         return fields
 
     def _switch(self, message: Message, fields: list[Field]) -> None:
@@ -192,14 +189,16 @@ def _closes(message: Message) -> bool:
     return b"close" in (option.strip(b" \t").lower() for option in options.split(b","))
 
 
-def _check_field(name: bytes, value: bytes, status: int) -> None:
+def _fault(name: bytes, value: bytes, status: int) -> str | None:
+    """Say what is wrong with a field of a 101."""
     if not _NAME.fullmatch(name):
-        raise RuntimeError(f"status {status}: {quote(name)} is not a field name (RFC 9110 section 5.1)")
+        return f"status {status}: {quote(name)} is not a field name (RFC 9110 section 5.1)"
     if _LINE_END.search(value):
-        raise RuntimeError(f"status {status}: CR, LF or NUL in {quote(name)}: {quote(value)} (RFC 9110 section 5.5)")
+        return f"status {status}: CR, LF or NUL in {quote(name)}: {quote(value)} (RFC 9110 section 5.5)"
     if name.lower() in _FRAMING:
         # RFC 9112 section 6.1 and RFC 9110 section 8.6: neither in a 1xx response, nor in a 2xx to CONNECT.
-        raise RuntimeError(f"status {status}: {quote(name)} is not allowed, a switch has no content")
+        return f"status {status}: {quote(name)} is not allowed, a switch has no content"
+    return None
 
 
 def offers_protocol(fields: Fields) -> bool:

@@ -140,12 +140,10 @@ class UpgradingProtocol(_UvicornProtocol):
 
     def _begin(self, target: bytes, *, switchable: bool, connect: bool, websocket: bool) -> Exchange:
         """Make the exchange for the request whose scope was just built."""
-        own: dict[str, Any] = {LINGERING: {}}
+        own: dict[str, Any] = {**(self.scope.get("extensions") or {}), LINGERING: {}}
         extension = None
         if switchable:
             own[EXTENSION] = extension = self._extension(target)
-        if others := self.scope.get("extensions"):
-            own = {**others, **own}
         self.scope["extensions"] = own
         exchange = Exchange(self, self.config.loaded_app, extension, websocket=websocket, connect=connect)
         self._exchange = exchange
