@@ -254,10 +254,14 @@ def test_http10(upgrade_check):
 def test_unknown(upgrade_check):
     with pytest.raises(ValueError, match="did you mean"):
         upgrade_check(app, select=["ws-key-presnt"])
+
+def test_unknown_option(upgrade_check):
+    with pytest.raises(TypeError, match="no option 'time_out'; did you mean 'timeout'"):
+        upgrade_check(app, time_out=1)
 """,
     )
     done = ran(pytester, "-p", "no:xdist")
-    done.assert_outcomes(passed=2, failed=1)
+    done.assert_outcomes(passed=3, failed=1)
     done.stdout.fnmatch_lines(
         [
             "E*AssertionError: asgi-upgrade check failed",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from asgi_upgrade.check.config.options import CheckOptions
@@ -12,7 +12,7 @@ from asgi_upgrade.check.reports.text import describe, render
 from asgi_upgrade.check.reports.wording import findings
 from asgi_upgrade.check.result import FAIL_ON, FailOn, Report, Result
 from asgi_upgrade.check.run import check
-from asgi_upgrade.policy.checks import check_choice
+from asgi_upgrade.policy.checks import check_choice, check_options
 from asgi_upgrade.types import ASGIApp
 
 
@@ -58,8 +58,10 @@ def checked(*targets: str | ASGIApp, **options: Any) -> Checked:
         What came of it.
 
     Raises:
+        TypeError: There is no such option; the text suggests the nearest.
         ConfigurationError: An option, or a target, cannot mean what was written.
     """
+    check_options(options, (option.name for option in fields(CheckOptions)))
     return Checked(check(targets, CheckOptions(**options)))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, TypeAlias, TypedDict, Unpack
+from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack
 
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.grammar.fields import is_token
@@ -49,6 +49,16 @@ class PolicyFields(TypedDict, total=False):
     websocket: WebSocketOptions
 
 
+_OF_CORS = {
+    "allow_methods": "a WebSocket handshake is always a GET; leave it out",
+    "allow_headers": "no script can add fields to a WebSocket handshake; leave it out",
+    "allow_credentials": "browsers send cookies with every WebSocket handshake; allow_origins says whose pages may",
+    "expose_headers": "no script sees the fields of the answer to a WebSocket handshake; leave it out",
+    "max_age": "no browser asks before a WebSocket handshake, so there is nothing to remember; leave it out",
+}
+"""Options that people know from CORS, and why a handshake has none of them."""
+
+
 def check_names(names: Iterable[str], arguments: Sequence[str] = ()) -> None:
     """Refuse what is no option of UpgradePolicy.
 
@@ -63,6 +73,8 @@ def check_names(names: Iterable[str], arguments: Sequence[str] = ()) -> None:
     known = [*websocket, *PolicyFields.__annotations__, *arguments]
     for name in names:
         if name not in PolicyFields.__annotations__:
+            if name in _OF_CORS:
+                raise TypeError(f"there is no option {name!r}, which CORSMiddleware has: {_OF_CORS[name]}")
             spelled = name.replace("-", "_")
             near = nearest(spelled, known)
             hint = f"; write websocket=WebSocketOptions({near}=...)" if near in websocket else suggest(spelled, known)
@@ -115,6 +127,7 @@ class UpgradePolicy:
         websocket: The bounds of upgraded connections; ``WebSocketOptions()`` by default.
 
     Raises:
+        TypeError: There is no such option; the text suggests the nearest.
         ConfigurationError: An option cannot mean what was written; the text says what to write.
     """
 
@@ -143,6 +156,11 @@ class UpgradePolicy:
     hosts: HostRules | None = field(init=False, repr=False, compare=False)
     proxies: ProxyRules = field(init=False, repr=False, compare=False)
     websocket_paths: tuple[paths.PathPattern, ...] = field(init=False, repr=False, compare=False)
+
+    def __new__(cls, **options: Any) -> Self:
+        """Refuse a name that is no option, with the nearest that is."""
+        check_names(options)
+        return object.__new__(cls)
 
     def __post_init__(self) -> None:
         check_choice("mode", self.mode, ("strict", "lenient"))

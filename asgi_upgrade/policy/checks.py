@@ -38,6 +38,14 @@ def string_entries(entries: object, option: str, *, optional: bool = False) -> t
     return tuple(checked)
 
 
+def check_options(names: Iterable[str], known: Iterable[str]) -> None:
+    """Raise TypeError for the first name that is no option; the text suggests the nearest."""
+    options = list(known)
+    for name in names:
+        if name not in options:
+            raise TypeError(f"there is no option {name!r}{suggest(name.replace('-', '_'), options)}")
+
+
 def check_choice(name: str, value: object, choices: tuple[str, ...], *, optional: bool = False) -> None:
     """Raise unless the value is one of the choices, or None if it is optional; the text suggests the nearest."""
     if value not in choices and not (optional and value is None):

@@ -32,6 +32,7 @@ Admission: TypeAlias = Literal["listed", "pattern", "fetch-site", "same-origin",
 LOCALHOST: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
 """A preset for ``allowed_hosts``: a service that only this machine talks to."""
 
+_SCHEME = re.compile(r"[a-z][a-z0-9+.\-]*")
 _PORT = re.compile(r":[0-9]+\Z")
 _ENTRY_AUTHORITY = re.compile(AUTHORITY)
 _PAIRS = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
@@ -145,6 +146,9 @@ def _origin_remedy(entry: str) -> str:
     for spelling in (text, candidate):
         if _read_entry(spelling) is not None:
             return f"write {quote(spelling)}"
+    if rest == "*" and scheme not in DEFAULT_PORTS and _SCHEME.fullmatch(scheme):
+        pattern = scheme.replace(".", "[.]").replace("+", "[+]") + "://[^/]+"
+        return f'"*" stands for one label in front of a name; list each origin, or write allow_origin_regex="{pattern}"'
     if candidate.endswith(":*"):
         return '":*" is for loopback hosts, such as "http://localhost:*"; write the port'
     if not entry.isascii():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from asgi_upgrade.errors import ConfigurationError
-from asgi_upgrade.policy.checks import OR_NONE, check_choice, check_flag, check_number
+from asgi_upgrade.policy.checks import OR_NONE, check_choice, check_flag, check_number, check_options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +54,7 @@ class Deflate:
         threshold: The smallest message that is compressed, in octets; 64 by default.
 
     Raises:
+        TypeError: There is no such option; the text suggests the nearest.
         ConfigurationError: A window is not from 9 to 15, a flag is not a bool, or the threshold is not positive.
     """
 
@@ -62,6 +63,11 @@ class Deflate:
     server_no_context_takeover: bool = False
     client_no_context_takeover: bool = False
     threshold: int = 64
+
+    def __new__(cls, **options: Any) -> Self:
+        """Refuse a name that is no option, with the nearest that is."""
+        check_options(options, (option.name for option in fields(cls)))
+        return object.__new__(cls)
 
     def __post_init__(self) -> None:
         _check_bits("server_max_window_bits", self.server_max_window_bits, optional=False)
@@ -154,6 +160,7 @@ class WebSocketOptions:
             the server's setting.
 
     Raises:
+        TypeError: There is no such option; the text suggests the nearest.
         ConfigurationError: A size or time is not positive, or the engine is unknown or not installed, or compression
             is neither a Deflate nor None.
     """
@@ -166,6 +173,11 @@ class WebSocketOptions:
     ping_timeout: float | Unset | None = UNSET
     engine: str = "auto"
     compression: Deflate | None = None
+
+    def __new__(cls, **options: Any) -> Self:
+        """Refuse a name that is no option, with the nearest that is."""
+        check_options(options, (option.name for option in fields(cls)))
+        return object.__new__(cls)
 
     def __post_init__(self) -> None:
         for name in ("max_size", "max_queue"):

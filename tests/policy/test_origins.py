@@ -290,6 +290,18 @@ ASCII = 'write the host as browsers send it, such as "https://xn--bcher-kva.exam
         pytest.param("http://[::2]:*", PORTS, id="any-port-not-quite-loopback"),
         pytest.param("https://bücher.example", ASCII, id="unicode"),
         pytest.param("https://\ud800.example", ASCII, id="lone-surrogate"),
+        pytest.param(
+            "chrome-extension://*",
+            '"*" stands for one label in front of a name; list each origin, '
+            'or write allow_origin_regex="chrome-extension://[^/]+"',
+            id="any-extension",
+        ),
+        pytest.param(
+            "A.b+c://*",
+            '"*" stands for one label in front of a name; list each origin, '
+            'or write allow_origin_regex="a[.]b[+]c://[^/]+"',
+            id="any-host-of-an-odd-scheme",
+        ),
         pytest.param("", GENERAL, id="empty"),
         pytest.param("https://", GENERAL, id="no-host"),
         pytest.param("https://*", GENERAL, id="any-host"),

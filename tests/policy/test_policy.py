@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import inspect
+import pickle
 import re
 from typing import Any, cast, get_type_hints
 
@@ -211,9 +213,67 @@ def test_a_mistake_is_refused_with_what_to_write(options: dict[str, Any], text: 
     ],
 )
 def test_an_unknown_option_is_refused_with_the_nearest(name: str, hint: str) -> None:
+    wrong: Any = {name: ["a"]}
+    for make in (
+        UpgradePolicy.of,
+        lambda options: UpgradePolicy.lenient(**options),
+        lambda options: UpgradePolicy(**options),
+    ):
+        with pytest.raises(TypeError) as caught:
+            make(wrong)
+        assert str(caught.value) == f"there is no option {name!r}{hint}"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        pytest.param("allow_methods", "a WebSocket handshake is always a GET; leave it out", id="methods"),
+        pytest.param("allow_headers", "no script can add fields to a WebSocket handshake; leave it out", id="headers"),
+        pytest.param(
+            "allow_credentials",
+            "browsers send cookies with every WebSocket handshake; allow_origins says whose pages may",
+            id="credentials",
+        ),
+        pytest.param(
+            "expose_headers",
+            "no script sees the fields of the answer to a WebSocket handshake; leave it out",
+            id="exposed-headers",
+        ),
+        pytest.param(
+            "max_age",
+            "no browser asks before a WebSocket handshake, so there is nothing to remember; leave it out",
+            id="max-age",
+        ),
+    ],
+)
+def test_an_option_of_cors_is_refused_with_the_reason(name: str, why: str) -> None:
     with pytest.raises(TypeError) as caught:
-        UpgradePolicy.of({name: ["a"]})
+        UpgradePolicy.of({name: True})
+    assert str(caught.value) == f"there is no option {name!r}, which CORSMiddleware has: {why}"
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "hint"),
+    [
+        pytest.param(WebSocketOptions, "ping_intervall", "; did you mean 'ping_interval'?", id="options"),
+        pytest.param(WebSocketOptions, "max-size", "; did you mean 'max_size'?", id="kebab-case"),
+        pytest.param(Deflate, "treshold", "; did you mean 'threshold'?", id="deflate"),
+        pytest.param(Deflate, "xyz", "", id="nothing-near"),
+    ],
+)
+def test_an_unknown_option_of_the_websocket_is_refused_with_the_nearest(make: Any, name: str, hint: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        make(**{name: 1})
     assert str(caught.value) == f"there is no option {name!r}{hint}"
+
+
+@pytest.mark.parametrize(
+    "options", [UpgradePolicy(allowed_hosts=["a"]), WebSocketOptions(max_size=1), Deflate(threshold=1)]
+)
+def test_options_can_be_copied_and_pickled(options: Any) -> None:
+    assert copy.deepcopy(options) == options
+    assert pickle.loads(pickle.dumps(options)) == options  # noqa: S301 - what was pickled in the same line
+    assert dataclasses.replace(options) == options
 
 
 # The mode
