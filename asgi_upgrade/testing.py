@@ -3,6 +3,10 @@
 A test of an upgrade needs no socket: the application answers its 101 as it would on a server, and the client finds the
 connection in ``response.extensions["network_stream"]``, as it would with httpx over a network. Any httpx client library
 that speaks WebSocket over that stream works on it. Needs httpx (the ``testing`` extra) and asyncio.
+
+WebSocket over HTTP/2 is there, too, without a client that speaks it: with ``http2=True`` the transport stands for a
+proxy that takes HTTP/1.1 and passes HTTP/2 on. What the client sends with Upgrade reaches the application as an
+extended CONNECT (RFC 8441), and the 200 that switches is a 101 to the client again.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ import httpx
 from asgi_upgrade.extension import EXTENSION, LINGERING, UpgradeExtension
 from asgi_upgrade.extension.exchange import Exchange, offers_protocol
 from asgi_upgrade.extension.stream import ServerStream
-from asgi_upgrade.types import ASGIApp, Field, Message, Scope
+from asgi_upgrade.types import ASGIApp, Field, Fields, Message, Scope
 
 __all__ = ["NetworkStream", "UpgradeTransport"]
 
@@ -31,7 +35,10 @@ _SCHEMES = {"http": ("http", 80), "ws": ("http", 80), "https": ("https", 443), "
 
 
 class UpgradeTransport(httpx.AsyncBaseTransport):
-    """Serves requests with an ASGI application, upgrades included; HTTP/1.1, no lifespan.
+    """Serves requests with an ASGI application, upgrades included; no lifespan.
+
+    A request whose httpx extensions have ``"protocol"`` is an extended CONNECT of that ``:protocol`` over HTTP/2,
+    whatever its method. Its response comes back as it is, and its content are the first octets of the stream.
 
     Args:
         app: The application.
@@ -39,6 +46,7 @@ class UpgradeTransport(httpx.AsyncBaseTransport):
         root_path: The path the application is mounted at.
         settings: The server's own WebSocket settings, as in the extension; none by default.
         state: The lifespan state that scopes carry a copy of.
+        http2: Whether requests reach the application as over HTTP/2, from a proxy; HTTP/1.1 by default.
     """
 
     def __init__(
@@ -49,12 +57,14 @@ class UpgradeTransport(httpx.AsyncBaseTransport):
         root_path: str = "",
         settings: Mapping[str, Any] | None = None,
         state: Mapping[str, Any] | None = None,
+        http2: bool = False,
     ) -> None:
         self._app = app
         self._client = client
         self._root_path = root_path
         self._settings = dict(settings or {})
         self._state = dict(state or {})
+        self._http2 = http2
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -64,7 +74,7 @@ class UpgradeTransport(httpx.AsyncBaseTransport):
             request: The request; its content is read to the end first.
 
         Returns:
-            The response; after a 101 the connection is in its ``network_stream`` extension.
+            The response; after a switch the connection is in its ``network_stream`` extension.
 
         Raises:
             Exception: Whatever the application raises before its response is complete; what it raises later is logged.
@@ -72,11 +82,25 @@ class UpgradeTransport(httpx.AsyncBaseTransport):
             httpx.UnsupportedProtocol: The scheme is none of http, https, ws, wss.
         """
         body = await request.aread()
-        connection = _Connection(body)
         scope = self._scope(request)
-        connect = request.method == "CONNECT"
-        switchable = not connect and offers_protocol(scope["headers"])
-        extension = self._extension(scope, connection) if switchable else None
+        offered = offers_protocol(scope["headers"])
+        protocol: str | None = request.extensions.get("protocol")
+        translated = self._http2 and protocol is None and offered
+        if translated:
+            protocol = _first_offer(scope["headers"])
+        if self._http2 or protocol is not None:
+            _as_http2(scope)
+        connect = request.method == "CONNECT" and protocol is None
+        extension: UpgradeExtension | None = None
+        if protocol is not None:
+            scope["method"] = "CONNECT"
+            connection = _Connection(b"", 200, early=body)
+            extension = self._extension(scope, connection)
+            extension["protocol"] = protocol
+        else:
+            connection = _Connection(body, 101)
+            if offered and not self._http2 and not connect:
+                extension = self._extension(scope, connection)
         exchange = Exchange(connection, self._app, extension, websocket=False, connect=connect)
         exchange.cycle = connection
         task = asyncio.ensure_future(exchange(scope, connection.receive, connection.send))
@@ -92,7 +116,8 @@ class UpgradeTransport(httpx.AsyncBaseTransport):
             if not task.cancelled():
                 task.result()  # raises what the application raised
             raise RuntimeError("the application ended without completing a response")
-        return connection.response(request)
+        response = connection.response(request, scope["http_version"])
+        return _as_http11(response, protocol) if translated and connection.switched else response
 
     async def aclose(self) -> None:
         """End every application that still runs, as a server does when it stops."""
@@ -136,18 +161,47 @@ class UpgradeTransport(httpx.AsyncBaseTransport):
         return extension
 
 
-class _Connection:
-    """One connection in memory: the request's cycle before the 101, the stream's transport after it."""
+_HOP_BY_HOP = frozenset({b"connection", b"upgrade", b"keep-alive", b"proxy-connection", b"transfer-encoding"})
+"""What a proxy takes out on the way to HTTP/2 (RFC 9113 section 8.2.2)."""
 
-    def __init__(self, body: bytes) -> None:
+
+def _first_offer(fields: Fields) -> str:
+    value = next(value for name, value in fields if name == b"upgrade" and value.strip(b" \t,"))
+    return value.lstrip(b" \t,").partition(b",")[0].strip().decode("latin-1")
+
+
+def _as_http2(scope: Scope) -> None:
+    scope["http_version"] = "2"
+    scope["headers"] = [field for field in scope["headers"] if field[0] not in _HOP_BY_HOP]
+
+
+def _as_http11(response: httpx.Response, protocol: str | None) -> httpx.Response:
+    """Turn the 200 to an extended CONNECT into the 101 that a client of HTTP/1.1 waits for, as a proxy does."""
+    headers = [(b"upgrade", (protocol or "").encode("latin-1")), (b"connection", b"Upgrade"), *response.headers.raw]
+    extensions = {**response.extensions, "http_version": b"HTTP/1.1"}
+    return httpx.Response(101, headers=headers, extensions=extensions, request=response.request)
+
+
+class _Connection:
+    """One connection in memory: the request's cycle before the switch, the stream's transport after it.
+
+    Args:
+        body: The content of the request.
+        status: The status that a switch has.
+        early: What has arrived behind the request.
+    """
+
+    def __init__(self, body: bytes, status: int, early: bytes = b"") -> None:
         self.stream = ServerStream(self)
+        self.switched = False
         self.answered = asyncio.Event()
         self.response_started = False
         self.response_complete = False
         self.disconnected = False
         self.keep_alive = True
         self._body: bytes | None = body
-        self._status = 0
+        self._early = early
+        self._status = status
         self._headers: list[Field] = []
         self._content = bytearray()
         self._gone = asyncio.Event()
@@ -179,9 +233,9 @@ class _Connection:
         else:
             raise RuntimeError(f"unexpected message {message['type']!r}")
 
-    def response(self, request: httpx.Request) -> httpx.Response:
-        extensions: dict[str, Any] = {"http_version": b"HTTP/1.1"}
-        if self._status == 101:
+    def response(self, request: httpx.Request, version: str) -> httpx.Response:
+        extensions: dict[str, Any] = {"http_version": f"HTTP/{version}".encode()}
+        if self.switched:
             extensions["network_stream"] = NetworkStream(self)
         return httpx.Response(
             self._status,
@@ -206,10 +260,10 @@ class _Connection:
     # What the exchange calls
 
     def switch_protocols(self, fields: list[Field]) -> None:
-        self.response_started = True
-        self._status, self._headers = 101, fields
+        self.response_started = self.switched = True
+        self._headers = fields
         self._complete()
-        self.stream.switched()
+        self.stream.switched(self._early)
 
     def finish_switched(self) -> None:
         self.stream.close()

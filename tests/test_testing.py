@@ -477,6 +477,71 @@ async def test_pausing_behind_the_clients_close_does_not_hold_a_write() -> None:
             await stream.write(b"late")
 
 
+# Extended CONNECT over HTTP/2
+
+
+async def switch_over_http2(scope: Scope, receive: Receive, send: Send) -> None:
+    """Switch as the contract has it for HTTP/2, and echo."""
+    extension = scope["extensions"]["http.upgrade"]
+    assert (scope["method"], scope["http_version"], extension["target"]) == ("CONNECT", "2", b"/a?b")
+    assert not {name for name, _ in scope["headers"]} & {b"connection", b"upgrade"}
+    assert await receive() == {"type": "http.request", "body": b"", "more_body": False}
+    extension["switching"] = True
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"x-of", extension["protocol"].encode())]})
+    await send(END)
+    while data := await extension["stream"].receive():
+        await extension["stream"].send(data)
+
+
+async def test_extended_connect_is_switched_by_200() -> None:
+    async with client_of(switch_over_http2) as client:
+        response = await client.request("CONNECT", "/a?b", extensions={"protocol": "echo"}, content=b"early")
+        assert (response.status_code, response.headers["x-of"]) == (200, "echo")
+        assert response.extensions["http_version"] == b"HTTP/2"
+        stream = response.extensions["network_stream"]
+        assert await stream.read(100) == b"early"
+        await stream.aclose()
+
+
+@pytest.mark.parametrize("offer", ["echo", " , echo ,other"])
+async def test_upgrade_is_an_extended_connect_behind_a_proxy_that_speaks_http2(offer: str) -> None:
+    async with client_of(switch_over_http2, http2=True) as client:
+        response = await client.get("/a?b", headers={"connection": "keep-alive, Upgrade", "upgrade": offer})
+        assert response.status_code == 101
+        assert response.headers.raw == [(b"upgrade", b"echo"), (b"connection", b"Upgrade"), (b"x-of", b"echo")]
+        assert response.extensions["http_version"] == b"HTTP/1.1"
+        stream = response.extensions["network_stream"]
+        await stream.write(b"hello")
+        assert await stream.read(100) == b"hello"
+        await stream.aclose()
+
+
+async def test_200_that_does_not_switch_is_501_over_http2() -> None:
+    async with client_of(PlainTextResponse("page"), http2=True) as client:
+        response = await client.get("/", headers=OFFER)
+        assert (response.status_code, response.content) == (501, b"")
+        assert "network_stream" not in response.extensions
+
+
+async def test_denial_comes_through_over_http2() -> None:
+    async with client_of(PlainTextResponse("no entry", 403), http2=True) as client:
+        assert (await client.get("/", headers=OFFER)).text == "no entry"
+
+
+async def test_plain_request_over_http2_has_no_connection_fields() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["http_version"] == "2"
+        assert "extensions" not in scope
+        names = " ".join(name.decode() for name, _ in scope["headers"])
+        await PlainTextResponse(f"{scope['method']} {names}")(scope, receive, send)
+
+    async with client_of(app, http2=True) as client:
+        response = await client.get("/", headers={"upgrade": "echo"})
+        assert response.text.startswith("GET host ")
+        assert "connection" not in response.text
+        assert "upgrade" not in response.text
+
+
 # A WebSocket client on top
 
 
