@@ -48,13 +48,14 @@ if TYPE_CHECKING:
     from asgi_upgrade.extension.stream import UpgradedStream
     from asgi_upgrade.handshake.judge import evaluate
     from asgi_upgrade.handshake.verdict import Facts, Ignore, Reject, Switch
-    from asgi_upgrade.middleware import UpgradeMiddleware
-    from asgi_upgrade.middleware.decisions import Decision
-    from asgi_upgrade.middleware.handlers import UpgradeRequest
-    from asgi_upgrade.policy import UpgradePolicy
+    from asgi_upgrade.middleware import UpgradeMiddleware, protect
+    from asgi_upgrade.middleware.decisions import Decision, DecisionHook, Live
+    from asgi_upgrade.middleware.handlers import Handler, UpgradeRequest
+    from asgi_upgrade.policy import PolicyFields, UpgradePolicy
     from asgi_upgrade.policy.origins import LOCALHOST
     from asgi_upgrade.policy.websocket import Deflate, WebSocketOptions
     from asgi_upgrade.rules import RULES, Rule
+    from asgi_upgrade.types import Scope
 
 __all__ = [
     "LOCALHOST",
@@ -62,12 +63,17 @@ __all__ = [
     "ClientDisconnected",
     "ConfigurationError",
     "Decision",
+    "DecisionHook",
     "Deflate",
     "Facts",
+    "Handler",
     "HandshakeViolation",
     "Ignore",
+    "Live",
+    "PolicyFields",
     "Reject",
     "Rule",
+    "Scope",
     "Switch",
     "UpgradeError",
     "UpgradeMiddleware",
@@ -76,6 +82,7 @@ __all__ = [
     "UpgradedStream",
     "WebSocketOptions",
     "evaluate",
+    "protect",
 ]
 
 __version__ = "0.1.0"
@@ -86,12 +93,17 @@ _HOMES = {
     "ClientDisconnected": "errors",
     "ConfigurationError": "errors",
     "Decision": "middleware.decisions",
+    "DecisionHook": "middleware.decisions",
     "Deflate": "policy.websocket",
     "Facts": "handshake.verdict",
+    "Handler": "middleware.handlers",
     "HandshakeViolation": "errors",
     "Ignore": "handshake.verdict",
+    "Live": "middleware.decisions",
+    "PolicyFields": "policy",
     "Reject": "handshake.verdict",
     "Rule": "rules.rule",
+    "Scope": "types",
     "Switch": "handshake.verdict",
     "UpgradeError": "errors",
     "UpgradeMiddleware": "middleware",
@@ -100,6 +112,7 @@ _HOMES = {
     "UpgradedStream": "extension.stream",
     "WebSocketOptions": "policy.websocket",
     "evaluate": "handshake.judge",
+    "protect": "middleware",
 }
 """The module of each public name."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
-from typing import Unpack
+from typing import Any, Protocol, TypeVar, Unpack, overload
 
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.extension import UpgradeExtension, extension_of
@@ -176,3 +176,61 @@ class UpgradeMiddleware:
             self._decisions.announce(self.policy, None)
         elif extension is not None:
             self._decisions.announce(self.policy, extension.get("adapter", "unnamed"))
+
+
+class Arguments(PolicyFields, total=False):
+    """What ``protect`` and UpgradeMiddleware take besides the application."""
+
+    policy: UpgradePolicy | None
+    protocols: Mapping[str, Handler] | None
+    routes: Mapping[str, UpgradePolicy | None] | None
+    on_decision: DecisionHook | None
+    counters: Counters | None
+
+
+class _Extensible(Protocol):
+    """An application that middleware can be added to, such as Starlette's and FastAPI's."""
+
+    def add_middleware(self, middleware_class: Any, /, *args: Any, **kwargs: Any) -> None: ...
+
+
+E = TypeVar("E", bound=_Extensible)
+
+
+@overload
+def protect(app: E, **arguments: Unpack[Arguments]) -> E: ...
+
+
+@overload
+def protect(app: ASGIApp, **arguments: Unpack[Arguments]) -> UpgradeMiddleware: ...
+
+
+def protect(app: Any, **arguments: Unpack[Arguments]) -> Any:
+    """Put an UpgradeMiddleware around an application, and check what is given at once.
+
+    ``app.add_middleware`` checks nothing before the first request, and a server may take the error for an application
+    without lifespan. To be called last, so that the middleware stands outermost::
+
+        app = protect(FastAPI(), allow_origins=["https://shop.example"])
+
+    Args:
+        app: The application.
+        **arguments: Those of UpgradeMiddleware.
+
+    Returns:
+        The application itself, the middleware added, if it has ``add_middleware`` (Starlette, FastAPI); else
+        ``UpgradeMiddleware(app, ...)``.
+
+    Raises:
+        TypeError: There is no such option, or ``policy`` is given together with its fields.
+        ConfigurationError: An option cannot mean what was written.
+    """
+    if not hasattr(app, "add_middleware"):
+        return UpgradeMiddleware(app, **arguments)
+    UpgradeMiddleware(_nothing, **arguments)  # raises here and now what add_middleware would let pass
+    app.add_middleware(UpgradeMiddleware, **arguments)
+    return app
+
+
+async def _nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    """An application that is never called."""

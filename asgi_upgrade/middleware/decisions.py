@@ -20,7 +20,7 @@ from asgi_upgrade.handshake.verdict import HTTP2, Facts, Ignore, Note, Reject, S
 from asgi_upgrade.middleware.remedies import explain
 from asgi_upgrade.middleware.stack import names_outside
 from asgi_upgrade.policy import UpgradePolicy
-from asgi_upgrade.policy.checks import is_async
+from asgi_upgrade.policy.checks import is_async, takes
 from asgi_upgrade.policy.proxies import client_of
 from asgi_upgrade.policy.websocket import engine_name
 from asgi_upgrade.rules import RULES, Rule
@@ -207,7 +207,9 @@ class Decisions:
         counters: Counters | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if on_decision is not None and (not callable(on_decision) or is_async(on_decision)):
+        if on_decision is not None and not (
+            callable(on_decision) and not is_async(on_decision) and takes(on_decision, 2)
+        ):
             remedy = "write a plain function of (decision, scope); it is not awaited"
             raise ConfigurationError("on_decision", on_decision, remedy)
         if counters is not None and not isinstance(counters, dict):

@@ -19,7 +19,7 @@ from asgi_upgrade.grammar.fields import Offer, parse_upgrade
 from asgi_upgrade.handshake.guard import handler_breaches, resolve
 from asgi_upgrade.handshake.rejection import render_own
 from asgi_upgrade.handshake.verdict import Reject
-from asgi_upgrade.policy.checks import is_async
+from asgi_upgrade.policy.checks import is_async, takes
 from asgi_upgrade.text import callback_name, quote
 from asgi_upgrade.types import Field, Scope, Send
 
@@ -289,7 +289,7 @@ def _protocol_name(name: object) -> Offer:
 
 
 def _checked_handler(handler: object, protocol: str) -> Handler:
-    if callable(handler) and is_async(handler):
+    if callable(handler) and is_async(handler) and takes(handler, 1):
         return handler
     remedy = f"write async def handler(request: UpgradeRequest) -> None for {quote(protocol)}"
     raise ConfigurationError(_OPTION, handler, remedy, callback_name(handler) if callable(handler) else None)

@@ -13,11 +13,11 @@ from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.grammar.fields import is_token
 from asgi_upgrade.policy import paths
-from asgi_upgrade.policy.checks import check_choice, check_flag, check_number, is_async, string_entries
+from asgi_upgrade.policy.checks import check_choice, check_flag, check_number, is_async, string_entries, takes
 from asgi_upgrade.policy.origins import HostRules, OriginRules, compile_hosts, compile_origin_regex, compile_origins
 from asgi_upgrade.policy.proxies import ProxyRules, compile_proxies
 from asgi_upgrade.policy.websocket import WebSocketOptions
-from asgi_upgrade.text import nearest, suggest
+from asgi_upgrade.text import callback_name, nearest, suggest
 from asgi_upgrade.types import Scope
 
 Mode: TypeAlias = Literal["strict", "lenient"]
@@ -199,6 +199,8 @@ class UpgradePolicy:
         check = self.check_origin
         if is_async(check):
             raise ConfigurationError("check_origin", check, "write a plain function; it is not awaited")
+        if callable(check) and not takes(check, 2):
+            raise ConfigurationError("check_origin", check, "write a function of (origin, scope)", callback_name(check))
         if check is None or callable(check):
             return
         if check is not False:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.text import quote, suggest
@@ -72,3 +72,16 @@ def check_number(name: str, value: object, kind: type[int] | type[float], *, opt
 def is_async(callback: object) -> bool:
     """Tell whether calling this makes a coroutine."""
     return inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(type(callback).__call__)
+
+
+def takes(callback: Callable[..., object], count: int) -> bool:
+    """Tell whether this can be called with so many arguments; True for what does not tell."""
+    try:
+        signature = inspect.signature(callback)
+    except (TypeError, ValueError):
+        return True
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True

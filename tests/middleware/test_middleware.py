@@ -18,11 +18,28 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from asgi_upgrade import ConfigurationError, UpgradeMiddleware, UpgradePolicy, UpgradeRequest
+from asgi_upgrade import ConfigurationError, UpgradeMiddleware, UpgradePolicy, UpgradeRequest, protect
 from asgi_upgrade.middleware import ARGUMENTS
 from asgi_upgrade.policy import PolicyFields
 from asgi_upgrade.types import Message, Receive, Scope, Send
 from tests.support.asgi import DENIAL, FOREIGN, HANDSHAKE, Recorder, http_scope, problem, run, websocket_scope
+
+
+async def endpoint(request: Request) -> Response:
+    return PlainTextResponse(request.headers.get("upgrade", "none"))
+
+
+async def socket_endpoint(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.send_text(await websocket.receive_text())
+    await websocket.close()
+
+
+ROUTES = [Route("/", endpoint), WebSocketRoute("/ws", socket_endpoint)]
+
+
+async def decline(_: UpgradeRequest, __: object) -> None: ...
+
 
 # Construction
 
@@ -70,6 +87,8 @@ def test_policy_that_is_none_is_refused_with_what_to_write(policy: Any) -> None:
     [
         ("protocols", ["tcp"], "protocols=['tcp']: write {\"name\": handler}"),
         ("protocols", {"tcp": print}, "protocols=print: write async def handler(request: UpgradeRequest)"),
+        ("protocols", {"tcp": decline}, "protocols=decline: write async def handler(request: UpgradeRequest)"),
+        ("check_origin", len, "check_origin=len: write a function of (origin, scope)"),
         ("routes", "/admin", 'routes="/admin": write {"/path/{name}": UpgradePolicy(...)}'),
         ("routes", {"/admin": {}}, "routes={}: write UpgradePolicy(...), or None"),
         ("on_decision", 1, "on_decision=1: write a plain function of (decision, scope)"),
@@ -99,6 +118,56 @@ def test_fields_are_typed_through_add_middleware() -> None:
         {"allow_origins": ["https://shop.example"], "mode": "lenient"},
         {"allow_origins": ["https://shop.example"], "h2c": "ignore"},
     ]
+
+
+# protect
+
+
+def test_starlette_application_is_protected_in_place() -> None:
+    app = Starlette(routes=ROUTES)
+    protected: Starlette = protect(app, allow_origins=["https://shop.example"])
+    assert protected is app
+    assert [layer.kwargs for layer in app.user_middleware] == [{"allow_origins": ["https://shop.example"]}]
+    with (
+        pytest.raises(WebSocketDenialResponse),
+        TestClient(app).websocket_connect("/ws", headers={"origin": "http://a"}),
+    ):
+        pass
+
+
+def test_other_application_is_wrapped() -> None:
+    inner = Recorder()
+    protected: UpgradeMiddleware = protect(inner, policy=UpgradePolicy(mode="lenient"), routes={"/a": None})
+    assert (protected.app, protected.policy.mode) == (inner, "lenient")
+
+
+@pytest.mark.parametrize("app", [Starlette(), FastAPI(), Recorder()], ids=["starlette", "fastapi", "other"])
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        pytest.param({"allow_origin": []}, "did you mean 'allow_origins'", id="name"),
+        pytest.param({"allow_origins": ["shop.example"]}, 'write "https://shop.example"', id="value"),
+        pytest.param({"policy": UpgradePolicy(), "h2c": "ignore"}, "not both", id="both"),
+        pytest.param({"protocols": {"tcp": decline}}, "write async def handler", id="handler"),
+    ],
+)
+def test_mistake_stops_the_deploy(app: Any, wrong: Any, error: str) -> None:
+    with pytest.raises((TypeError, ConfigurationError), match=error):
+        protect(app, **wrong)
+    assert getattr(app, "user_middleware", []) == []
+
+
+def test_later_middleware_outside_is_told_as_ever(caplog: pytest.LogCaptureFixture) -> None:
+    app = protect(Starlette(routes=ROUTES))
+    app.add_middleware(GZipMiddleware)
+    TestClient(app).get("/")
+    assert "GZipMiddleware; add it last" in caplog.text
+
+
+def test_application_with_a_root_path_of_its_own_is_protected_inside_it() -> None:
+    app = FastAPI()
+    app.root_path = "/x"
+    assert protect(app, routes={"/admin": None}) is app
 
 
 # Scopes that pass
@@ -162,19 +231,6 @@ def test_second_middleware_leaves_a_judged_scope_alone() -> None:
 
 
 # In an application
-
-
-async def endpoint(request: Request) -> Response:
-    return PlainTextResponse(request.headers.get("upgrade", "none"))
-
-
-async def socket_endpoint(websocket: WebSocket) -> None:
-    await websocket.accept()
-    await websocket.send_text(await websocket.receive_text())
-    await websocket.close()
-
-
-ROUTES = [Route("/", endpoint), WebSocketRoute("/ws", socket_endpoint)]
 
 
 def test_middleware_outside_is_named_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import metadata
 from itertools import chain
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from asgi_upgrade.errors import ConfigurationError
-from asgi_upgrade.policy.checks import check_choice, check_flag, check_number, is_async, string_entries
+from asgi_upgrade.policy.checks import check_choice, check_flag, check_number, is_async, string_entries, takes
 from asgi_upgrade.policy.websocket import WEBSOCKETS_MINIMUM, check_engine, has_websockets
 from asgi_upgrade.text import nearest, suggest
 from tests.oldest import PYPROJECT, constraints
@@ -202,3 +202,18 @@ class Asynchronous:
 )
 def test_asynchronous_callback_is_known(callback: object, answer: bool) -> None:
     assert is_async(callback) is answer
+
+
+@pytest.mark.parametrize(
+    ("callback", "count", "fits"),
+    [
+        (lambda a: a, 1, True),
+        (lambda a: a, 2, False),
+        (lambda a, b=1: (a, b), 1, True),
+        (lambda *a: a, 7, True),
+        (lambda a, *, b: (a, b), 1, False),
+        (dict, 1, True),  # which does not tell
+    ],
+)
+def test_number_of_arguments_is_known_before_the_call(callback: Callable[..., object], count: int, fits: bool) -> None:
+    assert takes(callback, count) is fits
