@@ -15,6 +15,7 @@ from asgi_upgrade.handshake.guard import (
     accept_breaches,
     check_denial,
     handler_breaches,
+    listed,
     repaired_response,
     resolve,
     response_breach,
@@ -274,6 +275,31 @@ def test_fields_of_a_handler_that_are_kept_break_nothing(fields: list[Field], sw
         assert name.lower() not in owned
         assert not has_control(value)
     assert handler_breaches(kept, switching=switching) == ([], kept)
+
+
+# Fields that can be read once
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param([COOKIE], id="list"),
+        pytest.param((COOKIE,), id="tuple"),
+        pytest.param(None, id="none"),
+    ],
+)
+def test_message_whose_fields_can_be_read_again_is_left_as_it_is(headers: Any) -> None:
+    message = accept(headers=headers)
+    assert listed(message) is message
+    bare = accept()
+    assert listed(bare) is bare
+
+
+def test_fields_that_can_be_read_once_become_a_list() -> None:
+    message = accept(headers=iter([COOKIE, COOKIE]), subprotocol="chat")
+    once = listed(message)
+    assert once == accept(headers=[COOKIE, COOKIE], subprotocol="chat")
+    assert listed(once) is once
 
 
 # The denial of a websocket scope

@@ -4,10 +4,24 @@ from typing import Any
 
 import pytest
 
-from asgi_upgrade.handshake.judge import judge_plain
+from asgi_upgrade.handshake.judge import judge_closed, judge_plain
 from asgi_upgrade.handshake.verdict import Facts, Switch
 from asgi_upgrade.policy import UpgradePolicy
-from tests.support.facts import ADVERTISED, SWITCHES, Outcome, both, handshake, ignores, judged, reject, rejects, switch
+from tests.support.facts import (
+    ADVERTISED,
+    SWITCHES,
+    Outcome,
+    bare,
+    both,
+    handshake,
+    ignores,
+    judged,
+    native,
+    outcome,
+    reject,
+    rejects,
+    switch,
+)
 
 PLAIN_GET = rejects(426, "ws-plain-get", *ADVERTISED)
 KEPT_OPEN = (PLAIN_GET, PLAIN_GET)
@@ -375,3 +389,43 @@ def test_request_that_a_handler_left_alone_is_plain(facts: Facts, status: int | 
     rejection = judge_plain(facts, UpgradePolicy(websocket_only=["/chat"]))
     assert (rejection.status if rejection else None) == status
     assert judge_plain(facts, UpgradePolicy()) is None
+
+
+# Where no upgrade is served
+
+NOT_HERE = "upgrade-not-here"
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        pytest.param(handshake({b"upgrade": None}), both(ignores(None)), id="nothing-offered"),
+        pytest.param(handshake(), both(ignores(NOT_HERE)), id="websocket"),
+        pytest.param(handshake({b"upgrade": b"a b", b"host": None}), both(ignores(NOT_HERE)), id="malformed"),
+        pytest.param(handshake(method="PUT"), both(ignores(NOT_HERE)), id="any-method"),
+        pytest.param(native(), both(rejects(403, NOT_HERE, close=True)), id="native"),
+        pytest.param(bare(), both(rejects(403, NOT_HERE, close=True)), id="native-http2"),
+        # what breaks HTTP itself
+        pytest.param(handshake(http_version="1.0"), both(ignores("upgrade-http10-ignore")), id="http10"),
+        pytest.param(
+            handshake(http_version="2"), both(rejects(400, "h2-malformed"), ignores("h2-malformed")), id="http2"
+        ),
+        pytest.param(
+            handshake(http_version="9.0"), both(rejects(505, "http-major-unknown", close=True)), id="unknown-version"
+        ),
+        pytest.param(handshake(method="CONNECT"), both(rejects(501, "connect-with-upgrade", close=True)), id="connect"),
+        pytest.param(
+            handshake({b"content-length": b"1", b"transfer-encoding": b"chunked"}),
+            both(rejects(400, "cl-and-te", close=True)),
+            id="framing",
+        ),
+        pytest.param(
+            handshake({b"host": b"a\x00"}), both(rejects(400, "field-crlf-nul", close=True)), id="control-octet"
+        ),
+    ],
+)
+def test_closed_path_ignores_upgrades_and_lets_no_fault_of_http_pass(
+    facts: Facts, expected: tuple[Outcome, Outcome]
+) -> None:
+    strict, lenient = (outcome(judge_closed(facts, UpgradePolicy(mode=mode))) for mode in ("strict", "lenient"))
+    assert (strict, lenient) == expected

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from asgi_upgrade.handshake.verdict import Facts
+from asgi_upgrade.handshake.judge import evaluate
+from asgi_upgrade.handshake.verdict import Facts, Reject, Switch
+from asgi_upgrade.policy import UpgradePolicy
 from asgi_upgrade.types import Peer
 from tests.support.facts import SWITCHES, Changes, Outcome, both, handshake, judged, reject, rejects, switch
 
@@ -202,6 +204,17 @@ def test_malformed_forwarded_field_is_ignored_and_noted() -> None:
     (note,) = switch(handshake({b"forwarded": b"host=\xff"}, peer=PROXY), **TRUSTED).notes
     assert note.text == 'ignored the malformed field Forwarded from a trusted proxy: "host=\\xff"'
     assert note.once == ""
+
+
+def test_note_about_a_proxy_goes_with_a_rejection() -> None:
+    fields = {b"forwarded": b"host=me:s3cret@\xff", b"origin": b"http://evil.example"}
+    asked: dict[str, Any] = {"check_origin": lambda _origin, _scope: False}
+    for options in ({}, asked):
+        verdict = evaluate(handshake(fields, peer=PROXY), UpgradePolicy.of({**TRUSTED, **options}))
+        rejection = verdict.pending if isinstance(verdict, Switch) else verdict
+        assert isinstance(rejection, Reject)
+        (note,) = rejection.notes
+        assert note.text == 'ignored the malformed field Forwarded from a trusted proxy: "...@\\xff"'
 
 
 def test_note_about_a_proxy_survives_the_origin_check() -> None:
