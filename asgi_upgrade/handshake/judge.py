@@ -185,7 +185,7 @@ def _select(head: Head, offers: Sequence[Offer]) -> Verdict:
     if HTTP2.isdisjoint(str(offer).lower() for offer in offers):
         answer, rule_id, detail = head.policy.unknown_protocols, "upgrade-unknown-token", "not spoken here"
     else:
-        answer, rule_id, detail = head.policy.h2c, "h2c-obsolete", "HTTP/2 is not to be had by upgrade"
+        answer, rule_id, detail = head.policy.h2c, "h2c-obsolete", "no upgrade to HTTP/2 is served here"
     return head.react(rule_id, detail, received, reaction=400 if answer == "reject" else answer) or PLAIN
 
 

@@ -120,7 +120,7 @@ class Enforcer:
         if client is None and self.policy.max_connections_per_client is not None:
             self.decisions.warn_once("client", _UNKNOWN_CLIENT)
         if (rule_id := self._full(client)) is not None:
-            full = Reject.of(rule_id, "there are as many as there may be", close=self.policy.strict)
+            full = Reject.of(rule_id, "the limit of live connections is reached", close=self.policy.strict)
             if (rejection := self._enforced(full, facts, scope)) is not None:
                 return rejection
         return client

@@ -135,7 +135,7 @@ UPGRADE = (
     rule(
         "upgrade-not-here", "ignore", "policy", ON_REQUEST, "RFC 9110 section 7.8",
         "Upgrade on a path whose route is None",
-        "What has no use for an upgrade is better off without one.",
+        "A path that needs no upgrade is safer without.",
         "Ask on a path that serves upgrades, or give the path a policy in routes.",
     ),
     rule(

@@ -189,14 +189,14 @@ WEBSOCKET = (
     rule(
         "max-connections", 503, "policy", ON_REQUEST, "RFC 9110 section 15.6.4",
         "More live upgraded connections than max_connections",
-        "Each of them holds a socket and memory for as long as the client likes.",
+        "Each connection holds a socket and memory for as long as the client likes.",
         "Try again later, or raise max_connections.",
         reported=True,
     ),
     rule(
         "max-connections-per-client", 429, "policy", ON_REQUEST, "RFC 6585 section 4",
         "More live upgraded connections of one client than max_connections_per_client",
-        "One client could take all there are.",
+        "One client could take every connection that there may be.",
         "Close a connection first, or raise max_connections_per_client.",
         reported=True,
     ),

@@ -216,7 +216,7 @@ GRAMMAR = (
     rule(
         "ws-version-obsolete", "observe", "policy", ANYONE, "RFC 6455 section 4.2.1",
         "A WebSocket version of a draft",
-        "Drafts were given up for reasons, and clients of them are none that you have.",
+        "The drafts had faults that RFC 6455 mends, and no client of today speaks one.",
         "Speak version 13 only.",
     ),
     rule(
