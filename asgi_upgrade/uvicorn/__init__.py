@@ -19,7 +19,8 @@ name                                      parser     why
                                                      httptools, because uvicorn drops the offset of the exception
 ``_should_upgrade``                       all        nothing goes to uvicorn's WebSocket classes; on h11 also the hook
                                                      between scope and task, on httptools the body's end
-``send_400_response``                     all        a refused request with Upgrade lingers
+``send_400_response``                     all        a refused request lingers; no 400 inside another response, no 200
+                                                     behind a 400, both of which uvicorn tries
 ``shutdown``                              all        tell the stream
 ``eof_received``                          all        half-close after a switch
 ``connection_made``                       all        begin with nothing but a parser
@@ -31,14 +32,19 @@ name                                      parser     why
                                                      one message
 ========================================  =========  ================================================================
 
-Read: ``config`` ``loaded_app`` ``app`` ``loop`` ``logger`` ``access_logger`` ``access_log`` ``server_state``
-``total_requests`` ``connections`` ``transport`` ``flow`` ``write_paused`` ``client`` ``root_path`` ``scope``
-``headers`` ``cycle`` ``on_response_complete`` ``_unset_keepalive_if_required``; of the cycle ``scope`` ``transport``
-``on_response`` ``message_event`` ``disconnected`` ``response_started`` ``response_complete``; on h11 ``conn``; on
-httptools ``parser`` ``url`` ``pipeline`` ``on_body`` ``on_message_complete`` ``timeout_keep_alive``
-``timeout_keep_alive_task`` ``timeout_keep_alive_handler`` and of the cycle ``waiting_for_100_continue``; on zttp
-``conn`` ``timeout_keep_alive`` ``timeout_keep_alive_task`` ``timeout_keep_alive_handler`` and of the cycle
-``waiting_for_100_continue`` ``more_body``; and ``HIGH_WATER_LIMIT`` ``get_client_addr`` ``get_path_with_query_string``.
+Over HTTP/2: ``data_received`` ``handle_request`` ``events`` ``flush`` ``on_response_complete``
+``resume_reading_if_idle`` ``pause_writing`` ``resume_writing`` ``shutdown`` ``connection_lost``; why is told in
+``http2``.
+
+Read: ``config`` ``encoded_headers`` ``ws_protocol_class`` ``timeout_graceful_shutdown`` ``loaded_app`` ``app`` ``loop``
+``logger`` ``access_logger`` ``access_log`` ``server_state`` ``total_requests`` ``connections`` ``transport`` ``flow``
+``write_paused`` ``client`` ``root_path`` ``scope`` ``headers`` ``cycle`` ``on_response_complete``
+``_unset_keepalive_if_required``; of the cycle ``scope`` ``transport`` ``on_response`` ``message_event``
+``disconnected`` ``response_started`` ``response_complete``; on h11 ``conn``; on httptools ``parser`` ``url``
+``pipeline`` ``on_body`` ``on_message_complete`` ``timeout_keep_alive`` ``timeout_keep_alive_task``
+``timeout_keep_alive_handler`` and of the cycle ``waiting_for_100_continue``; on zttp ``conn`` ``timeout_keep_alive``
+``timeout_keep_alive_task`` ``timeout_keep_alive_handler`` and of the cycle ``waiting_for_100_continue`` ``more_body``;
+and ``HIGH_WATER_LIMIT`` ``get_client_addr`` ``get_path_with_query_string``.
 
 What never reaches the application, because the parser (or uvicorn behind it) answers 400 and closes; on h11 0.16,
 httptools 0.9 and zttp 0.0.35, with or without Upgrade unless said otherwise:
@@ -52,7 +58,7 @@ version 1.2 to 1.9, 3.0                                        passes   400     
 version without a dot or with two digits                       400      400                            400
 unknown or lower-case method                                   passes   400                            passes
 CONNECT                                                        passes   passes (uvicorn alone: 400)    passes
-absolute-form without a path                                   passes   passes with Upgrade, else 40   0passes
+absolute-form without a path                                   passes   passes with Upgrade, else 400  passes
 octets above 0x7f or a space in the target                     400      400                            400
 authority-form without CONNECT                                 passes   400                            passes
 NUL, CR, VT, FF in a field value                               400      400                            400

@@ -94,10 +94,10 @@ class H11Protocol(UpgradingProtocol, h11_impl.H11Protocol):
             self.data_received(held)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer 400 to a request with Upgrade only where no other response is under way."""
-        if self._exchange is None:
-            super().send_400_response(msg)
-        elif self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            self._refuse(msg)
-        else:
+        """Answer 400 only where no other response is under way."""
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self._linger(self.cycle)
+        elif self.cycle is None or self.cycle.response_complete:
+            super().send_400_response(msg)
+        else:
+            self._refuse(msg)

@@ -107,17 +107,15 @@ class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
             self._release()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer 400 to a request with Upgrade only where no other response is under way."""
+        """Answer 400 only where no other response is under way."""
         cycle = self.cycle
-        # A request that uvicorn could not take has an exchange, but no cycle.
-        ours = self._exchange is not None and cycle is not None and self._exchange.cycle is cycle
-        if not ours or cycle.response_complete:
+        if cycle is None or cycle.response_complete:
             super().send_400_response(msg)
         elif self.pipeline:
             # Earlier responses are under way, and what follows them would be served if this lingered.
             self.transport.close()
         elif cycle.response_started:
-            self._linger(self.cycle)
+            self._linger(cycle)
         else:
             self._refuse(msg)
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from uvicorn.protocols.http import h11_impl, httptools_impl, zttp_impl
+from uvicorn.protocols.http import h11_impl, httptools_impl, zttp_h2_impl, zttp_impl
 
 import asgi_upgrade.uvicorn as adapter
 from asgi_upgrade.extension import EXTENSION
 from asgi_upgrade.extension.stream import UpgradedStream
 from asgi_upgrade.types import Receive, Scope, Send
-from asgi_upgrade.uvicorn import connection, zttp
+from asgi_upgrade.uvicorn import connection, http2, zttp
 from tests.support.serving import TIMEOUT, RawClient, Serving, serve
 from tests.support.upgrade_app import HEAD_101, PLAIN, SWITCH, UPGRADE, App, respond, upgrade_request
 
@@ -250,6 +250,15 @@ def test_every_overridden_name_is_in_uvicorn_and_in_the_table(ours: type, theirs
     overridden = {name for cls in ours.__mro__[:2] for name in vars(cls) if name in vars(theirs)}
     # Every class has other dunders, and each Python more of them.
     assert {name for name in overridden if name == "__init__" or not name.startswith("__")} == set(names)
+
+
+def test_every_name_overridden_over_http2_is_in_uvicorn_and_in_the_list() -> None:
+    documentation = inspect.getdoc(adapter) or ""
+    names = re.findall(r"\w+", documentation.split("Over HTTP/2:", 1)[1].split(";", 1)[0])
+    theirs = vars(zttp_h2_impl.ZttpH2Protocol)
+    assert [name for name in names if name not in theirs] == []
+    overridden = {name for name in vars(http2.ZttpH2Protocol) if name in theirs}
+    assert {name for name in overridden if not name.startswith("__")} == set(names)
 
 
 @pytest.mark.parametrize("module", [h11_impl, httptools_impl, zttp_impl], ids=["h11", "httptools", "zttp"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import re
 import socket
 
 import h11
@@ -12,7 +13,7 @@ from asgi_upgrade.extension import LINGERING
 from asgi_upgrade.types import Receive, Scope, Send
 from asgi_upgrade.uvicorn.body import BodyReader
 from tests.support.serving import TIMEOUT, RawClient, Response, serve
-from tests.support.upgrade_app import CHUNKED, PLAIN, UPGRADE, respond
+from tests.support.upgrade_app import CHUNKED, PLAIN, UPGRADE, App, respond
 
 # The second table of the docstring
 
@@ -168,6 +169,38 @@ def test_broken_content_that_is_expected_makes_no_traceback(
         client.read_until_closed()
     assert "Traceback" not in caplog.text
     assert "Exception in ASGI application" not in caplog.text
+
+
+@pytest.mark.parametrize("fields", [b"", b"Upgrade: foo\r\n", b"Upgrade: foo\r\nConnection: upgrade\r\n"])
+@pytest.mark.parametrize("path", [b"/slow_body", b"/first_part", b"/reject_open"])
+def test_broken_content_at_every_moment_of_a_response(
+    app: App, parser: str, fields: bytes, path: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """There is one response, and no 400 inside it; httptools cannot tell content from a next request behind it."""
+    with serve(app, http=parser) as running, running.connect() as client:
+        client.send(b"POST ", path, b" HTTP/1.1\r\nHost: a\r\n", CHUNKED, fields, b"\r\n3\r\nabc\r\n")
+        if path == b"/reject_open":
+            assert client.read_response().body == b"rejected"
+        else:
+            app.next()
+        client.send(b"zz\r\n")
+        statuses = re.findall(rb"HTTP/1.1 (\d+)", client.read_until_closed())
+    assert (
+        statuses in {b"/slow_body": [[], [b"200"]], b"/first_part": [[b"400"]], b"/reject_open": [[], [b"400"]]}[path]
+    )
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+
+
+@pytest.mark.parametrize("fields", [b"", b"Upgrade: foo\r\n"])
+def test_application_that_does_not_read_answers_nobody_behind_a_400(
+    app: App, parser: str, fields: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serve(app, http=parser) as running, running.connect() as client:
+        client.send(b"POST /reject HTTP/1.1\r\nHost: a\r\n", CHUNKED, fields, b"\r\nzz\r\n")
+        answer = client.read_until_closed()
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert answer.endswith(b"Invalid HTTP request received.") or b"\r\n1e\r\nInvalid" in answer
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
 
 
 def test_target_that_cannot_be_split_is_answered_400(parser: str) -> None:
