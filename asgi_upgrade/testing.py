@@ -279,6 +279,9 @@ class _Connection:
         if len(self._to_client) > _HIGH_WATER:
             self.stream.pause_writing()
 
+    def get_write_buffer_size(self) -> int:
+        return len(self._to_client)
+
     def can_write_eof(self) -> bool:
         return True
 

@@ -18,6 +18,11 @@ class Change:
     def __init__(self) -> None:
         self._waiters: Sequence[asyncio.Future[None]] = ()
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether anybody waits."""
+        return any(not waiter.done() for waiter in self._waiters)
+
     def tell(self) -> None:
         """Wake everybody who waits."""
         if self._waiters:

@@ -81,6 +81,7 @@ class StreamTransport(Protocol):
     def abort(self) -> None: ...  # noqa: D102
     def pause_reading(self) -> None: ...  # noqa: D102
     def resume_reading(self) -> None: ...  # noqa: D102
+    def get_write_buffer_size(self) -> int: ...  # noqa: D102
 
 
 class UpgradedStream:
@@ -345,6 +346,11 @@ class UpgradedStream:
             if self.is_shutting_down:
                 self._shutdown.set()
         return self._shutdown
+
+    @property
+    def unsent(self) -> int:
+        """How many octets wait to be written because the peer has not read enough; 0 once the connection is gone."""
+        return 0 if self._writing is Writing.LOST else self._transport.get_write_buffer_size()
 
     @property
     def is_closing(self) -> bool:

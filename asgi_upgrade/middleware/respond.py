@@ -175,7 +175,7 @@ async def _switch(switch: Switch, request: Request, handler: Handler | None) -> 
         if failure is None:
             enforcer.record(switch, facts, scope)
             if handler is None:
-                return await _serve_websocket(switch, request, extension)
+                return await _serve_websocket(switch, request, extension, place)
             failure, answered = await _handle(handler, switch, request, content.body, place)
     finally:
         place.leave()
@@ -213,7 +213,7 @@ def _unread(content: Content, request: Request, handler: Handler | None) -> Reje
     return None
 
 
-def _serve_websocket(switch: Switch, request: Request, extension: UpgradeExtension) -> Awaitable[None]:
+def _serve_websocket(switch: Switch, request: Request, extension: UpgradeExtension, place: Place) -> Awaitable[None]:
     enforcer, send = request.enforcer, request.send
 
     async def guarded(message: Message) -> None:
@@ -230,6 +230,7 @@ def _serve_websocket(switch: Switch, request: Request, extension: UpgradeExtensi
         guard=lambda message: enforcer.accepted(message, switch),
         close_denied=enforcer.policy.strict,
         rejected=lambda reject: enforcer.record(reject, request.facts, request.scope),
+        ended=place.release,
         extensions=switch.extensions,
     )
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum, auto
-from typing import Any, cast
+from typing import Any
 
 from asgi_upgrade.errors import ClientDisconnected, is_loss
 from asgi_upgrade.extension.stream import UpgradedStream
@@ -36,6 +36,7 @@ def serve(
     guard: Callable[[Message], Message],
     close_denied: bool,
     rejected: Callable[[Reject], None],
+    ended: Callable[[], None],
     extensions: Sequence[ExtensionOffer] = (),
 ) -> Awaitable[None]:
     """Serve one WebSocket from its handshake to the end of the connection.
@@ -50,13 +51,14 @@ def serve(
         guard: Cleans a ``websocket.accept`` message, or raises HandshakeViolation.
         close_denied: Whether a denial closes the connection.
         rejected: Called with what is answered in the place of an application that does not answer.
+        ended: Called once when the connection has ended, which may be long before the application does.
         extensions: What the client offers.
 
     Returns:
         What serves it, to be awaited at once. It raises whatever the application raises, after the client has been
         told; but not because the client is gone.
     """
-    connection = Connection(scope, stream, limits)
+    connection = Connection(scope, stream, limits, ended)
     handshake = Handshake(
         connection,
         send,
@@ -72,15 +74,16 @@ def serve(
 
 async def _run(app: ASGIApp, scope: Scope, connection: Connection, handshake: Handshake) -> Any:
     """Run the application, and see to it that the client gets an answer, and the connection an end."""
-    handshake.begin()
+    ready = handshake.begin()
     returned: object = None
     del handshake  # the connection has it, and lets it go when it is open
     try:
         try:
-            returned = await app(scope, connection.receive, connection.send)  # type: ignore[func-returns-value]
+            if ready:
+                returned = await app(scope, connection.receive, connection.send)  # type: ignore[func-returns-value]
         except asyncio.CancelledError:
             if connection.opening is None or not connection.opening.was_cancelled():
-                connection.close(1012, "the server is going away")
+                await _cancelled(connection)
                 raise
         except Exception as error:
             if not _explains(connection, error):
@@ -94,6 +97,14 @@ async def _run(app: ASGIApp, scope: Scope, connection: Connection, handshake: Ha
         if connection.opening is not None:
             connection.opening.release()
         connection.release()
+
+
+async def _cancelled(connection: Connection) -> None:
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        connection.close(1012, "the server is going away")
+    else:
+        await connection.closed(1011)  # nobody has cancelled us: it came out of the application itself
 
 
 def _explains(connection: Connection, error: Exception) -> bool:
@@ -121,7 +132,8 @@ class Handshake:
     WAITING  has not answered, and has ``open_timeout`` an open connection, by ``websocket.accept``;
                                                         DENYING by ``websocket.http.response.start``; DENIED by
                                                         ``websocket.close`` (403), when it ends without an answer
-                                                        (500), when it is late (503: it is cancelled first)
+                                                        (500), when it is late or the server shuts down (503: it is
+                                                        cancelled first)
     DENYING  is sending a response of its own           DENIED at the end of that response
     DENIED   has had its say                            --
     =======  =========================================  ==============================================================
@@ -144,13 +156,13 @@ class Handshake:
         "_extensions",
         "_fields",
         "_guard",
-        "_is_late",
         "_limits",
         "_rejected",
         "_send",
         "_stage",
         "_task",
         "_timer",
+        "_why",
     )
 
     def __init__(
@@ -174,14 +186,21 @@ class Handshake:
         self._rejected = rejected
         self._extensions = extensions
         self._stage = Stage.WAITING
-        self._is_late = False
+        self._task: asyncio.Task[object] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        """Runs until the application has decided."""
+        self._why: str | None = None
+        """Why the application is not waited for."""
         self._cancelling: int | None = None
 
-    def begin(self) -> None:
-        """Begin to count the time; the application runs in this task."""
+    def begin(self) -> bool:
+        """Begin to count the time; tell whether the application may run, in this task."""
         self._connection.begin(self)
-        self._task = cast("asyncio.Task[object]", asyncio.current_task())
+        if self._why is not None:
+            return False
+        self._task = asyncio.current_task()
         self._timer = asyncio.get_running_loop().call_later(self._limits.open_timeout, self._late)
+        return True
 
     async def answer(self, message: Message) -> None:
         """Take a message from the application.
@@ -244,37 +263,47 @@ class Handshake:
     def _denied(self) -> None:
         self._stage = Stage.DENIED
         self._connection.end(1006, "")
+        self._connection.tell_end()
 
     # How long it may take
 
     def _late(self) -> None:
-        self._is_late = True
-        self._cancelling = self._task.cancelling()
-        self._task.cancel()
+        self._give_up(f"the application did not answer within {self._limits.open_timeout:g} s")
+
+    def shut_down(self) -> None:
+        """The server begins a graceful shutdown: an application that has not decided yet is not waited for."""
+        if self._task is None or self._timer is not None:
+            self._give_up("the server is going away")
+
+    def _give_up(self, why: str) -> None:
+        if self._why is None:
+            self._why = why
+            if self._task is not None:
+                self._cancelling = self._task.cancelling()
+                self._task.cancel()
 
     def _decided(self) -> None:
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self.was_cancelled()
 
     def was_cancelled(self) -> bool:
-        """Take the cancellation of a late application back; tell whether there was one, and nobody else's beside it."""
+        """Take the cancellation of an application back; tell whether there was one, and nobody else's beside it."""
         before, self._cancelling = self._cancelling, None
-        return before is not None and self._task.uncancel() <= before
+        return before is not None and self._task is not None and self._task.uncancel() <= before
 
     async def returned(self) -> None:
         """The application has ended without accepting: answer in its place, unless it has denied."""
-        self._timer.cancel()
+        self._decided()
         if self._stage is not Stage.WAITING or self._connection.is_over:
             return
-        late = self._is_late
-        what = f"did not answer within {self._limits.open_timeout:g} s" if late else "returned without answering"
-        why = f"the application {what}"
+        why = self._why or "the application returned without answering"
         self._connection.log(logging.ERROR, why)
-        reject = Reject.of("ws-503" if late else "ws-5xx-app", why, close=self._close_denied)
+        reject = Reject.of("ws-503" if self._why else "ws-5xx-app", why, close=self._close_denied)
         self._rejected(reject)
         await self._respond(render(reject))
 
     def release(self) -> None:
         """Leave no timer and no cancellation behind."""
-        self._timer.cancel()
-        self.was_cancelled()
+        self._decided()

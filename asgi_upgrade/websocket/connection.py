@@ -4,24 +4,29 @@ Theory of operation
 -------------------
 
 Octets go from the server's own ``data_received`` through the frame engine into the application's queue without a task
-between; what the application sends is written at once. Everything is bounded: message size, queue, and time.
+between; what the application sends is written at once.
 
     =======  ====================================  ====================================================================
     state    the application                       goes to
     =======  ====================================  ====================================================================
     OPENING  is answering the handshake            OPEN by ``open``, when it has accepted; back by ``not_opened``, when
                                                    the 101 could not be sent
-    OPEN     receives and sends messages           CLOSING when we send a close frame first: the application closes,
-                                                   ends, the server shuts down, the peer breaks the protocol or does
-                                                   not answer pings;
+    OPEN     receives and sends messages           CLOSING when we send a close frame first: the application closes or
+                                                   ends, the server shuts down, the peer breaks the protocol;
                                                    CLOSED when the peer's close frame is answered, or the peer is gone
     CLOSING  receives what was queued, then        CLOSED when the peer's close frame comes, when it is gone, or after
              ``websocket.disconnect``              ``close_timeout``
     CLOSED   as before                             --
     =======  ====================================  ====================================================================
 
-What the peer says last (its close frame, or a breach of the protocol) waits until the application has received every
-message before it, ``close_timeout`` at the most. While the queue is full nothing is read.
+Everything is bounded. The size of a message, by the engine. The queue, in messages and in octets: while it is full
+nothing is read, and an application that does not receive loses the connection in the end (``keepalive``). The time of
+the closing handshake, by ``close_timeout``, and by ``SHUTDOWN_GRACE`` when the server shuts down. The time that one
+connection may take from the others: after ``BUDGET`` events it goes on in the next turn of the loop.
+
+What the peer says last, its close frame or a breach of the protocol, is put off until the application asks for what
+comes after the last message before it. It is put off for ``PATIENCE`` at the most, counted anew from each receive, and
+never for longer than ``close_timeout``.
 
 The connection knows no policy and judges no handshake.
 """
@@ -41,11 +46,22 @@ from asgi_upgrade.policy.websocket import Limits, engine_name
 from asgi_upgrade.text import quote, whose
 from asgi_upgrade.types import Message, Scope
 from asgi_upgrade.websocket.deflate import Agreement
-from asgi_upgrade.websocket.frames import Close, Engine, Failure, Ping, Pong
+from asgi_upgrade.websocket.frames import Close, Engine, Failure, More, Ping, Pong
 from asgi_upgrade.websocket.keepalive import Keepalive
 from asgi_upgrade.websocket.messages import close_of, frame_of, message_of
 
 logger = logging.getLogger("asgi_upgrade")
+
+PATIENCE = 1.0
+"""How long, in seconds, the peer's close frame waits for an application that does not receive."""
+
+SHUTDOWN_GRACE = 2.0
+"""How long, in seconds, a peer may take to answer the close frame of a server that shuts down."""
+
+BUDGET = 256
+"""How many frames of one connection are handled in one turn of the loop."""
+
+_CONTENT = (str, bytes)
 
 _LATE = frozenset({"websocket.send", "websocket.close", "websocket.http.response.body"})
 """What may come when the connection has closed meanwhile, through no fault of the application."""
@@ -73,6 +89,9 @@ class Opening(Protocol):
     async def answer(self, message: Message) -> None:
         """Take a message from the application."""
 
+    def shut_down(self) -> None:
+        """The server begins a graceful shutdown."""
+
     def was_cancelled(self) -> bool:
         """Tell whether the application was cancelled because it is late, and by nobody else."""
 
@@ -90,47 +109,58 @@ class Connection:
         scope: The websocket scope.
         stream: The connection's octets.
         limits: The bounds.
+        ended: Called once when the connection has ended, whatever the application is doing.
     """
 
     __slots__ = (
         "__weakref__",
-        "_arrived",
-        "_close_timer",
+        "_budget",
+        "_change",
         "_disconnect",
         "_ended",
         "_engine",
         "_keepalive",
         "_last",
+        "_latest",
         "_limits",
         "_paused",
         "_pong",
         "_queue",
         "_queued",
+        "_resting",
         "_scope",
         "_state",
         "_stream",
+        "_timer",
         "opening",
     )
 
     _engine: Engine
     """There from ``open`` on."""
 
-    def __init__(self, scope: Scope, stream: UpgradedStream, limits: Limits) -> None:
+    _latest: float
+    """When the peer's close frame is answered at the latest; there while it is put off."""
+
+    def __init__(self, scope: Scope, stream: UpgradedStream, limits: Limits, ended: Callable[[], None]) -> None:
         self.opening: Opening | None = None
         """Who answers until the connection is open."""
         self._scope = scope
         self._stream = stream
         self._limits = limits
+        self._ended: Callable[[], None] | None = ended
         self._state = State.OPENING
         self._queue: list[str | bytes | None] = [None]
         """What the application has not received yet; None is ``websocket.connect``."""
         self._queued = 0
-        self._arrived = Change()
+        self._change = Change()
         self._disconnect: Message | None = None
         self._paused = False
+        """Whether the queue is full."""
+        self._resting = False
+        """Whether the rest of what has arrived waits for the next turn of the loop."""
+        self._budget = BUDGET
         self._pong: bytes | None = None
-        self._ended = Change()
-        self._close_timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._last: Close | Failure | None = None
         """What ends the connection, put off until the application has answered the messages before it."""
         self._keepalive: Keepalive | None = None
@@ -138,7 +168,7 @@ class Connection:
     def begin(self, opening: Opening) -> None:
         """Begin to listen; until the connection is open, somebody else answers."""
         self.opening = opening
-        self._stream.set_receiver(self._received, on_shutdown=self._shut_down, on_writable=self._answer_ping)
+        self._stream.set_receiver(self._received, on_shutdown=self._shut_down, on_writable=self._writable)
 
     # The application's side
 
@@ -148,13 +178,13 @@ class Connection:
             self._settle()
             if self._disconnect is not None:
                 return dict(self._disconnect)
-            await self._arrived.wait()
+            await self._change.wait()
         content = self._queue.pop(0)
         if content is None:
             return {"type": "websocket.connect"}
         self._queued -= len(content)
-        if self._paused and len(self._queue) * 2 <= self._limits.max_queue and self._queued * 2 <= _QUEUE_SIZE:
-            self._resume()
+        if self._paused or self._last is not None:
+            self._catch_up()
         return message_of(content)
 
     async def send(self, message: Message) -> None:
@@ -176,7 +206,7 @@ class Connection:
             else:
                 self._stream.write(frame)
             if not self._stream.can_send_now:
-                await self._wait_for_peer()
+                await self._stream.drain()
         elif self._state is State.OPEN and kind == "websocket.close":
             self.close(*close_of(message))
         elif self.opening is not None:
@@ -186,15 +216,15 @@ class Connection:
         else:
             raise RuntimeError(f"unexpected message {quote(kind)}; the connection is {self._state.name.lower()}")
 
-    async def _wait_for_peer(self) -> None:
-        """Wait until the peer reads; as long as that lasts, a full queue is not the application's fault."""
-        if self._keepalive is not None:
-            self._keepalive.resume()
-        try:
-            await self._stream.drain()
-        finally:
-            if self._paused and self._keepalive is not None:
-                self._keepalive.suspend()
+    def _catch_up(self) -> None:
+        """The application receives, while more waits for it."""
+        if self._last is not None:
+            self._put_off()
+        if self._paused:
+            if len(self._queue) * 2 <= self._limits.max_queue and self._queued * 2 <= _QUEUE_SIZE:
+                self._resume()
+            elif self._keepalive is not None:
+                self._keepalive.application_received()
 
     # The handshake's side
 
@@ -213,14 +243,13 @@ class Connection:
     def opened(self) -> None:
         """The 101 is out, unless the client was gone before it could be."""
         self.opening = None
-        if not self._stream.is_open:
+        if self._disconnect is not None or not self._stream.is_open:
             self._lost("the client went away during the handshake")
-        elif self._state is State.OPEN:
-            if self._limits.ping_interval is not None:
-                self._keepalive = Keepalive(self._limits, self._ping, self._unresponsive)
-                self._keepalive.start()
+        else:
+            if (interval := self._limits.ping_interval) is not None:
+                self._keepalive = Keepalive(self, interval, self._limits.ping_timeout)
                 if self._paused:
-                    self._keepalive.suspend()
+                    self._keepalive.reading_stopped()
             if self._stream.is_shutting_down:
                 self._shut_down()
 
@@ -233,74 +262,117 @@ class Connection:
         """There will be nothing more to receive."""
         if self._keepalive is not None:
             self._keepalive.stop()
+            self._keepalive = None
         if self._disconnect is None:
             self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": reason}
-            self._arrived.tell()
+            self._change.tell()
+
+    def tell_end(self) -> None:
+        """Tell, once, that the connection has ended."""
+        if self._ended is not None:
+            ended, self._ended = self._ended, None
+            ended()
 
     async def closed(self, code: int) -> None:
         """Close what is open, and wait for the end of the closing handshake, which its timer bounds."""
         self.close(code, "")
         while self._state is State.CLOSING:
-            await self._ended.wait()
+            await self._change.wait()
 
     def release(self) -> None:
-        """Leave no timer behind, and nothing that refers back here: a cycle would wait for the garbage collector."""
+        """The application has ended. Leave no timer behind, and no cycle for the garbage collector."""
         self.opening = None
-        if self._keepalive is not None:
-            self._keepalive.release()
-        if self._close_timer is not None:
-            self._close_timer.cancel()
+        self._resting = False
+        self.end(1006, "")
+        if self._state is not State.OPENING:
+            self._finish()
+        if self._timer is not None:
+            self._timer.cancel()
         self._stream.unset_receiver()
+        self.tell_end()
 
     # The client's side
 
     def _received(self, data: bytes) -> None:
         """Octets arrived; ``b""`` is the end of the stream. Called by the server's own ``data_received``."""
-        if data:
-            self._engine.feed(data)
+        if not data:
+            self._end_received()
+            return
+        self._engine.feed(data)
+        if not (self._paused or self._resting):
+            self._budget = BUDGET
             self._work()
-        else:
-            self._lost("the client went away without closing")
 
     def _work(self) -> None:
-        while not self._paused and (event := self._engine.next_event()) is not None:
-            if isinstance(event, str | bytes):
+        while not self._paused:
+            if not self._budget:
+                self._rest()
+                break
+            event = self._engine.next_event()
+            if event is None:
+                break
+            self._budget -= 1
+            if isinstance(event, _CONTENT):
                 self._deliver(event)
             else:
                 self._control(event)
+        if self._pong is not None:
+            self._answer_ping()
+
+    def _rest(self) -> None:
+        """Let others have their turn."""
+        self._resting = True
+        self._stream.pause()
+        asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if self._resting:
+            self._resting = False
+            self._budget = BUDGET
+            self._work()
+            self._read_on()
+
+    def _read_on(self) -> None:
+        if not self._paused and not self._resting:
+            self._stream.resume()
 
     def _deliver(self, content: str | bytes) -> None:
         if self._state is not State.OPEN:
             return  # we have sent a close frame; the application has had its last message
         self._queue.append(content)
         self._queued += len(content)
-        self._arrived.tell()
+        self._change.tell()
         if len(self._queue) >= self._limits.max_queue or self._queued >= _QUEUE_SIZE:
             self._paused = True
             if self._keepalive is not None:
-                self._keepalive.suspend()
+                self._keepalive.reading_stopped()
             self._stream.pause()
 
     def _resume(self) -> None:
         self._paused = False
         self._work()
-        if not self._paused:
-            if self._keepalive is not None:
-                self._keepalive.resume()
-            self._stream.resume()
+        if not self._paused and self._keepalive is not None:
+            self._keepalive.reading_resumed()
+        self._read_on()
 
-    def _control(self, event: Ping | Pong | Close | Failure) -> None:
+    def _control(self, event: Ping | Pong | Close | Failure | More) -> None:
         if isinstance(event, Ping):
             self._pong = event.payload
-            self._answer_ping()
         elif isinstance(event, Pong):
             if self._keepalive is not None:
                 self._keepalive.answered(event.payload)
-        elif self._queue and self._state is State.OPEN:
-            self._last = event
-            self._set_close_timer(self._settle)
-        else:
-            self._ending(event)
+        elif isinstance(event, Close | Failure):
+            if self._state is State.OPEN and (self._queue or not self._change.is_awaited):
+                self._last = event
+                self._latest = asyncio.get_running_loop().time() + self._limits.close_timeout
+                self._put_off()
+            else:
+                self._ending(event)
+
+    def _put_off(self) -> None:
+        """Leave the application its time to receive, and to answer what it has received."""
+        left = self._latest - asyncio.get_running_loop().time()
+        self._set_timer(min(PATIENCE, left), self._settle)
 
     def _settle(self) -> None:
         """Do what was put off."""
@@ -314,6 +386,8 @@ class Connection:
             return
         self.log(logging.INFO, f"closing with {event.code}: {quote(event.reason)}")
         self.close(event.code, event.reason)
+        if self._stream.is_at_end:
+            self._finish()
         # The peer may still be sending; closing over octets that nobody reads would reset the connection and lose
         # the close frame. What comes from here on is dropped by the engine.
         self._stream.half_close()
@@ -324,18 +398,37 @@ class Connection:
             self.end(code, reason)
         self._finish()
 
-    def _lost(self, why: str) -> None:
+    def _end_received(self) -> None:
+        """The peer has ended its half, or is gone."""
+        if self._last is not None and not self._stream.is_closing:
+            return  # it has closed properly, and may still read what the application answers
         self._settle()
+        self._lost("the client went away without closing")
+
+    def _lost(self, why: str) -> None:
         if self._disconnect is None:
             self.log(logging.INFO, why)
             self.end(1006, "")
         if self.opening is None:
             self._finish()
+        else:
+            self.tell_end()
 
     def _shut_down(self) -> None:
+        if self.opening is not None:
+            self.opening.shut_down()
+            return
         self.close(1012, "the server restarts")
+        self._set_timer(min(SHUTDOWN_GRACE, self._limits.close_timeout), self._give_up)
 
     # Keeping alive
+
+    def _writable(self) -> None:
+        """The peer has read."""
+        if self._keepalive is not None:
+            self._keepalive.peer_reads()
+        if self._pong is not None:
+            self._answer_ping()
 
     def _answer_ping(self) -> None:
         """Answer the last ping as soon as the peer reads; those before it need no pong (RFC 6455 section 5.5.3)."""
@@ -343,12 +436,20 @@ class Connection:
             payload, self._pong = self._pong, None
             self._write(self._engine.pong(payload))
 
-    def _ping(self, payload: bytes) -> None:
+    def ping(self, payload: bytes) -> None:
+        """Send a ping."""
         self._write(self._engine.ping(payload))
 
-    def _unresponsive(self) -> None:
-        self.log(logging.INFO, f"no pong within {self._limits.ping_timeout:g} s")
-        self.close(1011, "keepalive ping timeout")
+    def unsent(self) -> int:
+        """Return how many octets the peer keeps us from writing; 0 while more can be written."""
+        return 0 if self._stream.can_send_now else self._stream.unsent
+
+    def unresponsive(self, why: str) -> None:
+        """Cut off a peer that does not answer, or an application that does not receive: nobody would hear a close."""
+        self.log(logging.INFO, why)
+        self.end(1011, "keepalive ping timeout")
+        self._stream.abort()
+        self._finish()
 
     # Closing
 
@@ -359,22 +460,33 @@ class Connection:
         self._write(self._engine.close(code, reason))
         self._state = State.CLOSING
         self.end(code, reason)
-        self._set_close_timer(self._finish)
+        self._set_timer(self._limits.close_timeout, self._give_up)
         if self._paused:
             self._resume()
         self._settle()
 
-    def _set_close_timer(self, callback: Callable[[], None]) -> None:
-        if self._close_timer is not None:
-            self._close_timer.cancel()
-        self._close_timer = asyncio.get_running_loop().call_later(self._limits.close_timeout, callback)
+    def _set_timer(self, delay: float, callback: Callable[[], None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(delay, callback)
+
+    def _give_up(self) -> None:
+        """The peer does not answer the close frame; if it has not even read it, nothing more is waited for."""
+        self._finish()
+        if self._stream.unsent:
+            self._stream.abort()
 
     def _finish(self) -> None:
         """The closing handshake is over, one way or another: the server closes first (RFC 6455 section 7.1.1)."""
-        if self._state is not State.CLOSED:
-            self._state = State.CLOSED
-            self._ended.tell()
-            self._stream.close()
+        if self._state is State.CLOSED:
+            return
+        self._state = State.CLOSED
+        self._engine.stop()
+        self._change.tell()
+        self._stream.close()
+        if self._stream.unsent:
+            self._set_timer(self._limits.close_timeout, self._stream.abort)  # closing flushes without a bound
+        self.tell_end()
 
     def _write(self, data: bytes | bytearray) -> None:
         if self._stream.is_open and not self._stream.is_closing:

@@ -16,6 +16,7 @@ from asgi_upgrade.websocket.frames import (
     FIN,
     LONG,
     MEDIUM,
+    MORE,
     PING,
     PONG,
     RSV1,
@@ -25,6 +26,7 @@ from asgi_upgrade.websocket.frames import (
     Event,
     Failure,
     FrameWriter,
+    More,
     Parts,
     Ping,
     Pong,
@@ -107,10 +109,18 @@ class WebsocketsEngine(FrameWriter):
         except UnicodeDecodeError as error:
             event = Failure(1007, str(error))
         if isinstance(event, Close | Failure):
-            self._done = True
-            self._data, self._at, self._parts = b"", 0, Parts(b"")
-            self._later.clear()
+            self._drop()
         return event
+
+    def stop(self) -> None:
+        """Drop what is kept, and read nothing more."""
+        super().stop()
+        self._drop()
+
+    def _drop(self) -> None:
+        self._done = True
+        self._data, self._at, self._mask, self._parts, self._inflater = b"", 0, b"", Parts(b""), None
+        self._later.clear()
 
     def _read(self) -> Event | None:
         """Return the next event, taking up segments as they are needed."""
@@ -119,8 +129,7 @@ class WebsocketsEngine(FrameWriter):
                 event = self._control() if self._kind >= CLOSE else self._more()
                 if event is not None:
                     return event
-                if self._mask:
-                    break
+                break  # the rest of the frame has not arrived
             # The rest is at most a header or a control frame; a long segment is not kept for it.
             more = bool(self._later)
             self._data = b"".join((self._data[self._at :], *self._later))
@@ -184,8 +193,8 @@ class WebsocketsEngine(FrameWriter):
         self._mask = self._mask[turn:] + self._mask[:turn] if self._left else b""
         return part
 
-    def _more(self) -> str | bytes | None:
-        """Return the message that a part of a data frame completes."""
+    def _more(self) -> str | bytes | More | None:
+        """Return the message that a part of a data frame completes; MORE if it completes the frame only."""
         part = self._take()
         complete = self._fin and not self._left
         if self._compressed and self._inflater is not None:
@@ -197,7 +206,7 @@ class WebsocketsEngine(FrameWriter):
             self._check.decode(part, complete)  # at once, not when the message ends
         self._parts.add(part)
         if not complete:
-            return None
+            return None if self._left else MORE
         opcode, self._opcode = self._opcode, 0
         message = self._parts.take()
         return message.decode() if opcode == TEXT else message

@@ -11,7 +11,7 @@ from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, Frame, FrameDecoder, FrameProtocol, Opcode, ParseFailed, RsvBits
 
 from asgi_upgrade.websocket.deflate import NAME, Agreement, InflateError, Inflater
-from asgi_upgrade.websocket.frames import Close, Event, Failure, FrameWriter, Parts, Ping, Pong, T
+from asgi_upgrade.websocket.frames import MORE, Close, Event, Failure, FrameWriter, More, Parts, Ping, Pong, T
 
 
 class Compression(Extension):
@@ -74,39 +74,45 @@ class WsprotoEngine(FrameWriter):
     def __init__(self, max_size: int, agreement: Agreement | None = None) -> None:
         super().__init__(agreement)
         extensions: list[Extension] = [] if agreement is None else [Compression(agreement, max_size)]
-        self._frames = FrameProtocol(client=False, extensions=extensions)
+        self._frames: FrameProtocol | None = FrameProtocol(client=False, extensions=extensions)
+        """None when there is nothing more to read."""
         self._max_size = max_size
         self._size = 0
         self._binary = Parts(b"")
         self._text = Parts("")
         self._received: Iterator[Frame] = iter(())
-        self._done = False
 
     def feed(self, data: bytes) -> None:
         """Take octets off the wire; after Close or Failure they mean nothing and are not kept."""
-        if not self._done:
+        if self._frames is not None:
             self._frames.receive_bytes(data)
 
     def next_event(self) -> Event | None:
         """Return the next event; None until more octets come, and for ever after Close or Failure."""
-        if self._done:
+        if self._frames is None:
             return None
         try:
             # wsproto's iterator ends where octets are missing, and another one goes on from there.
-            while frame := next(self._received, None) or self._next_frame():
-                if (event := self._event(frame)) is not None:
-                    self._done = isinstance(event, Close | Failure)
-                    return event
+            frame = next(self._received, None)
+            if frame is None:
+                self._received = iter(self._frames.received_frames())
+                frame = next(self._received, None)
+            event = None if frame is None else self._event(frame)
         except ParseFailed as error:
-            self._done = True
-            return Failure(int(error.code), str(error))
-        return None
+            event = Failure(int(error.code), str(error))
+        if isinstance(event, Close | Failure):
+            self._drop()
+        return event
 
-    def _next_frame(self) -> Frame | None:
-        self._received = iter(self._frames.received_frames())
-        return next(self._received, None)
+    def stop(self) -> None:
+        """Drop what is kept, and read nothing more."""
+        super().stop()
+        self._drop()
 
-    def _event(self, frame: Frame) -> Event | None:
+    def _drop(self) -> None:
+        self._frames, self._received, self._binary, self._text = None, iter(()), Parts(b""), Parts("")
+
+    def _event(self, frame: Frame) -> Event:
         payload = frame.payload
         if isinstance(payload, tuple):
             return Close(int(payload[0]), payload[1])
@@ -119,23 +125,23 @@ class WsprotoEngine(FrameWriter):
             return Pong(payload)
         return self._more_binary(payload, complete=frame.message_finished)
 
-    def _more_text(self, part: str, *, complete: bool) -> Event | None:
+    def _more_text(self, part: str, *, complete: bool) -> Event:
         if failure := self._too_big(len(part) if part.isascii() else len(part.encode())):
             return failure
         return self._more(self._text, part, complete=complete)
 
-    def _more_binary(self, part: bytes, *, complete: bool) -> Event | None:
+    def _more_binary(self, part: bytes, *, complete: bool) -> Event:
         if failure := self._too_big(len(part)):
             return failure
         return self._more(self._binary, part, complete=complete)
 
-    def _more(self, parts: Parts[T], part: T, *, complete: bool) -> T | None:
+    def _more(self, parts: Parts[T], part: T, *, complete: bool) -> T | More:
         if complete:
             self._size = 0
             if not parts.size:
                 return part
         parts.add(part)
-        return parts.take() if complete else None
+        return parts.take() if complete else MORE
 
     def _too_big(self, more: int) -> Failure | None:
         """Count, and fail as soon as a message has more octets than it may (RFC 6455 section 10.4)."""

@@ -6,6 +6,7 @@ connection cannot tell engines apart.
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from struct import Struct
 from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
@@ -38,7 +39,15 @@ class Failure(NamedTuple):
     reason: str
 
 
-Event: TypeAlias = str | bytes | Ping | Pong | Close | Failure
+class More(Enum):
+    """A frame that completes no message; told so that its owner sees how much work there is."""
+
+    MORE = auto()
+
+
+MORE = More.MORE
+
+Event: TypeAlias = str | bytes | Ping | Pong | Close | Failure | More
 """A complete message is its content: text is ``str``, binary ``bytes``."""
 
 Frame: TypeAlias = bytes | bytearray | tuple[bytes, bytes]
@@ -68,6 +77,9 @@ class Engine(Protocol):
 
     def close(self, code: int, reason: str) -> bytes | bytearray:
         """Return a close frame, the reason cut to what fits; 1005 stands for no code (RFC 6455 section 7.4.1)."""
+
+    def stop(self) -> None:
+        """Drop what is kept, and read and write nothing more."""
 
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -112,6 +124,10 @@ class FrameWriter:
         code = 1000 if code in {1006, 1015} else code  # never sent either; what they stand for cannot be told
         octets = reason.encode()[: SHORT - 2].decode(errors="ignore").encode()
         return _control_frame(CLOSE, code.to_bytes(2) + octets)
+
+    def stop(self) -> None:
+        """Drop what is kept."""
+        self._deflater = None
 
     def _message(self, opcode: int, data: bytes) -> Frame:
         if self._deflater is not None and (payload := self._deflater.deflate(data)) is not None:

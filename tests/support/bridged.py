@@ -50,6 +50,8 @@ class Server:
         self.stream = self.transport.stream
         self.sent: list[Message] = []
         self.rejected: list[Reject] = []
+        self.ended: list[bool] = []
+        """An entry when the connection has ended: whether the application had."""
         self._early = early
         self._before = before
         self._status = 0
@@ -64,6 +66,7 @@ class Server:
                 guard=guard,
                 close_denied=close_denied,
                 rejected=self.rejected.append,
+                ended=lambda: self.ended.append(self.task.done()),
                 extensions=extensions,
             )
         )
@@ -107,6 +110,13 @@ class Server:
         assert sent == Sent(CLOSE, (code, reason))
         self.feed(close_frame(code))
         await self.end()
+
+    async def passed(self, seconds: float) -> None:
+        """Wait for a time; what must not happen meanwhile is looked at afterwards."""
+        loop = asyncio.get_running_loop()
+        past: asyncio.Future[None] = loop.create_future()
+        loop.call_later(seconds, past.set_result, None)
+        await past
 
     def lose(self) -> None:
         self.stream.connection_lost()

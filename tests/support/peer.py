@@ -64,6 +64,7 @@ class Transport:
         self.calls: list[str] = []
         self.reading = True
         self.congested = False
+        self.unread = 0
         self.half_close = half_close
         self.eof_error: OSError | None = None
         self.frames: asyncio.Queue[Sent] = asyncio.Queue()
@@ -74,6 +75,7 @@ class Transport:
         self.writes += 1
         self._client.receive_bytes(bytes(data))
         if self.congested:
+            self.unread += len(data)
             self.stream.pause_writing()
 
     def parse(self) -> None:
@@ -85,6 +87,9 @@ class Transport:
         """Return the frames written since the last call."""
         self.parse()
         return [self.frames.get_nowait() for _ in range(self.frames.qsize())]
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
 
     def can_write_eof(self) -> bool:
         return self.half_close
@@ -119,6 +124,7 @@ class Transport:
     def drained(self) -> None:
         """The peer has read everything."""
         self.congested = False
+        self.unread = 0
         self.stream.resume_writing()
 
 

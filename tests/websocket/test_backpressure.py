@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import pytest
 
 from asgi_upgrade.policy.websocket import Limits
 from asgi_upgrade.types import Message, Receive, Scope, Send
-from asgi_upgrade.websocket.connection import Connection
-from tests.support.bridged import Server, accept, accepting
-from tests.support.peer import BINARY, CLOSE, PING, PONG, TEXT, Sent, close_frame, frame, passes
+from asgi_upgrade.websocket.connection import BUDGET, Connection
+from tests.support.bridged import Server, accept, accepting, either_engine
+from tests.support.peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Sent, close_frame, frame, passes
 
 
 async def test_queue_is_bounded_and_reading_stops() -> None:
@@ -166,3 +167,52 @@ async def test_send_that_waits_is_released(how: str) -> None:
     else:
         server.stream.request_shutdown()
     await server.end()
+
+
+# What one connection may take from the others
+
+FLOODS = {
+    "pings": frame(PING),
+    "empty fragments": frame(CONTINUATION, fin=False),
+    "empty messages": frame(TEXT),
+    "pongs": frame(PONG),
+}
+
+
+@either_engine
+@pytest.mark.parametrize("flood", FLOODS)
+async def test_flood_of_tiny_frames_is_handled_in_many_turns(engine: str, flood: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        while (await receive())["type"] == "websocket.receive":
+            received.append(turn)
+
+    turn = 0
+    received: list[int] = []
+    server = Server(app, limits=Limits(ping_interval=None, engine=engine))
+    await server.open()
+    await passes()
+    first = frame(TEXT, fin=False) if flood == "empty fragments" else b""
+    last = frame(CONTINUATION) if flood == "empty fragments" else b""
+    server.feed(first + FLOODS[flood] * 4 * BUDGET + last + frame(PING, b"behind"), frame(PING, b"later"))
+    assert server.transport.paused()
+    while Sent(PONG, b"later") not in server.transport.sent():
+        await asyncio.sleep(0)
+        turn += 1
+    assert turn >= 4
+    assert not server.transport.paused()
+    assert max(Counter(received).values(), default=0) <= BUDGET
+    server.feed(close_frame(1000))
+    await server.end()
+
+
+async def test_application_that_ends_within_a_flood_leaves_nothing_to_do() -> None:
+    server = Server(accepting(asyncio.Event()), limits=Limits(ping_interval=None))
+    await server.open()
+    await passes()
+    server.task.cancel()
+    server.feed(frame(PING) * 2 * BUDGET)
+    with pytest.raises(asyncio.CancelledError):
+        await server.end()
+    assert [one.opcode for one in server.transport.sent()] == [PONG, CLOSE]
+    assert server.transport.paused()

@@ -12,7 +12,7 @@ from asgi_upgrade.errors import ClientDisconnected
 from asgi_upgrade.policy.websocket import Limits
 from asgi_upgrade.types import Message, Receive, Scope, Send
 from tests.support.bridged import Broken, Server, accept, disconnect, either_engine, recording, sending
-from tests.support.peer import BINARY, CLOSE, CONTINUATION, PING, TEXT, Sent, close_frame, frame, passes
+from tests.support.peer import BINARY, CLOSE, CONTINUATION, PING, TEXT, Loop, Sent, close_frame, frame, passes
 
 
 @either_engine
@@ -208,6 +208,96 @@ async def test_messages_before_the_end_are_still_answered(last: bytes, code: int
     assert (opcode, sent) == (CLOSE, code)
     server.stream.feed_eof()
     await server.end()
+
+
+def patience() -> float:
+    """Return how long the close frame is still put off; the loop is one of tests.support.peer."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, Loop)
+    return loop.pending_timers()[-1].when() - loop.time()
+
+
+@pytest.mark.parametrize("queued", [0, 1])
+async def test_close_frame_is_answered_when_the_application_asks_for_what_comes_after_it(queued: int) -> None:
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        await go.wait()
+        for _count in range(queued):
+            assert (await receive())["type"] == "websocket.receive"
+        await send({"type": "websocket.send", "text": "still told"})
+        assert await receive() == disconnect(4000, "bye")
+        for kind in ("websocket.send", "websocket.close"):
+            with pytest.raises(ClientDisconnected):
+                await send({"type": kind, "text": "late"})
+
+    go = asyncio.Event()
+    server = Server(app)
+    await server.open()
+    await passes()
+    server.feed(frame(TEXT, b"x") * queued + close_frame(4000, "bye"))
+    await passes()
+    assert server.transport.sent() == []
+    assert 0.9 < patience() <= 1
+    go.set()
+    await server.end()
+    assert server.transport.sent() == [Sent(TEXT, "still told"), Sent(CLOSE, (4000, "bye"))]
+
+
+async def test_each_receive_puts_the_answer_off_again_but_not_beyond_the_close_timeout() -> None:
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        await passes()
+        for _count in range(3):
+            await receive()
+            left.append(patience())
+            await server.passed(0.01)
+        await go.wait()
+
+    go = asyncio.Event()
+    left: list[float] = []
+    server = Server(app, limits=Limits(close_timeout=1.02, ping_interval=None))
+    await server.open()
+    server.feed(frame(TEXT, b"x") * 5 + close_frame(1000))
+    await server.passed(0.05)
+    assert 0.95 < left[0] <= 1
+    assert left[2] < 1  # 1.02 after the close frame came
+    go.set()
+    await server.end()
+    assert server.transport.sent() == [Sent(CLOSE, (1000, ""))]
+
+
+async def test_messages_before_the_end_are_received_after_its_answer() -> None:
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        await server.stream.wait_closed()
+        assert (await receive())["text"] == "never lost"
+        assert await receive() == disconnect(1000)
+
+    server = Server(app, limits=Limits(close_timeout=0.01, ping_interval=None))
+    await server.open()
+    server.feed(frame(TEXT, b"never lost") + close_frame(1000))
+    await server.end()
+    assert server.ended == [False]
+
+
+@pytest.mark.parametrize("last", [close_frame(1000), frame(3)])
+async def test_peer_that_ends_its_half_behind_its_close_frame_still_gets_its_answers(last: bytes) -> None:
+    go = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        await go.wait()
+        await send({"type": "websocket.send", "text": (await receive())["text"]})
+        assert (await receive())["type"] == "websocket.disconnect"
+
+    server = Server(app)
+    await server.open()
+    server.feed(frame(TEXT, b"one") + last)
+    server.stream.feed_eof()
+    go.set()
+    await server.end()
+    assert [one.opcode for one in server.transport.sent()] == [TEXT, CLOSE]
+    assert server.transport.calls == ["close"]
 
 
 async def test_end_does_not_wait_for_an_application_that_never_receives() -> None:

@@ -1,14 +1,13 @@
-"""Pings, pongs and their timers, on a clock that the test winds."""
+"""Pings, pongs and their timer, on a clock that the test winds."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
-from asgi_upgrade.policy.websocket import Limits
 from asgi_upgrade.websocket.keepalive import Keepalive
 
 
@@ -22,36 +21,50 @@ class Clock(asyncio.SelectorEventLoop):
 
 
 class Peer:
-    """A keepalive, what it has sent, and whether it gave up."""
+    """A connection that is kept alive, what it has sent, and why it gave up."""
 
-    def __init__(self, clock: Clock, limits: Limits) -> None:
+    def __init__(self, clock: Clock, interval: float, timeout: float | None) -> None:
         self.clock = clock
         self.pings: list[bytes] = []
-        self.lost = 0
-        self.keepalive = Keepalive(limits, self.pings.append, self._lose)
+        self.lost: list[str] = []
+        self.waiting = 0
+        self.keepalive = Keepalive(self, interval, timeout)
 
-    def _lose(self) -> None:
-        self.lost += 1
+    def ping(self, payload: bytes) -> None:
+        self.pings.append(payload)
+
+    def unsent(self) -> int:
+        return self.waiting
+
+    def unresponsive(self, why: str) -> None:
+        self.lost.append(why)
 
     async def wait(self, seconds: float) -> None:
         self.clock.now += seconds
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
-    def pong(self) -> None:
-        self.keepalive.answered(self.pings[-1])
+    def pong(self, number: int = -1) -> None:
+        self.keepalive.answered(self.pings[number])
 
 
-def run(scenario: Callable[[Peer], Any], interval: float | None = 20.0, timeout: float | None = 10.0) -> None:
+Scenario = Callable[[Peer], Coroutine[Any, Any, None]]
+
+
+def run(scenario: Scenario, interval: float = 20.0, timeout: float | None = 10.0) -> None:
+    async def whole() -> None:
+        assert isinstance(clock, Clock)
+        peer = Peer(clock, interval, timeout)
+        await scenario(peer)
+        peer.keepalive.stop()
+
     with asyncio.Runner(loop_factory=Clock) as runner:
         clock = runner.get_loop()
-        assert isinstance(clock, Clock)
-        runner.run(scenario(Peer(clock, Limits(ping_interval=interval, ping_timeout=timeout))))
+        runner.run(whole())
 
 
 def test_ping_comes_after_each_interval_while_pongs_come() -> None:
     async def scenario(peer: Peer) -> None:
-        peer.keepalive.start()
         await peer.wait(19)
         assert peer.pings == []
         for count in range(1, 4):
@@ -59,138 +72,223 @@ def test_ping_comes_after_each_interval_while_pongs_come() -> None:
             assert len(peer.pings) == count
             peer.pong()
         assert len(set(peer.pings)) == 3
-        assert peer.lost == 0
-        peer.keepalive.stop()
+        assert peer.lost == []
 
     run(scenario)
 
 
 def test_missing_pong_is_told_once() -> None:
     async def scenario(peer: Peer) -> None:
-        peer.keepalive.start()
         await peer.wait(20)
         await peer.wait(9)
-        assert peer.lost == 0
+        assert peer.lost == []
         await peer.wait(1)
-        assert peer.lost == 1
+        assert peer.lost == ["no pong within 10 s"]
         await peer.wait(100)
-        assert (peer.lost, len(peer.pings)) == (1, 1)
+        assert (len(peer.lost), len(peer.pings)) == (1, 1)
 
     run(scenario)
 
 
-@pytest.mark.parametrize("payload", [b"", b"unasked"])
+@pytest.mark.parametrize("payload", [b"", b"unasked", bytes(8), (2).to_bytes(8), b"\xff" * 8])
 def test_pong_that_nobody_asked_for_means_nothing(payload: bytes) -> None:
     async def scenario(peer: Peer) -> None:
-        peer.keepalive.start()
         peer.keepalive.answered(payload)
         await peer.wait(20)
         peer.keepalive.answered(payload)
         await peer.wait(10)
-        assert peer.lost == 1
+        assert len(peer.lost) == 1
 
     run(scenario)
 
 
 def test_pong_counts_once() -> None:
     async def scenario(peer: Peer) -> None:
-        peer.keepalive.start()
         await peer.wait(20)
         peer.pong()
         await peer.wait(15)
         peer.pong()  # again: it must not put off the next ping
         await peer.wait(5)
         assert len(peer.pings) == 2
-        peer.keepalive.stop()
 
     run(scenario)
 
 
-def test_no_interval_means_no_ping() -> None:
-    async def scenario(peer: Peer) -> None:
-        peer.keepalive.start()
-        await peer.wait(1000)
-        assert peer.pings == []
+# Pings go on while a pong is outstanding
 
-    run(scenario, interval=None)
+
+def test_pings_go_on_while_a_pong_is_outstanding_and_the_time_runs_from_the_oldest() -> None:
+    async def scenario(peer: Peer) -> None:
+        for count in range(1, 6):
+            await peer.wait(10)
+            assert len(peer.pings) == count
+        assert peer.lost == []
+        await peer.wait(10)
+        assert (len(peer.pings), len(peer.lost)) == (5, 1)
+
+    run(scenario, interval=10, timeout=50)
+
+
+def test_pong_answers_every_ping_before_it() -> None:
+    async def scenario(peer: Peer) -> None:
+        for _ in range(3):
+            await peer.wait(10)
+        peer.pong()
+        await peer.wait(10)
+        await peer.wait(24)
+        assert peer.lost == []
+        await peer.wait(1)
+        assert len(peer.lost) == 1
+
+    run(scenario, interval=10, timeout=25)
+
+
+def test_time_runs_from_the_ping_behind_the_one_that_was_answered() -> None:
+    async def scenario(peer: Peer) -> None:
+        for _ in range(3):  # at 10, 20 and 30
+            await peer.wait(10)
+        peer.pong(0)
+        await peer.wait(14)
+        assert peer.lost == []
+        await peer.wait(1)  # 45: 25 after the second
+        assert len(peer.lost) == 1
+
+    run(scenario, interval=10, timeout=25)
 
 
 def test_no_timeout_means_pings_for_ever() -> None:
     async def scenario(peer: Peer) -> None:
-        peer.keepalive.start()
+        peer.keepalive.reading_stopped()
         for _ in range(5):
             await peer.wait(20)
-        assert (len(peer.pings), peer.lost) == (5, 0)
-        peer.keepalive.suspend()
-        peer.keepalive.resume()
+        peer.keepalive.reading_resumed()
         await peer.wait(20)
-        assert (len(peer.pings), peer.lost) == (6, 0)
-        peer.keepalive.stop()
+        assert (len(peer.pings), peer.lost) == (6, [])
 
     run(scenario, timeout=None)
 
 
-def test_no_ping_while_suspended() -> None:
+# While nothing is read
+
+
+def test_pings_go_on_while_reading_is_stopped_and_the_pong_has_three_times_as_long() -> None:
     async def scenario(peer: Peer) -> None:
-        peer.keepalive.start()
-        peer.keepalive.suspend()
+        await peer.wait(19)
+        peer.keepalive.reading_stopped()
+        await peer.wait(1)
         await peer.wait(20)
-        await peer.wait(20)
-        assert peer.pings == []
-        peer.keepalive.resume()
-        await peer.wait(20)
-        assert len(peer.pings) == 1
-        peer.keepalive.stop()
+        await peer.wait(8)
+        assert (len(peer.pings), peer.lost) == (2, [])
+        await peer.wait(1)  # 49: 30 after reading stopped
+        assert peer.lost == ["the queue is full, and the application has not received for 3 times 10 s"]
 
     run(scenario)
 
 
-def test_pong_is_not_overdue_while_suspended() -> None:
+def test_time_of_a_connection_that_is_not_read_is_over_between_two_pings() -> None:
     async def scenario(peer: Peer) -> None:
-        peer.keepalive.start()
-        await peer.wait(20)
-        peer.keepalive.suspend()
-        await peer.wait(100)
-        assert peer.lost == 0
-        peer.keepalive.resume()
-        await peer.wait(9)
-        assert peer.lost == 0
+        peer.keepalive.reading_stopped()
+        await peer.wait(2)
+        assert peer.lost == []
         await peer.wait(1)
-        assert peer.lost == 1
+        assert (len(peer.lost), peer.pings) == (1, [])
+
+    run(scenario, timeout=1)
+
+
+def test_each_receive_of_the_application_begins_the_time_anew() -> None:
+    async def scenario(peer: Peer) -> None:
+        peer.keepalive.reading_stopped()
+        for _ in range(10):
+            await peer.wait(29)
+            peer.keepalive.application_received()
+        assert peer.lost == []
+        await peer.wait(30)
+        assert len(peer.lost) == 1
 
     run(scenario)
 
 
 def test_resuming_gives_the_pong_its_time_anew() -> None:
     async def scenario(peer: Peer) -> None:
-        peer.keepalive.start()
         await peer.wait(20)
-        peer.keepalive.suspend()
-        await peer.wait(9.5)
-        peer.keepalive.resume()
-        await peer.wait(1)  # the pong has lain unread, and is only read now
-        assert peer.lost == 0
+        peer.keepalive.reading_stopped()
+        await peer.wait(29)
+        peer.keepalive.reading_resumed()
+        await peer.wait(9)  # the pong has lain unread, and is only read now
+        assert peer.lost == []
         peer.pong()
-        await peer.wait(19)
-        assert (len(peer.pings), peer.lost) == (1, 0)
-        peer.keepalive.stop()
+        await peer.wait(100)
+        assert peer.lost == []
 
     run(scenario)
 
 
-@pytest.mark.parametrize("pinged", [False, True])
-def test_stopped_is_stopped(pinged: bool) -> None:
+def test_pong_that_is_still_missing_after_resuming_is_told() -> None:
     async def scenario(peer: Peer) -> None:
-        peer.keepalive.start()
-        if pinged:
-            await peer.wait(20)
-        peer.keepalive.stop()
-        peer.keepalive.suspend()
-        peer.keepalive.resume()
-        peer.keepalive.answered(b"\x00\x00\x00\x00\x00\x00\x00\x01")
-        peer.keepalive.start()
+        await peer.wait(20)
+        peer.keepalive.reading_stopped()
+        await peer.wait(25)
+        peer.keepalive.reading_resumed()
+        await peer.wait(10)
+        assert peer.lost == ["no pong within 10 s"]
+
+    run(scenario)
+
+
+# While nothing can be written
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_octets_that_leave_the_write_buffer_begin_the_time_anew(stopped: bool) -> None:
+    async def scenario(peer: Peer) -> None:
+        peer.waiting = 100_000
+        if stopped:
+            peer.keepalive.reading_stopped()
+        for _ in range(50):
+            await peer.wait(10)
+            peer.waiting -= 1000
+        assert peer.lost == []
+        for _ in range(20):
+            await peer.wait(10)
+        assert len(peer.lost) == 1
+
+    run(scenario, interval=10, timeout=25)
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_peer_that_reads_enough_for_more_to_be_written_is_alive(stopped: bool) -> None:
+    async def scenario(peer: Peer) -> None:
+        peer.keepalive.peer_reads()  # nothing is waited for yet
+        if stopped:
+            peer.keepalive.reading_stopped()
+        await peer.wait(20)
+        for _ in range(10):
+            await peer.wait(9)
+            peer.keepalive.peer_reads()
+        assert peer.lost == []
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_peer_that_reads_nothing_is_dead(stopped: bool) -> None:
+    async def scenario(peer: Peer) -> None:
+        peer.waiting = 100_000
+        if stopped:
+            peer.keepalive.reading_stopped()
+        for _ in range(4):
+            await peer.wait(10)
+        assert len(peer.lost) == 1
+
+    run(scenario)
+
+
+def test_stopped_is_stopped() -> None:
+    async def scenario(peer: Peer) -> None:
+        await peer.wait(20)
         peer.keepalive.stop()
         await peer.wait(1000)
-        assert (len(peer.pings), peer.lost) == (int(pinged), 0)
+        assert (len(peer.pings), peer.lost) == (1, [])
 
     run(scenario)

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import tracemalloc
 from collections.abc import Awaitable, Callable
 
 import pytest
 from starlette.websockets import WebSocketDisconnect
 
 from asgi_upgrade.errors import ClientDisconnected
+from asgi_upgrade.policy.websocket import Limits
 from asgi_upgrade.types import Message, Receive, Scope, Send
-from tests.support.bridged import DENIAL_BODY, DENIAL_START, Broken, Server, accept, disconnect, recording, sending
-from tests.support.peer import TEXT, frame, passes
+from tests.support.bridged import (
+    DENIAL_BODY,
+    DENIAL_START,
+    Broken,
+    Server,
+    accept,
+    disconnect,
+    either_engine,
+    recording,
+    sending,
+)
+from tests.support.peer import BINARY, TEXT, frame, passes
 
 
 async def test_loss_before_accept_is_told_and_every_answer_raises(caplog: pytest.LogCaptureFixture) -> None:
@@ -33,6 +45,19 @@ async def test_loss_before_accept_is_told_and_every_answer_raises(caplog: pytest
     assert server.sent == []
     assert [record.levelno for record in caplog.records] == [logging.INFO]
     assert "the client went away" in caplog.text
+
+
+async def test_loss_inside_the_101_ends_in_a_disconnect() -> None:
+    def lose(server: Server, message: Message) -> None:
+        if message["type"] == "http.response.body":
+            server.stream.switched()
+            server.lose()
+
+    seen: list[Message] = []
+    server = Server(recording(seen), before=lose)
+    await server.end()
+    assert seen == [disconnect(1006)]
+    assert len(server.ended) == 1
 
 
 @pytest.mark.parametrize("stage", ["http.response.start", "http.response.body"])
@@ -125,6 +150,59 @@ async def test_queued_messages_come_before_the_disconnect() -> None:
     server.lose()
     await server.end()
     assert [message.get("text") for message in seen] == ["1", "2", None]
+
+
+@either_engine
+async def test_what_a_partial_message_held_is_dropped_with_the_connection(engine: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+        await go.wait()
+
+    go = asyncio.Event()
+    server = Server(app, limits=Limits(ping_interval=None, engine=engine))
+    await server.open()
+    await passes()
+    tracemalloc.start()
+    try:
+        server.feed(frame(BINARY, bytes(1_000_000), fin=False))
+        held = tracemalloc.get_traced_memory()[0]
+        server.lose()
+        await passes()
+        left = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert (held > 900_000, left < 100_000) == (True, True)
+    assert server.ended == [False]
+    go.set()
+    await server.end()
+    assert server.ended == [False]  # told once
+
+
+@pytest.mark.parametrize("end", ["loss", "denial"])
+async def test_connection_ends_before_the_application_that_never_accepts(end: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        if end == "denial":
+            await send({"type": "websocket.close"})
+        await go.wait()
+
+    go = asyncio.Event()
+    server = Server(app)
+    await passes()
+    if end == "loss":
+        server.lose()
+    assert server.ended == [False]
+    go.set()
+    await server.end()
+    assert server.ended == [False]
+
+
+async def test_connection_of_an_application_that_returns_without_answering_ends_with_it() -> None:
+    server = Server(sending())
+    await server.end()
+    assert len(server.ended) == 1
 
 
 class Grouped(ExceptionGroup[Exception]):

@@ -7,9 +7,10 @@ import logging
 
 import pytest
 
+from asgi_upgrade.errors import ClientDisconnected
 from asgi_upgrade.policy.websocket import Limits
 from asgi_upgrade.types import Message, Receive, Scope, Send
-from tests.support.bridged import Server, accept, disconnect, recording
+from tests.support.bridged import QUIET, Server, accept, accepting, disconnect, recording
 from tests.support.peer import CLOSE, PING, PONG, TEXT, Sent, close_frame, frame, passes
 
 
@@ -25,20 +26,27 @@ async def test_ping_and_pong() -> None:
     await server.end()
 
 
-async def test_overdue_pong_closes_with_1011(caplog: pytest.LogCaptureFixture) -> None:
+async def test_peer_that_does_not_answer_pings_is_cut_off_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await recording(seen)(scope, receive, send)
+        await go.wait()
+
+    go = asyncio.Event()
     caplog.set_level(logging.INFO)
     seen: list[Message] = []
-    limits = Limits(ping_interval=0.01, ping_timeout=0.01, close_timeout=0.01)
-    server = Server(recording(seen), limits=limits)
-    frames = await server.frames(2)
-    assert [one.opcode for one in frames] == [PING, CLOSE]
-    assert frames[1].payload == (1011, "keepalive ping timeout")
-    await server.end()
+    server = Server(app, limits=Limits(ping_interval=0.01, ping_timeout=0.01))
+    await server.open()
+    await server.stream.wait_closed()
+    assert server.ended == [False]  # the place is free, though the application goes on
+    assert [one.opcode for one in server.transport.sent()] == [PING]
+    assert server.transport.calls == ["abort"]
     assert seen == [disconnect(1011, "keepalive ping timeout")]
     assert "no pong within 0.01 s" in caplog.text
+    go.set()
+    await server.end()
 
 
-async def test_full_queue_suspends_the_ping_timeout() -> None:
+async def test_pings_go_on_while_the_queue_is_full_and_the_pong_has_longer() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await accept(receive, send)
         await go.wait()
@@ -46,16 +54,101 @@ async def test_full_queue_suspends_the_ping_timeout() -> None:
             pass
 
     go = asyncio.Event()
-    server = Server(app, limits=Limits(max_queue=1, ping_interval=0.01, ping_timeout=0.01))
+    server = Server(app, limits=Limits(max_queue=1, ping_interval=0.05, ping_timeout=0.05))
     (ping,) = await server.frames()
     server.feed(frame(TEXT, b"x") + frame(PONG, bytes(ping.payload)))
-    loop = asyncio.get_running_loop()
-    past: asyncio.Future[None] = loop.create_future()
-    loop.call_later(0.05, past.set_result, None)
-    await past
-    assert server.transport.sent() == []
+    await server.frames(2)
+    assert server.transport.calls == ["pause_reading"]
     go.set()
     await passes()
     server.feed(close_frame(1000))
     await server.end()
-    assert server.transport.sent() == [Sent(CLOSE, (1000, ""))]
+    assert server.transport.sent()[-1] == Sent(CLOSE, (1000, ""))
+
+
+@pytest.mark.parametrize("first", ["queue", "send"])
+async def test_application_that_sends_to_a_peer_that_only_writes_loses_it(first: str) -> None:
+    async def flood(send: Send) -> None:
+        while True:
+            await send({"type": "websocket.send", "text": "nobody reads this"})
+
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        await go.wait()
+        with pytest.raises(ClientDisconnected):
+            await flood(send)
+
+    go = asyncio.Event()
+    server = Server(app, limits=Limits(max_queue=2, ping_interval=0.01, ping_timeout=0.01))
+    await server.open()
+    server.transport.congested = True
+    if first == "send":
+        go.set()
+        await passes()
+    server.feed(frame(TEXT, b"a") * 3)
+    assert server.transport.paused()
+    go.set()
+    await server.end()
+    assert server.transport.calls == ["pause_reading", "abort"]
+
+
+@pytest.mark.parametrize("early", [True, False])
+async def test_application_that_never_receives_behind_a_full_queue_loses_its_connection(
+    early: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    messages = frame(TEXT, b"a") * 3
+    server = Server(
+        accepting(asyncio.Event()),
+        limits=Limits(max_queue=2, ping_interval=5, ping_timeout=0.01),
+        early=messages if early else b"",
+    )
+    await server.open()
+    if not early:
+        server.feed(messages)
+    await server.stream.wait_closed()
+    assert server.ended == [False]
+    assert "the application has not received for 3 times 0.01 s" in caplog.text
+    server.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await server.end()
+
+
+async def test_application_that_receives_slowly_behind_a_full_queue_keeps_its_connection() -> None:
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        for _count in range(5):
+            await server.passed(0.05)
+            await receive()
+
+    server = Server(app, limits=Limits(max_queue=10, ping_interval=5, ping_timeout=0.03))
+    await server.open()
+    server.feed(frame(TEXT, b"a") * 10)
+    await server.end_closed()
+
+
+async def test_peer_that_reads_slowly_is_alive() -> None:
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        await send({"type": "websocket.send", "bytes": bytes(100_000)})
+
+    server = Server(app, limits=Limits(ping_interval=0.01, ping_timeout=0.02))
+    await server.open()
+    server.transport.congested = True
+    for _ in range(10):
+        await server.passed(0.01)
+        server.transport.unread -= 1000
+    assert server.transport.calls == []
+    server.transport.drained()
+    await passes()
+    server.feed(close_frame(1000))
+    await server.end()
+
+
+async def test_pings_that_come_together_have_one_pong() -> None:
+    server = Server(recording([]), limits=QUIET)
+    await server.open()
+    server.feed(frame(PING, b"1") + frame(PING, b"2"), frame(PING, b"3"))
+    assert server.transport.sent() == [Sent(PONG, b"2"), Sent(PONG, b"3")]
+    server.feed(close_frame(1000))
+    await server.end()
