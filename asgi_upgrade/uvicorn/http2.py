@@ -211,6 +211,10 @@ class Tunnel(Outgoing):
         self._told_full = False
         self._timer: asyncio.TimerHandle | None = None
 
+    def get_write_buffer_size(self) -> int:
+        """Return how many octets wait for the peer's credit."""
+        return self._size
+
     @property
     def is_pending(self) -> bool:
         """Whether the request has not been switched."""

@@ -74,6 +74,11 @@ class Application:
         await self._held("undecided")
         await send({"type": "websocket.accept"})
 
+    async def silent(self, receive: Receive, send: Send) -> None:
+        """Never answer, and end when cancelled."""
+        self.seen.put("silent")
+        await asyncio.Event().wait()
+
     async def denying(self, receive: Receive, send: Send) -> None:
         """Wait between the start and the content of a denial."""
         headers = [(b"content-length", b"6")]

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from asgi_upgrade.uvicorn import connection as adapter
+from asgi_upgrade.websocket import connection
 from tests.integration.faults import POINTS, Application, Point, break_off, read_101, running
 from tests.support.peer import close_frame
 from tests.support.serving import RawClient, Serving
@@ -66,9 +68,16 @@ def test_shutdown_waits_for_an_application_no_longer_than_the_grace(parser: str,
         assert app.seen.empty()
 
 
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a server that shuts down give its peers hardly any time."""
+    monkeypatch.setattr(connection, "SHUTDOWN_GRACE", 0.05)
+    monkeypatch.setattr(adapter, "MAX_SECONDS", 0.05)
+
+
 @either_engine
-def test_shutdown_does_not_wait_for_a_client_that_does_not_answer(parser: str, engine: str) -> None:
-    with running(parser, engine, close_timeout=0.05) as (serving, app), serving.connect() as client:
+def test_shutdown_does_not_wait_for_a_client_that_does_not_answer(parser: str, engine: str, hasty: None) -> None:
+    with running(parser, engine) as (serving, app), serving.connect() as client:
         client.send(request())
         read_101(client)
         serving.begin_stop()
@@ -76,3 +85,23 @@ def test_shutdown_does_not_wait_for_a_client_that_does_not_answer(parser: str, e
         assert client.read_until_closed() == b""
         serving.stop()
         assert [app.next(), app.next()] == ["0 messages, disconnect 1012", "returned"]
+
+
+@either_engine
+def test_shutdown_does_not_wait_for_a_client_that_does_not_read(parser: str, engine: str, hasty: None) -> None:
+    with running(parser, engine) as (serving, app), serving.connect() as client:
+        client.send(request(b"GET /flooding HTTP/1.1"))
+        assert app.next() == "flooding"
+        serving.stop()
+        assert app.next() == "send raised"
+
+
+@either_engine
+def test_shutdown_answers_a_handshake_that_is_undecided(parser: str, engine: str) -> None:
+    with running(parser, engine) as (serving, app), serving.connect() as client:
+        client.send(request(b"GET /silent HTTP/1.1"))
+        assert app.next() == "silent"
+        serving.begin_stop()
+        assert client.read_response().status == 503
+        serving.stop()
+        assert app.seen.empty()
