@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, cast
 
 from asgi_upgrade.extension import EXTENSION, UpgradeExtension
-from asgi_upgrade.text import quote
+from asgi_upgrade.text import quote, without_secrets
 from asgi_upgrade.types import Field, Fields, Message, Receive, Scope, Send
 
 UNJUDGED = (
@@ -194,7 +194,8 @@ def _fault(name: bytes, value: bytes, status: int) -> str | None:
     if not _NAME.fullmatch(name):
         return f"status {status}: {quote(name)} is not a field name (RFC 9110 section 5.1)"
     if _LINE_END.search(value):
-        return f"status {status}: CR, LF or NUL in {quote(name)}: {quote(value)} (RFC 9110 section 5.5)"
+        seen = quote(without_secrets(name.decode("ascii"), value))
+        return f"status {status}: CR, LF or NUL in {quote(name)}: {seen} (RFC 9110 section 5.5)"
     if name.lower() in _FRAMING:
         # RFC 9112 section 6.1 and RFC 9110 section 8.6: neither in a 1xx response, nor in a 2xx to CONNECT.
         return f"status {status}: {quote(name)} is not allowed, a switch has no content"

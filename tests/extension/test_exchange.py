@@ -83,6 +83,7 @@ async def test_fields_of_a_101_go_over_the_wire_as_they_are() -> None:
         pytest.param(b"a", b"b\r\nc: d", "CR, LF or NUL", id="line-end"),
         pytest.param(b"a", b"b\nc", "CR, LF or NUL", id="line-feed"),
         pytest.param(b"a", b"\0", "CR, LF or NUL", id="nul"),
+        pytest.param(b"Set-Cookie", b"sid=s3cret\n", r'in "Set-Cookie": "\.\.\." \(RFC', id="cookie"),
         pytest.param(b"Content-Length", b"0", "a switch has no content", id="length"),
         pytest.param(b"transfer-encoding", b"chunked", "a switch has no content", id="coding"),
     ],
