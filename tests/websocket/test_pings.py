@@ -118,10 +118,10 @@ async def test_application_that_receives_slowly_behind_a_full_queue_keeps_its_co
     async def app(_: Scope, receive: Receive, send: Send) -> None:
         await accept(receive, send)
         for _count in range(5):
-            await server.passed(0.05)
+            await server.passed(0.15)
             await receive()
 
-    server = Server(app, limits=Limits(max_queue=10, ping_interval=5, ping_timeout=0.03))
+    server = Server(app, limits=Limits(max_queue=10, ping_interval=5, ping_timeout=0.2))
     await server.open()
     server.feed(frame(TEXT, b"a") * 10)
     await server.end_closed()
