@@ -1,4 +1,4 @@
-"""Reverse proxies in front of a server: nginx as the README configures it, the others with what is in ``proxies/``."""
+"""Reverse proxies in front of a server, as ``examples/deploy`` configures them, or with what is in ``proxies/``."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from tests.world.frames import CLOSE, CLOSED, expect_echo
 from tests.world.programs import PROJECT, WAIT, Program, need, on_free_port, running, version_of
 
 _CONFIGURATIONS = Path(__file__).parent / "proxies"
+_DEPLOYED = PROJECT / "examples" / "deploy"
+_UPSTREAM = "127.0.0.1:8000"
 _TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 HOST_LINE = "proxy_set_header Host $http_host;"
@@ -78,10 +80,8 @@ class Front:
 
 
 def recommended() -> str:
-    """Return the configuration as it stands in the README."""
-    match = re.search(r"```nginx\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
-    assert match is not None
-    return match[1]
+    """Return nginx's configuration as the examples show it."""
+    return (_DEPLOYED / "nginx.conf").read_text()
 
 
 @contextlib.contextmanager
@@ -91,7 +91,7 @@ def nginx(prefix: Path, upstream: str, site: str = "", authority: trustme.CA | N
     Args:
         prefix: A directory of its own.
         upstream: What it forwards to: ``127.0.0.1:8000`` or ``unix:/path``.
-        site: The configuration, the README's if there is none.
+        site: The configuration, the example's if there is none.
         authority: Who signs its certificate for ``localhost``; None for cleartext.
 
     Yields:
@@ -102,7 +102,7 @@ def nginx(prefix: Path, upstream: str, site: str = "", authority: trustme.CA | N
 
     def start(port: int) -> contextlib.AbstractContextManager[Program]:
         listen = f"listen 127.0.0.1:{port}{' ssl' if tls else ''};\n{tls}"
-        filled = (site or recommended()).replace("listen 443 ssl;", listen).replace("127.0.0.1:8000", upstream)
+        filled = (site or recommended()).replace("listen 443 ssl;", listen).replace(_UPSTREAM, upstream)
         assert listen in filled
         assert upstream in filled
         path = prefix / "nginx.conf"
@@ -134,7 +134,9 @@ class Proxy:
     command: tuple[str, ...] = ()
     """Its arguments; the last is followed by the path of its configuration."""
     configuration: str = ""
-    """A file in ``proxies/``, in which the ports and a scratch directory are filled in; nginx has the README's."""
+    """A file in ``proxies/``, in which the ports and a scratch directory are filled in; without one, the example's."""
+    front: tuple[str, str] = ("", "")
+    """What the example listens on, and what to write for it here."""
     ends: str = ""
     """What becomes of a client of another protocol than WebSocket that ends its half first; empty: not carried."""
     keeps_upgrade: bool = True
@@ -147,14 +149,14 @@ class Proxy:
     @contextlib.contextmanager
     def before(self, upstream: int, scratch: Path) -> Iterator[int]:
         """Run it in front of a loopback port, or skip the test if it is not installed; yield its own port."""
-        if not self.configuration:
+        if self.program == "nginx":
             with nginx(scratch, f"127.0.0.1:{upstream}") as port:
                 yield port
             return
         program = need(self.program)
 
         def start(port: int) -> contextlib.AbstractContextManager[Program]:
-            filled = (_CONFIGURATIONS / self.configuration).read_text()
+            filled = self._configured(upstream)
             for word, value in (("FRONT_PORT", port), ("UPSTREAM_PORT", upstream), ("SCRATCH", scratch)):
                 filled = filled.replace(word, str(value))
             path = scratch / self.configuration
@@ -164,6 +166,25 @@ class Proxy:
         with on_free_port(start) as (port, _):
             yield port
 
+    def _configured(self, upstream: int) -> str:
+        """Return the configuration, that of an example with loopback addresses in the place of its own."""
+        shown, here = self.front
+        if not shown:
+            return (_CONFIGURATIONS / self.configuration).read_text()
+        example = (_DEPLOYED / self.configuration).read_text()
+        assert shown in example
+        assert _UPSTREAM in example
+        return example.replace(_UPSTREAM, f"127.0.0.1:{upstream}").replace(shown, here)
+
+
+_CADDY = """{
+	admin off
+	auto_https off
+	persist_config off
+	storage file_system SCRATCH
+}
+http://:FRONT_PORT {
+	bind 127.0.0.1"""
 
 PROXIES = {
     "nginx": Proxy(program="nginx", asks_version="-v"),
@@ -172,6 +193,7 @@ PROXIES = {
         asks_version="-v",
         command=("-db", "-f"),
         configuration="haproxy.cfg",
+        front=("bind :443 ssl crt /etc/haproxy/shop.example.pem", "bind 127.0.0.1:FRONT_PORT"),
         ends=ANSWERED,
         keeps_upgrade=False,
     ),
@@ -187,6 +209,7 @@ PROXIES = {
         asks_version="version",
         command=("run", "--adapter", "caddyfile", "--config"),
         configuration="Caddyfile",
+        front=("shop.example {", _CADDY),
         ends=ANSWERED,
     ),
     "Envoy": Proxy(

@@ -203,7 +203,7 @@ def test_gunicorn_with_the_worker_of_uvicorn(record: Record) -> None:
     version = installed("gunicorn", "uvicorn-worker", "uvicorn")
     record("gunicorn", version, "uvicorn's worker with the adapter, two workers", "101 and echo, 403")
     with listener() as (port, fd):
-        options = ("-k", "tests.world.worker.Worker", "-w", "2", "--no-control-socket", "--bind", f"fd://{fd}")
+        options = ("-c", "examples/deploy/gunicorn_conf.py", "--no-control-socket", "--bind", f"fd://{fd}")
         with running(*python("gunicorn", *options, SERVICE), fds=[fd]) as program:
             for _ in range(10):
                 expect_judged(to_port(port))
