@@ -95,10 +95,11 @@ class Throttle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What became of one request to upgrade.
+    """What became of one request to upgrade, and of the connection behind it.
 
     Args:
-        verdict: ``"switch"`` (if the application agrees), ``"ignore"`` (served as plain HTTP) or ``"reject"``.
+        verdict: ``"switch"`` (if the application agrees), ``"ignore"`` (served as plain HTTP) or ``"reject"``; and
+            ``"end"`` when a connection that was switched has ended, which is not counted.
         protocol: ``"websocket"``, the name of a handler's protocol, ``"h2c"``, ``"other"`` for what is not known
             here, or ``"none"`` where no protocol was named.
         rule: The id of the rule that decided; empty for a switch.
@@ -107,15 +108,19 @@ class Decision:
             socket.
         path: The decoded path that the application routes on.
         report_only: Whether this rejection is only reported: the request went on, and another decision follows.
+        code: The close code of a WebSocket that has ended; None for all else, and where it is not known.
+        duration: How long the connection was open, in seconds; None if none has ended.
     """
 
-    verdict: Literal["switch", "ignore", "reject"]
+    verdict: Literal["switch", "ignore", "reject", "end"]
     protocol: str
     rule: str
     status: int | None
     client: str
     path: str
     report_only: bool = False
+    code: int | None = None
+    duration: float | None = None
 
 
 DecisionHook: TypeAlias = Callable[[Decision, Scope], None]
@@ -291,6 +296,44 @@ class Decisions:
         decision = self._count_and_call(verdict, facts, scope, policy, report_only=report_only)
         if logger.isEnabledFor(logging.WARNING) and (turn := self._throttle.turn(verdict.rule.id)):
             _write(verdict, facts, policy, decision, turn)
+
+    @property
+    def tells_ends(self) -> bool:
+        """Whether anybody wants to know when a connection ends."""
+        return self._on_decision is not None or logger.isEnabledFor(logging.DEBUG)
+
+    def end_of(
+        self, protocol: str, facts: Facts, scope: Scope, policy: UpgradePolicy
+    ) -> Callable[[int | None, float], None]:
+        """Return what tells that a connection has ended.
+
+        Args:
+            protocol: What is spoken on it.
+            facts: What is known of the request it began with.
+            scope: The scope of that request, for the hook.
+            policy: The policy it was judged by.
+
+        Returns:
+            To be called with the close code of a WebSocket, None if it is not known, and the seconds it was open.
+        """
+
+        def tell(code: int | None, seconds: float) -> None:
+            with_code = "" if code is None else f" with code {code}"
+            logger.debug("%s of %s ended after %.3f s%s", protocol, _whose(facts, policy), seconds, with_code)
+            if self._on_decision is not None:
+                decision = Decision(
+                    verdict="end",
+                    protocol=protocol,
+                    rule="",
+                    status=None,
+                    client=_client(facts, policy),
+                    path=facts.path,
+                    code=code,
+                    duration=seconds,
+                )
+                self._call(self._on_decision, decision, scope)
+
+        return tell
 
     def _count_and_call(
         self, verdict: Verdict, facts: Facts, scope: Scope, policy: UpgradePolicy, *, report_only: bool = False

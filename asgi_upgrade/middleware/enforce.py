@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import inspect
 import logging
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -124,6 +125,11 @@ class Enforcer:
             if (rejection := self._enforced(full, facts, scope)) is not None:
                 return rejection
         return client
+
+    def opened(self, place: Place, protocol: str, facts: Facts, scope: Scope) -> None:
+        """A connection is open: tell the operator of its end, if anybody listens."""
+        if self.decisions.tells_ends:
+            place.opened(self.decisions.end_of(protocol, facts, scope, self.policy))
 
     def limits(self, settings: Mapping[str, Any]) -> Limits:
         """Return the bounds of a connection of a server with these settings, made anew for another mapping only."""
@@ -273,24 +279,35 @@ class Place:
         rooms: Where it is counted, and for which client.
     """
 
-    __slots__ = ("_is_live", "_live", "_rooms")
+    __slots__ = ("_is_live", "_live", "_report", "_rooms", "_since", "code")
 
     def __init__(self, live: Live, rooms: Sequence[tuple[Enforcer, str | None]]) -> None:
         self._live = live
         self._rooms = rooms
         self._is_live = True
+        self._report: Callable[[int | None, float], None] | None = None
+        self.code: int | None = None
+        """The close code of a WebSocket, as far as it is known."""
         live.connections += 1
         live.applications += 1
         for enforcer, client in rooms:
             enforcer.count(client, 1)
 
-    def release(self) -> None:
+    def opened(self, report: Callable[[int | None, float], None]) -> None:
+        """Have the end reported, with the close code and the seconds from now to then."""
+        self._report = report
+        self._since = time.monotonic()
+
+    def release(self, code: int | None = None) -> None:
         """Give the place back: the connection has ended. Once is enough, and more does no harm."""
         if self._is_live:
             self._is_live = False
             self._live.connections -= 1
             for enforcer, client in self._rooms:
                 enforcer.count(client, -1)
+            if self._report is not None:
+                report, self._report = self._report, None
+                report(self.code if code is None else code, time.monotonic() - self._since)
 
     def leave(self) -> None:
         """The application has returned, and the connection ends with it; to be called once."""

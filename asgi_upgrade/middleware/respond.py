@@ -137,12 +137,15 @@ async def _pass_on_native(verdict: Switch | Ignore, request: Request) -> None:
     async def watched() -> Message:
         message = await request.receive()
         if message["type"] == "websocket.disconnect":
-            place.release()
+            place.release(message.get("code", 1005))
         return message
 
     async def guarded(message: Message) -> None:
         if message["type"] == "websocket.accept":
             message = enforcer.accepted(message, switch)
+            enforcer.opened(place, switch.protocol, request.facts, request.scope)
+        elif message["type"] == "websocket.close":
+            place.code = message.get("code", 1000)
         elif message["type"] == "websocket.http.response.start":
             message = listed(message)
             check_denial(message)
@@ -220,6 +223,10 @@ def _serve_websocket(switch: Switch, request: Request, extension: UpgradeExtensi
         denied = message["type"] == "http.response.start" and message["status"] != 101
         await send(_repaired(message, h2=False) if denied else message)
 
+    def accepted(message: Message) -> Message:
+        enforcer.opened(place, switch.protocol, request.facts, request.scope)
+        return enforcer.accepted(message, switch)
+
     return websocket.serve(
         request.app,
         scopes.websocket_scope(request.scope, switch.subprotocols, switch.target),
@@ -227,7 +234,7 @@ def _serve_websocket(switch: Switch, request: Request, extension: UpgradeExtensi
         stream=extension["stream"],
         fields=switch.fields,
         limits=enforcer.limits(extension.get("settings", {})),
-        guard=lambda message: enforcer.accepted(message, switch),
+        guard=accepted,
         close_denied=enforcer.policy.strict,
         rejected=lambda reject: enforcer.record(reject, request.facts, request.scope),
         ended=place.release,
@@ -241,11 +248,17 @@ async def _handle(
     """Return the rejection that is due in the place of the handler, and whether the handler has answered."""
     policy = request.enforcer.policy
     extension: UpgradeExtension = request.scope["extensions"][EXTENSION]
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] == 101:
+            request.enforcer.opened(place, switch.protocol, request.facts, request.scope)
+        await request.send(message)
+
     upgrade = UpgradeRequest(
         scopes.switch_scope(request.scope, switch.target),
         body,
         protocol=switch.protocol,
-        send=request.send,
+        send=send,
         stream=extension["stream"],
         fields=switch.fields,
         strict=policy.strict,

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_upgrade import RULES, ConfigurationError, Decision, UpgradeMiddleware, UpgradePolicy
+from asgi_upgrade import RULES, ConfigurationError, Decision, UpgradeMiddleware, UpgradePolicy, UpgradeRequest
 from asgi_upgrade.handshake.judge import evaluate
 from asgi_upgrade.handshake.verdict import Facts
 from asgi_upgrade.middleware.decisions import Counters, Decisions, Throttle, Turn, decide
 from asgi_upgrade.policy.websocket import engine_name
-from asgi_upgrade.types import Message, Scope
+from asgi_upgrade.testing import UpgradeTransport
+from asgi_upgrade.types import Message, Receive, Scope, Send
 from tests.support.asgi import FOREIGN, HANDSHAKE, Recorder, http_scope, problem, run, websocket_scope
 from tests.support.facts import handshake, native, reject
+from tests.support.peer import Transport
 
 # Worth knowing once
 
@@ -317,6 +324,7 @@ def test_every_judged_upgrade_is_counted_and_told_once() -> None:
     }
     assert [(one.verdict, one.rule, one.status) for one in told] == [
         ("switch", "", None),
+        ("end", "", None),
         ("reject", "ws-origin-check", 403),
         ("ignore", "upgrade-unknown-token", None),
     ]
@@ -327,7 +335,7 @@ def test_hook_gets_the_scope() -> None:
     scopes: list[Scope] = []
     scope = websocket_scope(HANDSHAKE)
     run(UpgradeMiddleware(Recorder(), on_decision=lambda _, scope: scopes.append(scope)), scope)
-    assert scopes == [scope]
+    assert scopes == [scope, scope]  # of the handshake and of the end
 
 
 def test_counters_do_not_grow_with_what_clients_make_up() -> None:
@@ -353,7 +361,7 @@ def test_hook_that_fails_changes_nothing_and_is_named(hook: Any, said: str, capl
     assert refuse(app, FOREIGN)[0]["status"] == 403
     assert run(app, websocket_scope(HANDSHAKE))[0]["type"] == "websocket.accept"
     messages = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
-    assert len(messages) == 2
+    assert len(messages) == 3
     assert all(message.startswith(f"on_decision callback <lambda> {said}") for message in messages)
 
 
@@ -382,6 +390,119 @@ class AsyncHook:
 def test_impossible_hook_raises_when_the_app_is_built(options: Any, error: str) -> None:
     with pytest.raises(ConfigurationError, match=error):
         UpgradeMiddleware(Recorder(), **options)
+
+
+# The end of a connection
+
+
+def ends_of(app: Any, scope: Scope, *incoming: Message, **options: Any) -> list[tuple[str, int | None]]:
+    """Return the protocol and the close code of every end that the hook is told of."""
+    told: list[Decision] = []
+    outer = UpgradeMiddleware(app, on_decision=lambda decision, _: told.append(decision), **options)
+    run(outer, scope, [{"type": "websocket.connect"}, *incoming])
+    ends = [decision for decision in told if decision.verdict == "end"]
+    assert all(one.duration is not None and 0 <= one.duration < 5 for one in ends)
+    assert all((one.rule, one.status, one.client, one.path) == ("", None, "192.0.2.1:5000", "/ws") for one in ends)
+    assert [key for key in outer.counters if key[1] == "end"] == []
+    return [(one.protocol, one.code) for one in ends]
+
+
+async def until_disconnected(scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
+
+
+async def closing(scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.close", "code": 4000})
+
+
+async def leaving(scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.accept"})
+
+
+async def denying(scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.close"})
+
+
+@pytest.mark.parametrize(
+    ("app", "incoming", "ends"),
+    [
+        pytest.param(until_disconnected, [{"type": "websocket.disconnect", "code": 1001}], [1001], id="client"),
+        pytest.param(until_disconnected, [{"type": "websocket.disconnect"}], [1005], id="client-without-code"),
+        pytest.param(closing, [], [4000], id="application"),
+        pytest.param(leaving, [], [None], id="returns"),
+        pytest.param(denying, [], [], id="denied"),
+    ],
+)
+def test_hook_is_told_of_the_end_of_a_native_connection(app: Any, incoming: Any, ends: list[int | None]) -> None:
+    assert ends_of(app, websocket_scope(HANDSHAKE), *incoming) == [("websocket", code) for code in ends]
+
+
+def test_end_of_a_connection_is_a_line_while_debugging(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "asgi_upgrade")
+    run(UpgradeMiddleware(closing), websocket_scope(HANDSHAKE))
+    assert re.fullmatch(
+        r'websocket of GET "/ws" from 192\.0\.2\.1:5000 ended after \d\.\d{3} s with code 4000', caplog.messages[-1]
+    )
+
+
+async def test_end_is_told_where_the_connection_is_ours() -> None:
+    async def handler(request: UpgradeRequest) -> None:
+        async with request.switch():
+            pass
+
+    told: list[Decision] = []
+    app = UpgradeMiddleware(closing, protocols={"tcp": handler}, on_decision=lambda one, _: told.append(one))
+    for fields in (HANDSHAKE, [(b"host", b"a"), (b"upgrade", b"tcp"), (b"connection", b"upgrade")]):
+        headers = [(name.decode(), value.decode()) for name, value in fields]
+        async with httpx.AsyncClient(transport=UpgradeTransport(app), headers=headers) as client:
+            response = await client.get("http://shop.example/ws")
+            await response.extensions["network_stream"].aclose()
+    assert [(one.verdict, one.protocol) for one in told] == [
+        ("switch", "websocket"),
+        ("end", "websocket"),
+        ("switch", "tcp"),
+        ("end", "tcp"),
+    ]
+
+
+def test_handler_that_does_not_switch_opens_nothing_that_could_end() -> None:
+    async def handler(request: UpgradeRequest) -> None:
+        await request.reject(400)
+
+    headers = [(b"host", b"a"), (b"upgrade", b"tcp"), (b"connection", b"upgrade")]
+    scope = http_scope(headers, extensions={"http.upgrade": {"stream": Transport().stream}})
+    told: list[Decision] = []
+    app = UpgradeMiddleware(Recorder(), protocols={"tcp": handler}, on_decision=lambda one, _: told.append(one))
+    assert run(app, scope)[0]["status"] == 400
+    assert [one.verdict for one in told] == ["switch"]
+
+
+# A configuration to begin with
+
+
+def test_logging_configuration_of_the_examples_shows_every_field() -> None:
+    script = """
+import json, logging.config
+from pathlib import Path
+from asgi_upgrade import UpgradeMiddleware
+from tests.support.asgi import FOREIGN, HANDSHAKE, Recorder, run, websocket_scope
+logging.config.dictConfig(json.loads(Path("examples/logging.json").read_text()))
+run(UpgradeMiddleware(Recorder()), websocket_scope([*HANDSHAKE, FOREIGN]))
+"""
+    root = Path(__file__).parent.parent.parent
+    ran = subprocess.run(
+        [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, timeout=60, check=True
+    )
+    first, *_, last = ran.stderr.splitlines()
+    assert " INFO rule=- status=- client=- policy in force: strict" in first
+    assert ' WARNING rule=ws-origin-check status=403 client=192.0.2.1:5000 rejected GET "/ws"' in last
 
 
 # How often a line of one kind is written
