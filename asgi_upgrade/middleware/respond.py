@@ -224,8 +224,9 @@ def _serve_websocket(switch: Switch, request: Request, extension: UpgradeExtensi
         await send(_repaired(message, h2=False) if denied else message)
 
     def accepted(message: Message) -> Message:
+        cleaned = enforcer.accepted(message, switch)
         enforcer.opened(place, switch.protocol, request.facts, request.scope)
-        return enforcer.accepted(message, switch)
+        return cleaned
 
     return websocket.serve(
         request.app,

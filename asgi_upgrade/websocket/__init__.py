@@ -36,7 +36,7 @@ def serve(
     guard: Callable[[Message], Message],
     close_denied: bool,
     rejected: Callable[[Reject], None],
-    ended: Callable[[], None],
+    ended: Callable[[int], None],
     extensions: Sequence[ExtensionOffer] = (),
 ) -> Awaitable[None]:
     """Serve one WebSocket from its handshake to the end of the connection.
@@ -51,7 +51,8 @@ def serve(
         guard: Cleans a ``websocket.accept`` message, or raises HandshakeViolation.
         close_denied: Whether a denial closes the connection.
         rejected: Called with what is answered in the place of an application that does not answer.
-        ended: Called once when the connection has ended, which may be long before the application does.
+        ended: Called once, with the close code, when the connection has ended, which may be long before the
+            application does.
         extensions: What the client offers.
 
     Returns:

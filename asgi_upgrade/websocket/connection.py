@@ -109,7 +109,7 @@ class Connection:
         scope: The websocket scope.
         stream: The connection's octets.
         limits: The bounds.
-        ended: Called once when the connection has ended, whatever the application is doing.
+        ended: Called once, with the close code, when the connection has ended, whatever the application is doing.
     """
 
     __slots__ = (
@@ -141,13 +141,13 @@ class Connection:
     _latest: float
     """When the peer's close frame is answered at the latest; there while it is put off."""
 
-    def __init__(self, scope: Scope, stream: UpgradedStream, limits: Limits, ended: Callable[[], None]) -> None:
+    def __init__(self, scope: Scope, stream: UpgradedStream, limits: Limits, ended: Callable[[int], None]) -> None:
         self.opening: Opening | None = None
         """Who answers until the connection is open."""
         self._scope = scope
         self._stream = stream
         self._limits = limits
-        self._ended: Callable[[], None] | None = ended
+        self._ended: Callable[[int], None] | None = ended
         self._state = State.OPENING
         self._queue: list[str | bytes | None] = [None]
         """What the application has not received yet; None is ``websocket.connect``."""
@@ -271,7 +271,7 @@ class Connection:
         """Tell, once, that the connection has ended."""
         if self._ended is not None:
             ended, self._ended = self._ended, None
-            ended()
+            ended(1006 if self._disconnect is None else self._disconnect["code"])
 
     async def closed(self, code: int) -> None:
         """Close what is open, and wait for the end of the closing handshake, which its timer bounds."""

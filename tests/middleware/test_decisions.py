@@ -464,11 +464,11 @@ async def test_end_is_told_where_the_connection_is_ours() -> None:
         async with httpx.AsyncClient(transport=UpgradeTransport(app), headers=headers) as client:
             response = await client.get("http://shop.example/ws")
             await response.extensions["network_stream"].aclose()
-    assert [(one.verdict, one.protocol) for one in told] == [
-        ("switch", "websocket"),
-        ("end", "websocket"),
-        ("switch", "tcp"),
-        ("end", "tcp"),
+    assert [(one.verdict, one.protocol, one.code) for one in told] == [
+        ("switch", "websocket", None),
+        ("end", "websocket", 4000),
+        ("switch", "tcp", None),
+        ("end", "tcp", None),
     ]
 
 

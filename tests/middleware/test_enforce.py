@@ -119,6 +119,22 @@ async def test_native_connections_count_by_the_address_of_the_client() -> None:
     assert sorted(result) == ["websocket.accept", "websocket.accept", "websocket.close"]
 
 
+async def test_connection_that_has_ended_gives_its_place_back_while_its_application_goes_on() -> None:
+    waiting = Waiting()
+    headers = [(name.decode(), value.decode()) for name, value in HANDSHAKE]
+    app = UpgradeMiddleware(waiting, max_connections_per_client=1)
+    async with httpx.AsyncClient(transport=UpgradeTransport(app), headers=headers) as client:
+        for number in range(1, 4):
+            response = await client.get("http://shop.example/ws")
+            assert response.status_code == 101
+            assert (app.live.connections, app.live.applications) == (1, number)
+            await response.extensions["network_stream"].aclose()
+            while app.live.connections:
+                await asyncio.sleep(0)
+        waiting.leave.set()
+    assert (app.live.connections, app.live.applications) == (0, 0)
+
+
 async def test_native_connection_gives_its_place_back_with_its_disconnect() -> None:
     leave = asyncio.Event()
 
@@ -239,7 +255,9 @@ def test_rejection_by_the_policy_is_reported_and_the_request_goes_on(
     assert line.startswith("would have rejected GET")
     first, *rest = decisions
     assert (first.verdict, first.rule, first.report_only) == ("reject", rule, True)
-    assert [decision.report_only for decision in rest if decision.verdict != "end"] == ([] if rule == "ws-plain-get" else [False])
+    assert [decision.report_only for decision in rest if decision.verdict != "end"] == (
+        [] if rule == "ws-plain-get" else [False]
+    )
     assert [key for key in app.counters if key[1:] == ("report", rule)]
 
 

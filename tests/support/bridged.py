@@ -66,7 +66,7 @@ class Server:
                 guard=guard,
                 close_denied=close_denied,
                 rejected=self.rejected.append,
-                ended=lambda: self.ended.append(self.task.done()),
+                ended=lambda _: self.ended.append(self.task.done()),
                 extensions=extensions,
             )
         )
