@@ -1,4 +1,4 @@
-"""Servers with a WebSocket of their own, each started with ``tests.world.service:site``."""
+"""Servers with a WebSocket of their own, each started with ``tests.world.service:site`` or with another application."""
 
 from __future__ import annotations
 
@@ -73,14 +73,14 @@ def uvicorn(websockets: str) -> Start:
     return start
 
 
-def inheriting(module: str, *arguments: str) -> Start:
+def inheriting(module: str, *arguments: str, site: str = SITE) -> Start:
     """Return how a server is started that takes a listening descriptor, for which ``FD`` stands."""
 
     @contextlib.contextmanager
     def start() -> Iterator[tuple[int, Program]]:
         with listener() as (port, fd):
             filled = [argument.replace("FD", str(fd)) for argument in arguments]
-            with running(*python(module, *filled, SITE), fds=[fd]) as program:
+            with running(*python(module, *filled, site), fds=[fd]) as program:
                 yield port, program
 
     return start

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 
 import pytest
-from fastapi import FastAPI
-from starlette.applications import Starlette
-from starlette.routing import WebSocketRoute
-from starlette.websockets import WebSocket
 
 from asgi_upgrade import UpgradeMiddleware, UpgradePolicy
 from asgi_upgrade.types import ASGIApp, Message, Scope
 from tests.support.asgi import FOREIGN, HANDSHAKE, websocket_scope
+from tests.support.serving import ADAPTERS, RawClient, serve
+from tests.support.wire import request
+from tests.world import doors
 from tests.world.conftest import Record
+from tests.world.natives import inheriting
 from tests.world.programs import installed
 
 pytestmark = pytest.mark.world
@@ -26,57 +26,6 @@ SPELLINGS = (
     *("/admin/ws\n", "/./admin/ws", "/x/../admin/ws", "/ADMIN/ws", "/admin/ws/\n", "\\admin/ws"),
 )
 ROOTED = (*(f"/root{spelling}" for spelling in SPELLINGS), "//root/admin/ws", "/rootadmin/ws", "/x/root/admin/ws")
-
-
-async def accept(websocket: WebSocket) -> None:
-    await websocket.accept()
-
-
-def starlette() -> ASGIApp:
-    return Starlette(routes=[WebSocketRoute("/admin/ws", accept)])
-
-
-def fastapi() -> ASGIApp:
-    app = FastAPI()
-    app.add_api_websocket_route("/admin/ws", accept)
-    return app
-
-
-def quart() -> ASGIApp:
-    quart = pytest.importorskip("quart")
-    app = quart.Quart(__name__)
-
-    @app.websocket("/admin/ws")  # type: ignore[untyped-decorator]
-    async def endpoint() -> None:
-        await quart.websocket.accept()
-
-    result: ASGIApp = app
-    return result
-
-
-def litestar() -> ASGIApp:
-    litestar = pytest.importorskip("litestar")
-
-    async def endpoint(socket: Any) -> None:
-        await socket.accept()
-
-    endpoint.__annotations__["socket"] = litestar.WebSocket
-    app: ASGIApp = litestar.Litestar(route_handlers=[litestar.websocket("/admin/ws")(endpoint)])
-    return app
-
-
-def channels() -> ASGIApp:
-    pytest.importorskip("channels")
-    pytest.importorskip("django")
-    from channels.generic.websocket import AsyncWebsocketConsumer
-    from channels.routing import URLRouter
-    from django.conf import settings
-    from django.urls import path
-
-    if not settings.configured:
-        settings.configure()
-    router: ASGIApp = URLRouter([path("admin/ws", AsyncWebsocketConsumer.as_asgi())])
-    return router
 
 
 def is_accepted(app: ASGIApp, path: str, root_path: str = "") -> bool:
@@ -101,18 +50,28 @@ def is_accepted(app: ASGIApp, path: str, root_path: str = "") -> bool:
     return "websocket.accept" in sent
 
 
-@pytest.mark.parametrize(
-    ("make", "names"),
-    [
-        pytest.param(starlette, ("starlette",), id="Starlette"),
-        pytest.param(fastapi, ("fastapi",), id="FastAPI"),
-        pytest.param(quart, ("quart",), id="Quart"),
-        pytest.param(litestar, ("litestar",), id="Litestar"),
-        pytest.param(channels, ("channels", "django"), id="Channels"),
-    ],
-)
-def test_no_spelling_slips_past_the_route(make: Callable[[], ASGIApp], names: tuple[str, ...], record: Record) -> None:
-    app = make()
+@pytest.fixture(params=doors.FRAMEWORKS)
+def framework(request: pytest.FixtureRequest) -> str:
+    """Each framework that is installed."""
+    name: str = request.param
+    for package in doors.FRAMEWORKS[name].packages:
+        pytest.importorskip(package)
+    return name
+
+
+def say_what_is_folded(record: Record, framework: str, how: str, served: set[str]) -> None:
+    made = doors.FRAMEWORKS[framework]
+    folded = ", ".join(f"`{spelling}`" for spelling in sorted(served))
+    record(
+        made.title,
+        installed(*made.packages),
+        f"`routes`, every spelling its router folds, {how}",
+        f"none slips past: {folded}",
+    )
+
+
+def test_no_spelling_slips_past_the_route(framework: str, record: Record) -> None:
+    app = doors.FRAMEWORKS[framework].make()
     cases = [*((path, "") for path in SPELLINGS), *((path, "/root") for path in ROOTED)]
     served = [case for case in cases if is_accepted(app, *case)]
     assert ("/admin/ws", "") in served
@@ -122,5 +81,60 @@ def test_no_spelling_slips_past_the_route(make: Callable[[], ASGIApp], names: tu
             assert [case for case in served if is_accepted(guarded, *case)] == []
     elsewhere = UpgradeMiddleware(app, allow_origins=["*"], routes={"/other": None})
     assert is_accepted(elsewhere, "/admin/ws")
-    folded = ", ".join(sorted({repr(path) for path, _ in served if path not in {"/admin/ws", "/root/admin/ws"}}))
-    record(names[0], installed(*names), "routes, every spelling its router folds", f"none slips past: {folded}")
+    say_what_is_folded(record, framework, "in memory", {urllib.parse.quote(path) for path, _ in served})
+
+
+TARGETS = (
+    *("/ONE/TWO", "//ONE/TWO", "///ONE/TWO", "/ONE//TWO", "/ONE/TWO/", "/ONE/TWO//", "//ONE//TWO//"),
+    *("/%2FONE/TWO", "/ONE%2FTWO", "/ONE/%2FTWO", "/ONE/TWO%2F", "/ONE%5CTWO"),
+    *("/ONE/TWO%0A", "/ONE/TWO/%0A", "/ONE/TWO%0A/", "//ONE/TWO%0A", "/ONE/TWO%0D%0A", "/ONE/TWO%20", "/ONE/TWO%00"),
+    *("/ONE/./TWO", "/ONE/../ONE/TWO", "/./ONE/TWO", "/ONE/TWO/.", "/ONE/TWO;x=y"),
+    *("http://shop.example/ONE/TWO", "http://shop.example//ONE/TWO/"),
+)
+"""How a client may write ``/ONE/TWO`` in the request line."""
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[dict[str, int]]:
+    """The ports of the adapter on each parser, and of two servers with WebSocket scopes of their own."""
+    with ExitStack() as stack:
+        ports = {name: stack.enter_context(serve(doors.site, http=name)).port for name in ADAPTERS}
+        for package, arguments in (("hypercorn", ("--bind", "fd://FD")), ("daphne", ("--fd", "FD"))):
+            pytest.importorskip(package)
+            ports[package], _ = stack.enter_context(inheriting(package, *arguments, site="tests.world.doors:site")())
+        yield ports
+
+
+def enters(port: int, target: str, query: str, origin: bytes) -> bool:
+    """Offer a handshake, and tell whether the WebSocket behind it spoke."""
+    with RawClient.to(port) as client:
+        client.send(request(f"GET {target}?{query} HTTP/1.1".encode(), add=[(b"Origin", origin)]))
+        if client.read_response().status != 101:
+            return False
+        inside = client.recv_exactly(2 + len(doors.INSIDE))
+        assert inside[2:] == doors.INSIDE.encode()
+        return True
+
+
+def test_no_spelling_slips_past_the_route_over_a_socket(
+    framework: str, servers: dict[str, int], record: Record
+) -> None:
+    own, foreign = b"http://shop.example", b"https://evil.example"
+    folded: set[str] = set()
+    for server, port in servers.items():
+        served = [target for target in TARGETS if enters(port, written(target, "/open/ws"), framework, foreign)]
+        assert "/ONE/TWO" in served, server
+        for path in doors.GUARDED:
+            strangers = [target for target in served if enters(port, written(target, path), framework, foreign)]
+            assert strangers == [], server
+            entered = [target for target in served if enters(port, written(target, path), framework, own)]
+            assert entered == ([] if path in doors.CLOSED else served), server
+        folded.update(written(target, "/admin/ws") for target in served)
+    how = f"over a socket: {', '.join(servers)}"
+    say_what_is_folded(record, framework, how, folded)
+
+
+def written(target: str, path: str) -> str:
+    """Return a spelling of a path."""
+    first, second = path.strip("/").split("/")
+    return target.replace("ONE", first).replace("TWO", second)
