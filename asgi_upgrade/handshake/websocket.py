@@ -259,11 +259,16 @@ def _subprotocols(head: Head, offered: FieldList[Subprotocol], acceptable: tuple
     ):
         return verdict
     if len(set(offered.members)) != len(offered.members) and (
-        verdict := react("ws-protocol-unique", "a name came twice", (name, b", ".join(lines)))
+        verdict := react("ws-protocol-unique", "a name came twice", (name, _names(lines, offered)))
     ):
         return verdict
     if head.policy.require_subprotocol and not acceptable:
         spoken = ", ".join(head.policy.subprotocols or ()) or "any"
         detail = f"none that is spoken here ({spoken})"
-        return react("ws-subprotocol-required", detail, (name, b", ".join(lines)))
+        return react("ws-subprotocol-required", detail, (name, _names(lines, offered)))
     return None
+
+
+def _names(lines: tuple[bytes, ...], offered: FieldList[Subprotocol]) -> bytes:
+    """Return what was offered as one value; a native scope may tell the names where the field is gone."""
+    return b", ".join(lines) if lines else ", ".join(offered.members).encode("ascii")

@@ -26,6 +26,7 @@ from tests.support.facts import (
     handshake,
     ignores,
     judged,
+    native,
     reject,
     rejects,
     switch,
@@ -322,9 +323,25 @@ def test_required_subprotocol_that_is_not_offered_is_rejected(changes: Changes, 
     assert judged(handshake(changes), require_subprotocol=True, **options) == REQUIRED
 
 
-def test_rejection_for_want_of_a_subprotocol_names_those_that_are_spoken() -> None:
-    verdict = reject(handshake(), require_subprotocol=True, subprotocols=["a", "b"])
-    assert verdict.detail == "none that is spoken here (a, b)"
+OFFERED = "sec-websocket-protocol"
+
+
+@pytest.mark.parametrize(
+    ("facts", "detail", "received"),
+    [
+        pytest.param(handshake(), "none that is spoken here (a, b)", None, id="no-field"),
+        pytest.param(
+            handshake({b"sec-websocket-protocol": b"c"}), "none that is spoken here (a, b)", b"c", id="another"
+        ),
+        pytest.param(native(subprotocols=("c", "d")), "none that is spoken here (a, b)", b"c, d", id="field-is-gone"),
+        pytest.param(native(subprotocols=("a", "a")), "a name came twice", b"a, a", id="twice-and-field-is-gone"),
+    ],
+)
+def test_rejection_for_a_subprotocol_says_what_was_offered_and_what_is_spoken(
+    facts: Facts, detail: str, received: bytes | None
+) -> None:
+    verdict = reject(facts, require_subprotocol=True, subprotocols=["a", "b"])
+    assert (verdict.detail, verdict.received) == (detail, (OFFERED, received))
 
 
 def test_extension_offers_are_passed_on_in_order() -> None:
