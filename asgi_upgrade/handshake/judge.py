@@ -11,14 +11,23 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
+from typing import TypeVar
 
 from asgi_upgrade.grammar.fields import OWS, FieldList, Offer, parse_connection, parse_length, parse_upgrade
 from asgi_upgrade.handshake.head import PLAIN, Head
 from asgi_upgrade.handshake.verdict import HTTP2, Facts, Ignore, Reject, Verdict
-from asgi_upgrade.handshake.websocket import ADVERTISED, judge_other, judge_websocket, judge_without_upgrade
+from asgi_upgrade.handshake.websocket import (
+    ADVERTISED,
+    judge_connect,
+    judge_other,
+    judge_websocket,
+    judge_without_upgrade,
+)
 from asgi_upgrade.policy import UpgradePolicy
 from asgi_upgrade.rules import RULES
 from asgi_upgrade.types import ConnectionOption
+
+V = TypeVar("V", bound=Verdict | None)
 
 MAX_FIELD_LINES = 200
 
@@ -37,6 +46,8 @@ def evaluate(facts: Facts, policy: UpgradePolicy) -> Verdict:
         Switch, Ignore or Reject; for any input whatever.
     """
     head = Head(facts, policy)
+    if facts.connect_protocol is not None:
+        return _unswitched(head, _framing(head) or judge_connect(head, facts.connect_protocol))
     verdict = _judge(head)
     return (_plain(head) or verdict) if type(verdict) is Ignore else verdict
 
@@ -51,7 +62,10 @@ def judge_plain(facts: Facts, policy: UpgradePolicy) -> Reject | None:
     Returns:
         The rejection, if it may not be served as plain HTTP.
     """
-    return _plain(Head(facts, policy))
+    head = Head(facts, policy)
+    if facts.connect_protocol is not None:
+        return head.reject("h2-unknown-protocol", "its handler has left the request alone")
+    return _plain(head)
 
 
 def judge_closed(facts: Facts, policy: UpgradePolicy) -> Verdict:
@@ -65,11 +79,13 @@ def judge_closed(facts: Facts, policy: UpgradePolicy) -> Verdict:
         Ignore or Reject; a server's own websocket scope, which cannot be ignored, is rejected with 403.
     """
     head = Head(facts, policy)
-    if not head.native and not head.lines[b"upgrade"]:
+    if not head.native and not head.lines[b"upgrade"] and facts.connect_protocol is None:
         return PLAIN
     rule, detail = RULES["upgrade-not-here"], "no upgrade is served on this path"
     if head.native:
         return Reject(rule=rule, status=403, detail=detail)
+    if facts.connect_protocol is not None:
+        return _unswitched(head, _framing(head)) or Reject(rule=rule, status=403, detail=detail)
     return _framing(head) or _version(head) or _connect(head) or Ignore(rule=rule, detail=detail)
 
 
@@ -86,6 +102,13 @@ def _judge(head: Head) -> Verdict:
         return verdict
     offers, options = parse_upgrade(offered), parse_connection(head.lines[b"connection"])
     return _tokens(head, offers, options) or _select(head, offers.members)
+
+
+def _unswitched(head: Head, verdict: V) -> V | Reject:
+    """An extended CONNECT cannot be served as plain HTTP: any 2xx would be an open WebSocket to a browser."""
+    if isinstance(verdict, Ignore) and verdict.rule is not None:
+        return head.reject(verdict.rule.id, verdict.detail, status=501)
+    return verdict
 
 
 def _framing(head: Head) -> Verdict | None:

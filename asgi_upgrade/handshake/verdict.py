@@ -31,6 +31,8 @@ class Facts:
         can_switch: Whether the connection can be handed over.
         subprotocols: What a native scope says was offered; used only when the field itself is gone.
         protocols: The members of Upgrade that can be spoken here, in lower case.
+        connect_protocol: ``:protocol`` of an extended CONNECT, as received; None for every other request.
+        ended: Whether that CONNECT's stream was ended by its client at once.
     """
 
     method: str
@@ -44,6 +46,8 @@ class Facts:
     can_switch: bool = True
     subprotocols: tuple[str, ...] = ()
     protocols: frozenset[str] = WEBSOCKET
+    connect_protocol: str | None = None
+    ended: bool = False
 
 
 class Note(NamedTuple):

@@ -9,7 +9,7 @@ import re
 from base64 import b64encode
 from hashlib import sha1
 
-from asgi_upgrade.grammar.fields import FieldList, Malformed, parse_length
+from asgi_upgrade.grammar.fields import FieldList, Malformed, parse_length, parse_upgrade
 from asgi_upgrade.grammar.uri import AbsoluteTarget, parse_absolute, parse_host
 from asgi_upgrade.grammar.websocket import ExtensionOffer, is_key, parse_extensions, parse_subprotocols, parse_version
 from asgi_upgrade.handshake.head import Head
@@ -69,7 +69,7 @@ def judge_websocket(head: Head) -> Verdict:
     keys = lines[b"sec-websocket-key"]
     if len(keys) != 1 or not is_key(keys[0]):
         return _key(head, keys)
-    return _judge_offers(head, target)
+    return _judge_offers(head, target, (*UPGRADE_FIELDS, _accept(keys[0])))
 
 
 def judge_without_upgrade(head: Head) -> Verdict:
@@ -86,6 +86,40 @@ def judge_without_upgrade(head: Head) -> Verdict:
     if head.lines[b"host"] and (verdict := _host(head)):
         return verdict
     return _judge_offers(head, None)
+
+
+def judge_connect(head: Head, protocol: str) -> Verdict:
+    """Judge an extended CONNECT, where ``:protocol`` stands for Upgrade, its token and Connection (RFC 8441).
+
+    Args:
+        head: The request.
+        protocol: The value of ``:protocol``.
+
+    Returns:
+        Switch, or the verdict of the first check that fails.
+    """
+    facts, lines = head.facts, head.lines
+    if not facts.target.startswith(b"/"):
+        return head.reject("target-invalid", "the path does not begin with a slash", ("path", facts.target))
+    if facts.ended:
+        return head.reject("h2-end-stream", "the stream was ended with the request")
+    if lines[b"content-length"]:
+        received = ("content-length", head.joined(b"content-length"))
+        return head.reject("ws-body", "content is announced", received, status=400)
+    offers = parse_upgrade([protocol.encode("latin-1", "replace")])
+    name = str(offers.members[0]) if len(offers.members) == 1 and not offers.malformed else ""
+    if name not in facts.protocols:
+        received = ("protocol", protocol.encode("latin-1", "replace"))
+        return head.reject("h2-unknown-protocol", "not spoken here", received)
+    if verdict := _host(head):
+        return verdict
+    if name != "websocket":
+        return _judge_caller(head, name)
+    versions, keys = lines[b"sec-websocket-version"], lines[b"sec-websocket-key"]
+    if versions != _VERSION_13:
+        return _version(head)
+    # Nobody asks for a key here. One that came all the same is an HTTP/1.1 client's, passed on by its proxy.
+    return _judge_offers(head, None, (_accept(keys[0]),) if len(keys) == 1 and is_key(keys[0]) else ())
 
 
 def judge_other(head: Head, protocol: str) -> Verdict:
@@ -105,13 +139,19 @@ def judge_other(head: Head, protocol: str) -> Verdict:
     if announced and (parse_length(announced) or 0) > limit:  # what comes in chunks is counted while it is read
         received = ("content-length", announced)
         return head.reject("upgrade-body", f"{limit} octets of content at most", received, status=413)
+    # Exactly the protocol switched to, whatever else was offered (RFC 9110 section 7.8).
+    return _judge_caller(head, protocol, target, ((b"upgrade", protocol.encode("ascii")), (b"connection", b"Upgrade")))
+
+
+def _judge_caller(
+    head: Head, protocol: str, target: AbsoluteTarget | None = None, fields: tuple[Field, ...] = ()
+) -> Verdict:
     caller = admit(head, target)
     if isinstance(caller, Reject):
         return caller
     return head.cannot_switch() or Switch(
         protocol=protocol,
-        # Exactly the protocol switched to, whatever else was offered (RFC 9110 section 7.8).
-        fields=((b"upgrade", protocol.encode("ascii")), (b"connection", b"Upgrade")),
+        fields=fields,
         target=target,
         pending=caller.pending,
         origin=caller.origin,
@@ -175,7 +215,9 @@ def _version(head: Head) -> Verdict:
         return head.reject("ws-version-single", "more than one version", received, fields=VERSION_FIELD)
     if parse_version(versions[0]) is None:
         return head.reject("ws-version-grammar", "not a number from 0 to 255", received, fields=VERSION_FIELD)
-    # Never over HTTP/2, where 426 could not name what to upgrade to: Upgrade in such a request is malformed before.
+    if head.version == "h2":
+        # A 426 must name what to upgrade to, which HTTP/2 has no field for.
+        return head.reject("ws-version-mismatch", "not 13", received, status=400, fields=VERSION_FIELD)
     return head.reject("ws-version-mismatch", "not 13", received, fields=ADVERTISED)
 
 
@@ -190,8 +232,12 @@ def _key(head: Head, keys: tuple[bytes, ...]) -> Verdict:
     return head.reject("ws-key-16-bytes", "not 22 characters and ==", (name, keys[0]))
 
 
-def _judge_offers(head: Head, target: AbsoluteTarget | None) -> Verdict:
-    """Extensions and subprotocols; who is calling; then the 101 (RFC 6455 section 4.2.2)."""
+def _accept(key: bytes) -> Field:
+    return b"sec-websocket-accept", accept_value(key)
+
+
+def _judge_offers(head: Head, target: AbsoluteTarget | None, fields: tuple[Field, ...] = ()) -> Verdict:
+    """Extensions and subprotocols; who is calling; then the fields of the answer (RFC 6455 section 4.2.2)."""
     lines, policy = head.lines, head.policy
     extensions: tuple[ExtensionOffer, ...] = ()
     if lines[b"sec-websocket-extensions"]:
@@ -212,7 +258,7 @@ def _judge_offers(head: Head, target: AbsoluteTarget | None) -> Verdict:
         return caller
     return head.cannot_switch() or Switch(
         protocol="websocket",
-        fields=(*UPGRADE_FIELDS, (b"sec-websocket-accept", accept_value(head.joined(b"sec-websocket-key")))),
+        fields=fields,
         subprotocols=acceptable,
         subprotocol=acceptable[0] if acceptable and policy.subprotocols is not None else None,
         extensions=extensions,

@@ -105,6 +105,8 @@ class UpgradeMiddleware:
                     return await self._serve(scope, receive, send)
                 if size == 17 and name.lower() == b"sec-websocket-key":
                     stripped = True
+            if scope.get("method") == "CONNECT" and "protocol" in (extension_of(scope) or ()):
+                return await self._serve(scope, receive, send)  # an extended CONNECT has no Upgrade (RFC 8441)
             if stripped and not scopes.is_judged(scope):
                 self._decisions.stripped(scopes.http_facts(scope, extension_of(scope)), self.policy)
             if self._quiet:

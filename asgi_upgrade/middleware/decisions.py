@@ -164,6 +164,9 @@ def _protocol(facts: Facts, rule: Rule | None) -> str:
         return "websocket"
     if rule is not None and rule.id == "upgrade-head-size":
         return "other"  # nothing is parsed any more once it is known to be too large
+    if facts.connect_protocol is not None:
+        name = facts.connect_protocol.lower()
+        return name if name in facts.protocols else "other"
     offers = parse_upgrade(field_values(facts.headers, b"upgrade")).members
     names = [str(offer) for offer in offers]
     if spoken := next((name for name in names if name in facts.protocols), None):

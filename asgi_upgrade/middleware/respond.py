@@ -53,8 +53,22 @@ class Request:
         self.facts = facts
         self.scope = scope
         self.receive = receive
-        self.send = send
+        self.send = send if facts.connect_protocol is None else _over_http2(send, scope["extensions"][EXTENSION])
         self.h2 = facts.http_version in {"2", "3"}
+
+
+def _over_http2(send: Send, extension: UpgradeExtension) -> Send:
+    """Answer an extended CONNECT 200 where HTTP/1.1 has 101 (RFC 8441 section 5.1), and never with Upgrade."""
+
+    async def translated(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            if message["status"] == 101:
+                extension["switching"] = True
+                message = {**message, "status": 200}
+            message = _repaired(message, h2=True)
+        await send(message)
+
+    return translated
 
 
 def carry_out(verdict: Verdict, request: Request, handlers: Mapping[str, Handler]) -> Awaitable[None]:

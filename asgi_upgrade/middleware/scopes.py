@@ -40,6 +40,7 @@ def http_facts(scope: Scope, extension: UpgradeExtension | None, protocols: froz
     if extension.get("settings", {}).get("websocket") is False:
         protocols -= WEBSOCKET  # the operator has turned it off (uvicorn's --ws none)
     target = extension.get("target") or _target(scope)
+    protocol = extension.get("protocol")
     return Facts(
         method=scope["method"],
         http_version=scope.get("http_version", "1.1"),
@@ -50,6 +51,8 @@ def http_facts(scope: Scope, extension: UpgradeExtension | None, protocols: froz
         peer=extension["peer"] if "peer" in extension else _client(scope),
         can_switch="stream" in extension,
         protocols=protocols,
+        connect_protocol=protocol,
+        ended=protocol is not None and extension["stream"].is_at_end,
     )
 
 

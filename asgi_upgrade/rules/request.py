@@ -119,6 +119,18 @@ UPGRADE = (
         closes=True,
     ),
     rule(
+        "h2-unknown-protocol", 501, "should", WIRE_ONLY, "RFC 9220 section 3",
+        "Extended CONNECT for a protocol that is not spoken here",
+        "A 2xx would say that the protocol was switched to; to a browser it is an open WebSocket.",
+        "Ask for a protocol that is served here.",
+    ),
+    rule(
+        "h2-end-stream", 400, "should", WIRE_ONLY, "RFC 8441 section 5",
+        "Extended CONNECT whose stream its client has ended",
+        "The stream is the connection, so it would be half-closed before it is open.",
+        "Leave the stream open behind the request.",
+    ),
+    rule(
         "h2c-obsolete", (400, "ignore"), "policy", ON_REQUEST, "RFC 9113 section 3.1",
         "Upgrade to HTTP/2 over cleartext (h2c)",
         "The mechanism is retired, and forwarding it is a known way around a proxy's rules.",

@@ -367,6 +367,7 @@ class ZttpH2Protocol(zttp_h2_impl.ZttpH2Protocol):
         self._draining = False
         self._data_seen = False
         self._grace: asyncio.TimerHandle | None = None
+        self._closing: asyncio.TimerHandle | None = None
 
     @property
     def _tunnels(self) -> list[Tunnel]:
@@ -538,6 +539,12 @@ class ZttpH2Protocol(zttp_h2_impl.ZttpH2Protocol):
             self.conn.close(_NO_ERROR)
             self.flush()
 
+    def _close_connection(self) -> None:
+        """Close, and do not wait long for a peer that does not answer TLS's closing alert; browsers take their time."""
+        super()._close_connection()
+        if self._closing is None:
+            self._closing = self.loop.call_later(LINGER, self.transport.abort)
+
     def shutdown(self) -> None:
         """Begin a graceful shutdown."""
         self._drain()
@@ -558,8 +565,9 @@ class ZttpH2Protocol(zttp_h2_impl.ZttpH2Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody, and leave no timer behind."""
         super().connection_lost(exc)
-        if self._grace is not None:
-            self._grace.cancel()
+        for timer in (self._grace, self._closing):
+            if timer is not None:
+                timer.cancel()
         streams, self._streams = self._streams, {}
         for stream in streams.values():
             stream.lost()
