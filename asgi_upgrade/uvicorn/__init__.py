@@ -33,8 +33,8 @@ name                                      parser     why
 ========================================  =========  ================================================================
 
 Over HTTP/2: ``data_received`` ``handle_request`` ``events`` ``flush`` ``on_response_complete``
-``resume_reading_if_idle`` ``pause_writing`` ``resume_writing`` ``shutdown`` ``connection_lost``; why is told in
-``http2``.
+``resume_reading_if_idle`` ``pause_writing`` ``resume_writing`` ``shutdown`` ``_close_connection``
+``connection_lost``; why is told in ``http2``.
 
 Read: ``config`` ``encoded_headers`` ``ws_protocol_class`` ``timeout_graceful_shutdown`` ``loaded_app`` ``app`` ``loop``
 ``logger`` ``access_logger`` ``access_log`` ``server_state`` ``total_requests`` ``connections`` ``transport`` ``flow``

@@ -78,16 +78,14 @@ socket.onclose = (event) => done([socket.protocol, window.received, event.code, 
 
 
 @pytest.mark.parametrize("size", [5, MIB], ids=["5", "1-MiB"])
-def test_a_page_over_http2_opens_its_websocket(
-    browser: Any, address: str, application: Application, size: int
-) -> None:
+def test_a_page_over_http2_opens_its_websocket(browser: Any, address: str, application: Application, size: int) -> None:
     browser.get(address)
     assert protocol_of_the_page(browser) == "h2"
     outcome = browser.execute_async_script(ECHO, address.replace("https", "wss") + "/ws", size)
     assert outcome == ["chat", size, 4001, True]
     assert application.versions == ["wss 2"]
     assert application.closed == [4001]
-    assert len({client for client in application.clients}) == 1
+    assert len(set(application.clients)) == 1
 
 
 CLOSED = """
@@ -128,5 +126,5 @@ def test_two_sockets_and_fetches_share_one_connection(browser: Any, address: str
     outcome = browser.execute_async_script(BESIDE, address.replace("https", "wss"))
     assert outcome == ["from 0", "from 1", 200, 200, 200]
     assert application.versions == ["wss 2", "wss 2"]
-    assert len({client for client in application.clients}) == 1
+    assert len(set(application.clients)) == 1
     browser.get("about:blank")

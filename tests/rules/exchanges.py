@@ -13,7 +13,7 @@ from typing import Any
 from asgi_upgrade.handshake.verdict import Facts
 from asgi_upgrade.rules.wire import WIRE_RULES
 from asgi_upgrade.types import Field
-from tests.support.facts import KEY, Changes, handshake, native
+from tests.support.facts import KEY, Changes, connect, handshake, native
 
 ELSEWHERE: Mapping[str, str] = {
     "expect-100-then-101": "uvicorn/test_switch.py",
@@ -104,6 +104,8 @@ REQUESTS: Mapping[str, Request] = {
     "connection-no-e2e": fields({b"connection": b"Upgrade, cookie"}, {b"connection": b"Upgrade, te"}),
     "upgrade-without-connection": fields({b"connection": b"keep-alive"}, {b"connection": b"keep-alive, Upgrade"}),
     "connect-with-upgrade": facts({"method": "CONNECT"}),
+    "h2-unknown-protocol": Request(conforming=connect(), violating=connect(connect_protocol="irc")),
+    "h2-end-stream": Request(conforming=connect(), violating=connect(ended=True)),
     "h2c-obsolete": fields({b"upgrade": b"h2c"}, {b"upgrade": b"h2c, websocket"}),
     "upgrade-unknown-token": fields({b"upgrade": b"irc"}, {b"upgrade": b"irc, websocket"}),
     "upgrade-body": Request(

@@ -24,7 +24,7 @@ ROWS = (*FRAMING, *UPGRADE, *WEBSOCKET, *RESPONSE, *WIRE_RULES)
 OUR_OWN = {
     *("upgrade-head-size", "upgrade-body", "upgrade-not-here", "handler-fields"),
     *("ws-subprotocol-required", "max-connections", "max-connections-per-client"),
-    *("upgrade-content-timeout", "upgrade-stripped"),
+    *("upgrade-content-timeout", "upgrade-stripped", "h2-end-stream"),
 }
 """Rules that no standard asks for, and so no catalogue of the standards names."""
 

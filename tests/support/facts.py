@@ -71,6 +71,13 @@ def bare(changes: Changes | None = None, /, **facts: Any) -> Facts:
     return native(**{"http_version": "2", "headers": fields, **facts})
 
 
+def connect(changes: Changes | None = None, /, **facts: Any) -> Facts:
+    """Return a valid extended CONNECT for a WebSocket (RFC 8441), as a browser sends it, changed in one thing."""
+    fields = field_lines({b"host": b"shop.example", b"sec-websocket-version": b"13"}, changes or {})
+    known: dict[str, Any] = {"method": "CONNECT", "http_version": "2", "scheme": "https", "headers": fields}
+    return handshake(**{**known, "connect_protocol": "websocket", **facts})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What a table row expects of a verdict."""
