@@ -6,7 +6,7 @@ what waits in the buffer is a header or a control frame. What is kept of a messa
 
 from __future__ import annotations
 
-from codecs import getincrementaldecoder
+from codecs import IncrementalDecoder, getincrementaldecoder
 
 from asgi_upgrade.websocket.deflate import Agreement, InflateError, Inflater
 from asgi_upgrade.websocket.frames import (
@@ -62,6 +62,24 @@ class WebsocketsEngine(FrameWriter):
         agreement: What is agreed about compression; None: nothing.
     """
 
+    __slots__ = (
+        "_at",
+        "_check",
+        "_compressed",
+        "_data",
+        "_done",
+        "_fin",
+        "_inflater",
+        "_kind",
+        "_later",
+        "_left",
+        "_mask",
+        "_max_size",
+        "_opcode",
+        "_parts",
+        "_short",
+    )
+
     def __init__(self, max_size: int, agreement: Agreement | None = None) -> None:
         super().__init__(agreement)
         self._inflater = None if agreement is None else Inflater(agreement, max_size)
@@ -79,7 +97,8 @@ class WebsocketsEngine(FrameWriter):
         self._opcode = 0
         self._compressed = False
         self._parts = Parts(b"")
-        self._check = _decoder()
+        self._check: IncrementalDecoder | None = None
+        """Checks text that comes in parts; made for the first such message."""
         self._done = False
 
     def feed(self, data: bytes) -> None:
@@ -203,6 +222,8 @@ class WebsocketsEngine(FrameWriter):
             opcode, self._opcode = self._opcode, 0
             return part.decode() if opcode == TEXT else part
         if self._opcode == TEXT:
+            if self._check is None:
+                self._check = _decoder()
             self._check.decode(part, complete)  # at once, not when the message ends
         self._parts.add(part)
         if not complete:

@@ -71,6 +71,8 @@ class WsprotoEngine(FrameWriter):
         agreement: What is agreed about compression; None: nothing.
     """
 
+    __slots__ = ("_binary", "_frames", "_max_size", "_received", "_size", "_text")
+
     def __init__(self, max_size: int, agreement: Agreement | None = None) -> None:
         super().__init__(agreement)
         extensions: list[Extension] = [] if agreement is None else [Compression(agreement, max_size)]

@@ -98,6 +98,8 @@ class FrameWriter:
         agreement: What is agreed about compression; None: nothing.
     """
 
+    __slots__ = ("_deflater",)
+
     def __init__(self, agreement: Agreement | None) -> None:
         self._deflater = None if agreement is None else Deflater(agreement)
 
