@@ -169,9 +169,9 @@ class UpgradeRequest:
         ended()
 
     async def _watch_shutdown(self, grace: float) -> None:
-        """Bound what is left of the handler's time once the server begins a graceful shutdown."""
+        """Bound what is left of the handler's time once the server shuts down: nothing before it has answered."""
         await self._stream.shutdown.wait()
-        self._end_of_grace = asyncio.get_running_loop().time() + grace
+        self._end_of_grace = asyncio.get_running_loop().time() + (grace if self._answered else 0.0)
         if not self._deadline.expired():
             self._deadline.reschedule(self._end_of_grace)
 
@@ -181,6 +181,9 @@ class UpgradeRequest:
         late = self._deadline.expired() and isinstance(error, TimeoutError)
         if late and self._answered:
             logger.error("%s did not end when the server shut down; closing", what)
+        elif late and self._stream.is_shutting_down:
+            logger.warning("%s had not switched or rejected when the server shut down", what)
+            return Reject.of("ws-503", "the server is going away", close=self._strict)
         elif late:
             logger.error("%s did not switch or reject within %g s", what, self._open_timeout)
             return Reject.of("ws-503", "the handler of the protocol did not answer in time", close=self._strict)

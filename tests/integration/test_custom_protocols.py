@@ -105,6 +105,10 @@ class Handlers:
         async with request.switch():
             raise LookupError("behind the switch")
 
+    async def hesitate(self, request: UpgradeRequest) -> None:
+        self.seen.put("hesitating")
+        await asyncio.Event().wait()
+
     async def hang(self, request: UpgradeRequest) -> None:
         async with request.switch() as stream:
             self.seen.put("switched")
@@ -360,6 +364,21 @@ def test_content_that_is_awaited_does_not_hold_up_a_shutdown(handlers: Handlers,
         assert b"the server is going away" in response.body
         client.close()
         running.stop()
+
+
+def test_handler_that_has_not_answered_does_not_hold_up_a_shutdown(
+    handlers: Handlers, parser: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serve(wrapped(handlers), http=parser) as running, running.connect() as client:
+        client.send(ask("/hesitate"))
+        assert handlers.next() == "hesitating"
+        running.begin_stop()
+        response = client.read_response()
+        assert response.status == 503
+        assert b"the server is going away" in response.body
+        client.close()
+        running.stop()
+    assert "had not switched or rejected when the server shut down" in caplog.text
 
 
 def test_handler_that_hangs_at_shutdown_gets_five_seconds_without_one(

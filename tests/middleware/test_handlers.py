@@ -413,38 +413,36 @@ def test_answered_request_has_no_deadline() -> None:
 # Shutdown
 
 
-def shutting_down(*, grace: float, before: bool) -> tuple[list[str], Reject | None]:
-    """Run a handler that hangs over a shutdown which begins before or behind the switch."""
-
-    async def scenario() -> tuple[list[str], Reject | None]:
-        server = Server()
-
-        async def handler(request: UpgradeRequest) -> None:
-            if before:
-                server.stream.request_shutdown()
-                await passes()
-            async with request.switch() as stream:
-                server.stream.request_shutdown()
-                await hanging_on(stream)
-
-        rejection = await serve(handler, server.request(), grace=grace, ended=server.ended)
-        return server.transport.calls, rejection
-
-    return run(scenario())
-
-
 async def hanging_on(stream: UpgradedStream) -> None:
     await stream.shutdown.wait()
     await asyncio.Event().wait()
 
 
-@pytest.mark.parametrize("before", [True, False])
-def test_handler_that_hangs_at_shutdown_is_ended_after_the_grace(
-    before: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    calls, rejection = shutting_down(grace=0.01, before=before)
-    assert (calls, rejection) == (["close"], None)
+async def test_handler_that_hangs_at_shutdown_is_ended_after_the_grace(caplog: pytest.LogCaptureFixture) -> None:
+    server = Server()
+
+    async def handler(request: UpgradeRequest) -> None:
+        async with request.switch() as stream:
+            server.stream.request_shutdown()
+            await hanging_on(stream)
+
+    rejection = await serve(handler, server.request(), grace=0.01, ended=server.ended)
+    assert (server.transport.calls, rejection) == (["close"], None)
     assert [message for message in caplog.messages if "did not end when the server shut down" in message]
+
+
+async def test_handler_that_has_not_answered_at_shutdown_is_ended_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    server = Server()
+
+    async def handler(request: UpgradeRequest) -> None:
+        server.stream.request_shutdown()
+        await asyncio.Event().wait()
+
+    rejection = await serve(handler, server.request(), grace=60, ended=server.ended)
+    assert rejection is not None
+    assert (rejection.rule.id, rejection.status) == ("ws-503", 503)
+    (line,) = caplog.messages
+    assert line.endswith("of irc had not switched or rejected when the server shut down")
 
 
 async def test_shutdown_does_not_end_a_handler_whose_time_is_over_already() -> None:
