@@ -300,3 +300,9 @@ def test_path_of_an_absolute_target_is_the_one_that_is_switched_to(path: str, ro
 def test_protocols_that_are_spoken_here_reach_the_judge() -> None:
     assert http_facts(http_scope(), None).protocols == {"websocket"}
     assert http_facts(http_scope(), None, frozenset({"irc"})).protocols == {"irc"}
+
+
+@pytest.mark.parametrize(("told", "spoken"), [({}, True), ({"websocket": True}, True), ({"websocket": False}, False)])
+def test_websocket_that_the_operator_has_turned_off_is_not_spoken(told: dict[str, Any], spoken: bool) -> None:
+    facts = http_facts(UPGRADING, {"settings": told}, frozenset({"websocket", "tcp"}))
+    assert facts.protocols == ({"websocket", "tcp"} if spoken else {"tcp"})
