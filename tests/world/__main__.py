@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 
 
 def main(arguments: list[str]) -> int:
-    """Run the tests and print the tables; with ``--write`` put them into the README if all passed and none skipped."""
+    """Run the tests and print the tables; with ``--write`` put them into the page if all passed and none skipped."""
     write = "--write" in arguments
     collector = Collector()
     options = [argument for argument in arguments if argument != "--write"]
@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
     for reason in collector.skipped:
         print(f"not run: {reason}")
     if write and (code or collector.skipped):
-        print("the README stays as it is: not everything ran and passed")
+        print("the page stays as it is: not everything ran and passed")
     elif write:
         _write(collector)
     return int(code)
@@ -32,12 +32,13 @@ def main(arguments: list[str]) -> int:
 
 def _write(collector: Collector) -> None:
     # Not before pytest has begun: the package is one of its plugins, and it rewrites the assertions of those.
-    from tests.support.readme import README, replaced
+    from tests.support.readme import replaced
 
     system = platform.freedesktop_os_release()["PRETTY_NAME"]
     made = f"Made on {datetime.datetime.now(datetime.UTC):%Y-%m-%d}, Python {platform.python_version()}, {system}.\n\n"
-    text = replaced(README.read_text(), "world", made + collector.programs())
-    README.write_text(replaced(text, "servers", collector.servers()))
+    page = HERE / "README.md"
+    text = replaced(page.read_text(), "world", made + collector.programs())
+    page.write_text(replaced(text, "servers", collector.servers()))
 
 
 if __name__ == "__main__":

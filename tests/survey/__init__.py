@@ -1,4 +1,4 @@
-"""The survey of servers in the README; ``python -m tests.survey`` checks them all and writes it.
+"""The survey of servers; ``python -m tests.survey`` checks them all and writes its page.
 
 Each server serves the same page and the same echo with its own WebSocket implementation, and then the last rows serve
 them through the adapter. A rule is not met if any of its probes failed.
@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from asgi_upgrade.check.config.options import CheckOptions
 from asgi_upgrade.check.result import TargetReport
 from asgi_upgrade.check.run import check
 from asgi_upgrade.rules import RULES
-from tests.support.readme import README
-
+PAGE = Path(__file__).parent / "README.md"
 START, END = "<!-- survey -->\n", "<!-- /survey -->\n"
 TIMEOUT = 3.0
 """Seconds that a server has to answer: fewer than the five after which uvicorn closes an idle connection."""
@@ -91,11 +91,7 @@ def table(reports: list[TargetReport]) -> str:
 
 
 def fresh(text: str, made: str) -> str:
-    """Return the README with the survey in it."""
+    """Return the page with the survey in it."""
     before, _, rest = text.partition(START)
     _, _, after = rest.partition(END)
     return f"{before}{START}{made}{END}{after}"
-
-
-if __name__ == "__main__":
-    README.write_text(fresh(README.read_text(), table([survey(row) for row in ROWS])))

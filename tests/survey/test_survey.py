@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from asgi_upgrade.check.result import Result, TargetReport, Verdict
 from asgi_upgrade.rules import RULES
-from tests.support.readme import README
-from tests.survey import END, ROWS, START, counts, fresh, line, survey
+from tests.survey import END, PAGE, ROWS, START, counts, fresh, line, survey
 
 
 def result(rule_id: str, verdict: Verdict, variant: str = "") -> Result:
@@ -31,8 +30,8 @@ def test_a_rule_is_met_if_no_probe_of_it_failed() -> None:
     assert line(REPORT) == "| server 1 | 1 | 1 | 1 | 0 | 0 |\n"
 
 
-def test_the_survey_of_the_readme_has_a_row_for_each_server_and_none_failed_under_the_adapter() -> None:
-    made = README.read_text().partition(START)[2].partition(END)[0]
+def test_the_survey_has_a_row_for_each_server_and_none_failed_under_the_adapter() -> None:
+    made = PAGE.read_text().partition(START)[2].partition(END)[0]
     rows = [row for row in made.splitlines() if row.startswith("| ") and not row.startswith("| server")]
     assert len(rows) == len(ROWS)
     assert [row for row in rows if "asgi_upgrade" in row and not row.endswith("| 0 | 0 | 0 | 0 |")] == []
