@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient, WebSocketDenialResponse
 
 from asgi_upgrade.testing import UpgradeTransport
+from examples.chat import app as chat
 from tests.support.readme import README, fresh
 
 
@@ -74,3 +75,24 @@ def test_counters_of_the_readme_count() -> None:
     counters = run_section("For operators", app=app)["counters"]
     TestClient(app).get("/", headers={"upgrade": "made-up", "connection": "Upgrade"})
     assert counters == {("other", "ignore", "upgrade-unknown-token"): 1}
+
+
+async def test_answers_of_the_readme_are_true() -> None:
+    shown = re.search(r"```text\nits own page +(.*)\n(\S+) +(.*)\n +(.*)\n```", README.read_text())
+    assert shown is not None
+    own, origin, foreign, detail = shown.groups()
+    headers = {
+        "connection": "Upgrade",
+        "upgrade": "websocket",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "sec-websocket-protocol": "chat",
+    }
+    url = "http://127.0.0.1:8000"
+    async with httpx.AsyncClient(transport=UpgradeTransport(chat), headers=headers) as client:
+        for each, line in ((url, own), (origin, foreign)):
+            response = await client.get(f"{url}/ws", headers={"origin": each})
+            assert f"HTTP/1.1 {response.status_code} {response.reason_phrase}" == line
+            if response.status_code == 101:
+                await response.extensions["network_stream"].aclose()
+        assert response.json()["detail"] == detail

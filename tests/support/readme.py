@@ -49,7 +49,7 @@ def options() -> str:
 
 def _default(option: dataclasses.Field[Any]) -> str:
     if option.default_factory is not dataclasses.MISSING:
-        return f"{option.default_factory.__name__}()"
+        return f"{type(option.default_factory()).__name__}()"
     return '"strict"' if option.name == "mode" else repr(option.default)
 
 

@@ -17,6 +17,7 @@ from asgi_upgrade.check.config.options import CheckOptions
 from asgi_upgrade.check.result import TargetReport
 from asgi_upgrade.check.run import check
 from asgi_upgrade.rules import RULES
+
 PAGE = Path(__file__).parent / "README.md"
 START, END = "<!-- survey -->\n", "<!-- /survey -->\n"
 TIMEOUT = 3.0

@@ -1,4 +1,4 @@
-"""nginx in front: the configuration of examples/deploy, one that rewrites Host, and who may speak for others."""
+"""nginx in front: the README's configuration, one that rewrites Host, and who may speak for others."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def version() -> str:
 def test_recommended_configuration_forwards_websocket_and_nothing_else(
     tmp_path: Path, parser: str, record: Record, version: str
 ) -> None:
-    done = "the configuration of examples/deploy: same origin, foreign origin, h2c offer, close handshake"
+    done = "the README's configuration: same origin, foreign origin, h2c offer, close handshake"
     record("nginx", version, done, "101 and echo; 403; served as plain HTTP; closed with 1000")
     with serve(service.open_app, http=parser) as server, nginx(tmp_path, f"127.0.0.1:{server.port}") as port:
         front = Front(port)

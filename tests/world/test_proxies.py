@@ -178,7 +178,7 @@ def test_a_client_that_vanishes(chain: Chain, record: Record) -> None:
 
 
 def test_half_close(chain: Chain, record: Record) -> None:
-    result = chain.proxy.ends or "not carried by the configuration of examples/deploy"
+    result = chain.proxy.ends or "not carried by the README's configuration"
     record(chain.name, chain.proxy.version(), "another protocol, whose client ends its half first", result)
     with chain.front.connect() as client:
         client.send(request(b"GET /upper HTTP/1.1", upgrade=b"upper", drop=[b"Sec-WebSocket-Key"]))
