@@ -585,9 +585,10 @@ def connect_ws(
     return session
 
 
-async def test_websocket_text_subprotocol_and_close_code() -> None:
+@pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
+async def test_websocket_text_subprotocol_and_close_code(http2: bool) -> None:
     async with (
-        client_of(site()) as client,
+        client_of(site(), http2=http2) as client,
         connect_ws("ws://shop.example/echo", client, subprotocols=["soap", "chat"]) as websocket,
     ):
         assert websocket.subprotocol == "chat"
@@ -599,23 +600,26 @@ async def test_websocket_text_subprotocol_and_close_code() -> None:
         assert (closed.value.code, closed.value.reason) == (4000, "as asked")
 
 
-async def test_websocket_binary() -> None:
-    async with client_of(site()) as client, connect_ws("http://shop.example/binary", client) as websocket:
+@pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
+async def test_websocket_binary(http2: bool) -> None:
+    async with client_of(site(), http2=http2) as client, connect_ws("http://shop.example/binary", client) as websocket:
         await websocket.send_bytes(b"\x00\x01" * 5000)
         assert await websocket.receive_bytes() == b"\x01\x00" * 5000
 
 
+@pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
 @pytest.mark.parametrize(("path", "status"), [("/deny", 401), ("/nowhere", 403)])
-async def test_websocket_denied(path: str, status: int) -> None:
-    async with client_of(site()) as client:
+async def test_websocket_denied(path: str, status: int, http2: bool) -> None:
+    async with client_of(site(), http2=http2) as client:
         with pytest.raises(WebSocketUpgradeError) as denied:
             async with connect_ws(f"http://shop.example{path}", client):
                 pass
         assert denied.value.response.status_code == status
 
 
-async def test_websocket_rejected_by_the_policy() -> None:
-    async with client_of(site()) as client:
+@pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
+async def test_websocket_rejected_by_the_policy(http2: bool) -> None:
+    async with client_of(site(), http2=http2) as client:
         with pytest.raises(WebSocketUpgradeError) as denied:
             async with connect_ws("http://shop.example/echo", client, headers={"origin": "https://evil.example"}):
                 pass
