@@ -16,8 +16,12 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-import httpcore
-import httpx
+try:
+    import httpcore
+    import httpx
+except ModuleNotFoundError as error:
+    what = "asgi_upgrade.testing needs httpx; run pip install 'asgi-upgrade[testing]'"
+    raise ModuleNotFoundError(what, name=error.name) from error
 
 from asgi_upgrade.extension import EXTENSION, LINGERING, UpgradeExtension
 from asgi_upgrade.extension.exchange import Exchange, offers_protocol

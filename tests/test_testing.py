@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
+import sys
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -62,6 +64,13 @@ async def connect(client: httpx.AsyncClient) -> NetworkStream:
     stream = response.extensions["network_stream"]
     assert isinstance(stream, NetworkStream)
     return stream
+
+
+def test_import_without_httpx_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    monkeypatch.delitem(sys.modules, "asgi_upgrade.testing")
+    with pytest.raises(ModuleNotFoundError, match=r"needs httpx; run pip install 'asgi-upgrade\[testing\]'"):
+        importlib.import_module("asgi_upgrade.testing")
 
 
 # Plain requests
