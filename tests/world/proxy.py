@@ -139,6 +139,8 @@ class Proxy:
     """What the example listens on, and what to write for it here."""
     ends: str = ""
     """What becomes of a client of another protocol than WebSocket that ends its half first; empty: not carried."""
+    http2: bool = False
+    """Whether it speaks HTTP/2 with the server, where a version that is not spoken is 400."""
     keeps_upgrade: bool = True
     """Whether it passes on Upgrade in a request that has content."""
 
@@ -222,5 +224,5 @@ PROXIES = {
 }
 """Those that speak HTTP/1.1 both ways."""
 
-ENVOY_HTTP2 = dataclasses.replace(PROXIES["Envoy"], configuration="envoy-http2.yaml")
+ENVOY_HTTP2 = dataclasses.replace(PROXIES["Envoy"], configuration="envoy-http2.yaml", http2=True)
 """Envoy that turns a client's Upgrade into an extended CONNECT (RFC 8441)."""

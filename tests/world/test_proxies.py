@@ -46,15 +46,21 @@ class Chain:
         """Open a WebSocket, and return its connection."""
         client = self.front.connect()
         client.send(request(f"GET {path} HTTP/1.1".encode()))
-        assert client.read_response().status == 101
+        if (status := client.read_response().status) != 101:
+            client.close()
+            raise AssertionError(status)
         return client
 
 
-@pytest.fixture(scope="module", params=[(name, http) for name in PROXIES for http in ADAPTERS], ids="-".join)
+CARRIERS = {**PROXIES, "Envoy, HTTP/2 inside": ENVOY_HTTP2}
+CHAINS = [*((name, http) for name in PROXIES for http in ADAPTERS), ("Envoy, HTTP/2 inside", "zttp")]
+
+
+@pytest.fixture(scope="module", params=CHAINS, ids="-".join)
 def chain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     """Each proxy in front of each parser; both run as long as this module does."""
     name, http = request.param
-    proxy, app = PROXIES[name], Fronted()
+    proxy, app = CARRIERS[name], Fronted()
     proxy.version()
     with (
         serve(app.judged(), http=http) as server,
@@ -145,11 +151,12 @@ def send_until_stopped(client: RawClient) -> tuple[int, bytes]:
 
 def test_refusals(chain: Chain, record: Record) -> None:
     done = "foreign origin; forwarded fields of the client's own; a version that is not spoken"
-    record(chain.name, chain.proxy.version(), done, "403, 403, 426, each with its problem body")
+    version_status = 400 if chain.proxy.http2 else 426
+    record(chain.name, chain.proxy.version(), done, f"403, 403, {version_status}, each with its problem body")
     chain.front.expect_rule(403, "ws-origin-check", FOREIGN)
     chain.front.expect_rule(403, "ws-origin-check", *SPOOFED)
     old = chain.front.answer(request(sec_websocket_version=b"8"))
-    assert (old.status, json.loads(old.body)["rule"]) == (426, "ws-version-mismatch")
+    assert (old.status, json.loads(old.body)["rule"]) == (version_status, "ws-version-mismatch")
     assert old.field(b"sec-websocket-version") == [b"13"]
 
 
@@ -192,12 +199,13 @@ def test_half_close(chain: Chain, record: Record) -> None:
         assert client.read_until_closed() == (b"LOUD AND CLEAR" if chain.proxy.ends == ANSWERED else b"")
 
 
-@pytest.mark.parametrize("name", PROXIES)
+@pytest.mark.parametrize("name", CARRIERS)
 def test_shutdown(name: str, tmp_path: Path, record: Record) -> None:
-    proxy = PROXIES[name]
+    proxy = CARRIERS[name]
     record(name, proxy.version(), "graceful shutdown of the server behind it", "1012, close handshake, end")
     app = Fronted()
-    with serve(app.judged()) as server, proxy.before(server.port, tmp_path) as port:
+    http = "zttp" if proxy.http2 else "httptools"
+    with serve(app.judged(), http=http) as server, proxy.before(server.port, tmp_path) as port:
         chain = Chain(name=name, proxy=proxy, app=app, server=server, front=Front(port))
         with chain.open_raw("/echo/shutdown") as client:
             expect_echo(client)
