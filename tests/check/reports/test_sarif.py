@@ -103,9 +103,15 @@ def test_the_rules_are_the_whole_catalogue_the_same_in_every_file() -> None:
     assert only(report(target(unknown)))["results"][0]["ruleIndex"] == len(ALL_RULES)
 
 
+@pytest.fixture(scope="module")
+def rules() -> dict[str, dict[str, Any]]:
+    """The rules as a report describes them."""
+    return {each["id"]: each for each in only(report(target()))["tool"]["driver"]["rules"]}
+
+
 @pytest.mark.parametrize("rule", ALL_RULES.values(), ids=list(ALL_RULES))
-def test_every_rule_has_what_github_requires(rule: Rule) -> None:
-    described = {each["id"]: each for each in only(report(target()))["tool"]["driver"]["rules"]}[rule.id]
+def test_every_rule_has_what_github_requires(rule: Rule, rules: dict[str, dict[str, Any]]) -> None:
+    described = rules[rule.id]
     for key in ("shortDescription", "fullDescription", "help"):
         assert 0 < len(described[key]["text"]) <= 1024
     level, severity = (

@@ -110,9 +110,9 @@ def _parts(rest: bytes, dump: Callable[[bytes], bytes], size: int) -> list[bytes
 def test_looking_for_dumps_takes_linear_time() -> None:
     hidden = secrets([SECRET])
     for octets in (b"a" * 300_000, b"1 " * 150_000, b"4a:" * 100_000, b"\r\n" * 150_000):
-        began = time.perf_counter()
+        began = time.process_time()
         assert redact(octets, hidden) == octets
-        assert time.perf_counter() - began < 5
+        assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize(
