@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Set
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -99,9 +100,19 @@ def without_type_checking(tree: ast.Module) -> ast.Module:
     return ast.Module(body, [])
 
 
-TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
-IMPORTS: Mapping[str, set[str]] = {name: set(imports_in(tree)) for name, tree in TREES.items()}
-RUNTIME = {name: own_modules(set(imports_in(without_type_checking(tree)))) - {name} for name, tree in TREES.items()}
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+@cache
+def imports(module: str) -> Set[str]:
+    return set(imports_in(tree(module)))
+
+
+def at_run_time(module: str) -> set[str]:
+    """Return the other modules of this package that a module imports when the package runs."""
+    return own_modules(set(imports_in(without_type_checking(tree(module))))) - {module}
 
 
 def is_wrong(source: str, target: str) -> bool:
@@ -183,17 +194,17 @@ def test_the_table_has_every_room_and_no_other() -> None:
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_a_room_imports_what_the_table_allows(module: str) -> None:
-    targets = {room(name) for name in own_modules(IMPORTS[module])}
+    targets = {room(name) for name in own_modules(imports(module))}
     assert {target for target in targets if is_wrong(room(module), target)} == set()
 
 
 def test_no_files_import_each_other_in_a_circle() -> None:
-    assert circles(RUNTIME) == set()
+    assert circles({name: at_run_time(name) for name in MODULES}) == set()
 
 
 def test_only_the_checker_serves() -> None:
     """The checker imports a server to serve a target with it, nowhere else."""
-    assert {name for name in MODULES if room(name) == "check" and RUNTIME[name] & {"uvicorn", "testing"}} <= {
+    assert {name for name in MODULES if room(name) == "check" and at_run_time(name) & {"uvicorn", "testing"}} <= {
         "check.targets.serving",
         "check.doctor",
     }
@@ -201,12 +212,12 @@ def test_only_the_checker_serves() -> None:
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_imports_are_absolute(module: str) -> None:
-    assert [name for name in IMPORTS[module] if name.startswith(".")] == []
+    assert [name for name in imports(module) if name.startswith(".")] == []
 
 
 @pytest.mark.parametrize("module", sorted(name for name in MODULES if room(name) in PURE))
 def test_the_pure_half_has_no_input_output_and_no_third_party(module: str) -> None:
-    names = foreign(IMPORTS[module])
+    names = foreign(imports(module))
     assert names - sys.stdlib_module_names == set()
     assert names & IMPURE == set()
 
