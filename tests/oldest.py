@@ -13,11 +13,18 @@ _REQUIREMENT = re.compile(r"([a-z0-9-]+)(?:\[[a-z,]+\])?>=([0-9.]+)")
 
 
 def constraints() -> dict[str, str]:
-    """Return name and oldest version of what users install with this package."""
+    """Return name and oldest version of what users install with this package, by any extra."""
     project = tomllib.loads(PYPROJECT.read_text())["project"]
     requirements = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
-    found = {match[1]: match[2] for line in requirements if (match := _REQUIREMENT.match(line))}
-    return {name: found[name] for name in DECLARED}
+    found: dict[str, list[str]] = {}
+    for line in requirements:
+        if match := _REQUIREMENT.match(line):
+            found.setdefault(match[1], []).append(match[2])
+    return {name: min(found[name], key=_parts) for name in DECLARED}
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from uvicorn.logging import TRACE_LOG_LEVEL
 
 from asgi_upgrade import LOCALHOST, Deflate, UpgradeMiddleware, WebSocketOptions
 from asgi_upgrade.types import ASGIApp, Receive, Scope, Send
-from tests.support.serving import Response, Serving, serve
+from tests.support.serving import ADAPTERS, Response, Serving, serve
 from tests.support.wire import ACCEPT, KEY, app, plain, request
 
 MASKED_HELLO = b"\x81\x85\x00\x00\x00\x00hello"
@@ -133,7 +133,7 @@ def mode(request: pytest.FixtureRequest) -> str:
     return name
 
 
-@pytest.fixture(scope="module", params=["httptools", "h11", "zttp"])
+@pytest.fixture(scope="module", params=list(ADAPTERS))
 def parser(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.serving import RawClient, Serving, serve
+from tests.support.serving import ADAPTERS, RawClient, Serving, serve
 from tests.support.upgrade_app import App
 
 
-@pytest.fixture(params=["httptools", "h11", "zttp"])
+@pytest.fixture(params=list(ADAPTERS))
 def parser(request: pytest.FixtureRequest) -> str:
     """Each of uvicorn's three HTTP parsers."""
     name: str = request.param

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,12 +22,16 @@ import uvicorn
 from asgi_upgrade.types import ASGIApp
 from asgi_upgrade.uvicorn import HttpToolsProtocol
 from asgi_upgrade.uvicorn.h11 import H11Protocol
-from asgi_upgrade.uvicorn.zttp import ZttpProtocol
 
 TIMEOUT = 5.0
 """Seconds that any single wait may take."""
 
-ADAPTERS: dict[str, type[asyncio.Protocol]] = {"h11": H11Protocol, "httptools": HttpToolsProtocol, "zttp": ZttpProtocol}
+ADAPTERS: dict[str, type[asyncio.Protocol]] = {"httptools": HttpToolsProtocol, "h11": H11Protocol}
+"""The adapter for each parser that is there; the oldest uvicorn has no zttp."""
+if find_spec("uvicorn.protocols.http.zttp_h2_impl") is not None:
+    from asgi_upgrade.uvicorn.zttp import ZttpProtocol
+
+    ADAPTERS["zttp"] = ZttpProtocol
 
 
 class _Server(uvicorn.Server):

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from uvicorn.protocols.http import h11_impl, httptools_impl, zttp_h2_impl, zttp_impl
+from uvicorn.protocols.http import h11_impl, httptools_impl
 
 import asgi_upgrade.uvicorn as adapter
 from asgi_upgrade.extension import EXTENSION
 from asgi_upgrade.extension.stream import UpgradedStream
 from asgi_upgrade.types import Receive, Scope, Send
-from asgi_upgrade.uvicorn import connection, http2, zttp
-from tests.support.serving import TIMEOUT, RawClient, Serving, serve
+from asgi_upgrade.uvicorn import connection
+from tests.support.serving import ADAPTERS, TIMEOUT, RawClient, Serving, serve
 from tests.support.upgrade_app import HEAD_101, PLAIN, SWITCH, UPGRADE, App, respond, upgrade_request
 
 # The scope
@@ -235,14 +235,21 @@ def _table_names(parser: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs", "which"),
-    [
-        pytest.param(adapter.H11Protocol, h11_impl.H11Protocol, "h11", id="h11"),
-        pytest.param(adapter.HttpToolsProtocol, httptools_impl.HttpToolsProtocol, "httptools", id="httptools"),
-        pytest.param(zttp.ZttpH1Protocol, zttp_impl.ZttpProtocol, "zttp", id="zttp"),
-    ],
-)
+TWINS: dict[str, tuple[type, type]] = {
+    "h11": (adapter.H11Protocol, h11_impl.H11Protocol),
+    "httptools": (adapter.HttpToolsProtocol, httptools_impl.HttpToolsProtocol),
+}
+"""Our class and uvicorn's, for each parser that is there."""
+
+if "zttp" in ADAPTERS:
+    from uvicorn.protocols.http.zttp_impl import ZttpProtocol as PlainZttpProtocol
+
+    from asgi_upgrade.uvicorn.zttp import ZttpH1Protocol
+
+    TWINS["zttp"] = (ZttpH1Protocol, PlainZttpProtocol)
+
+
+@pytest.mark.parametrize(("ours", "theirs", "which"), [(*twins, name) for name, twins in TWINS.items()], ids=TWINS)
 def test_every_overridden_name_is_in_uvicorn_and_in_the_table(ours: type, theirs: type, which: str) -> None:
     names = _table_names(which)
     assert len(names) > 8
@@ -252,7 +259,12 @@ def test_every_overridden_name_is_in_uvicorn_and_in_the_table(ours: type, theirs
     assert {name for name in overridden if name == "__init__" or not name.startswith("__")} == set(names)
 
 
+@pytest.mark.newest
 def test_every_name_overridden_over_http2_is_in_uvicorn_and_in_the_list() -> None:
+    from uvicorn.protocols.http import zttp_h2_impl
+
+    from asgi_upgrade.uvicorn import http2
+
     documentation = inspect.getdoc(adapter) or ""
     names = re.findall(r"\w+", documentation.split("Over HTTP/2:", 1)[1].split(";", 1)[0])
     theirs = vars(zttp_h2_impl.ZttpH2Protocol)
@@ -261,11 +273,11 @@ def test_every_name_overridden_over_http2_is_in_uvicorn_and_in_the_list() -> Non
     assert {name for name in overridden if not name.startswith("__")} == set(names)
 
 
-@pytest.mark.parametrize("module", [h11_impl, httptools_impl, zttp_impl], ids=["h11", "httptools", "zttp"])
-def test_names_read_of_uvicorn_are_still_there(module: Any) -> None:
+@pytest.mark.parametrize("own", TWINS)
+def test_names_read_of_uvicorn_are_still_there(own: str) -> None:
+    module = sys.modules[TWINS[own][1].__module__]
     documentation = inspect.getdoc(adapter) or ""
     read = documentation.split("Read:", 1)[1].split("What never reaches", 1)[0]
-    own = {h11_impl: "h11", httptools_impl: "httptools", zttp_impl: "zttp"}[module]
     parts = " ".join(read.split()).split("; ")
     read = ";".join(part for part in parts if not part.startswith("on ") or part.startswith(f"on {own} "))
     source = inspect.getsource(module) + inspect.getsource(sys.modules["uvicorn.server"])
@@ -293,7 +305,7 @@ def test_module_works_without_httptools(monkeypatch: pytest.MonkeyPatch) -> None
     assert not hasattr(module, "HttpToolsProtocol")
 
 
-@pytest.mark.parametrize("names", ["AutoProtocol", "H11Protocol", "HttpToolsProtocol", "ZttpProtocol"])
+@pytest.mark.parametrize("names", ["AutoProtocol", *(ours.__name__ for ours in ADAPTERS.values())])
 def test_protocols_work_as_import_strings(app: App, names: str) -> None:
     with serve(app, adapter=False, http=f"asgi_upgrade.uvicorn:{names}") as running, running.connect() as client:
         client.send(SWITCH, b"x")
