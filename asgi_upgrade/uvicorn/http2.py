@@ -257,7 +257,7 @@ class Tunnel(Outgoing):
     def close(self) -> None:
         """End our half behind what was sent, and give the peer some time to end its own."""
         self._state = _State.LINGERING
-        self._set_timer(ABORT_AFTER, self.abort)
+        self._set_timer(LINGER if self._protocol.is_going_away else ABORT_AFTER, self.abort)
         if self._ended:
             self._finish()
         else:
@@ -266,6 +266,14 @@ class Tunnel(Outgoing):
     def abort(self) -> None:
         """Cancel the stream at once."""
         self.reset(_CANCEL)
+
+    def reset(self, error_code: int | None = None) -> None:
+        """Cancel the stream; uvicorn does so, without a code, behind an application that has failed.
+
+        What such an application has sent arrives, all the same: its exchange has closed the stream already.
+        """
+        if error_code is not None or self.is_pending:
+            super().reset(_CANCEL if error_code is None else error_code)
 
     def pause_reading(self) -> None:
         """Grant no more credit."""
@@ -302,6 +310,12 @@ class Tunnel(Outgoing):
     def warn_once(self, text: str) -> None:
         """Warn once per server."""
         warn_once(self._protocol, text)
+
+    def shut_down(self) -> None:
+        """A graceful shutdown begins; a peer that is waited for already has little time left."""
+        if self._state is _State.LINGERING:
+            self._set_timer(LINGER, self.abort)
+        self.stream.request_shutdown()
 
     # The end
 
@@ -365,6 +379,8 @@ class ZttpH2Protocol(zttp_h2_impl.ZttpH2Protocol):
         self._opened = 0
         self._resets = 0
         self._draining = False
+        self.is_going_away = False
+        """Whether the server shuts down."""
         self._data_seen = False
         self._grace: asyncio.TimerHandle | None = None
         self._closing: asyncio.TimerHandle | None = None
@@ -547,6 +563,7 @@ class ZttpH2Protocol(zttp_h2_impl.ZttpH2Protocol):
 
     def shutdown(self) -> None:
         """Begin a graceful shutdown."""
+        self.is_going_away = True
         self._drain()
         super().shutdown()
         tunnels = self._tunnels
@@ -555,7 +572,7 @@ class ZttpH2Protocol(zttp_h2_impl.ZttpH2Protocol):
             delay = SHUTDOWN_GRACE if grace is None else min(SHUTDOWN_GRACE, grace)
             self._grace = self.loop.call_later(delay, self._end_grace)
         for tunnel in tunnels:
-            tunnel.stream.request_shutdown()
+            tunnel.shut_down()
 
     def _end_grace(self) -> None:
         for tunnel in self._tunnels:

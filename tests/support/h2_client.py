@@ -41,12 +41,15 @@ class H2Client:
         sock.settimeout(TIMEOUT)
         self.sock = sock
         self.conn = h2.connection.H2Connection(NO_CHECKS)
-        if window is not None:
-            self.conn.local_settings[h2.settings.SettingCodes.INITIAL_WINDOW_SIZE] = window
         self.conn.initiate_connection()
         self.events: list[h2.events.Event] = []
         self._received = bytearray()
         self.flush()
+        if window is not None:
+            self.conn.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window})
+            self.flush()
+            for _ in range(2):
+                self.wait(h2.events.SettingsAcknowledged)
 
     @classmethod
     def to(cls, serving: Serving, *, window: int | None = None) -> Self:
@@ -82,7 +85,13 @@ class H2Client:
         return self.request(*fields, end=False, **values)
 
     def send(self, stream_id: int, data: bytes, *, end: bool = False) -> None:
-        """Send DATA, within the windows."""
+        """Send DATA, and wait for credit where there is none."""
+        while len(data) > (window := min(self.conn.local_flow_control_window(stream_id), 16_384)):
+            if window:
+                self.conn.send_data(stream_id, data[:window])
+                data = data[window:]
+                self.flush()
+            self.receive()
         self.conn.send_data(stream_id, data, end_stream=end)
         self.flush()
 

@@ -103,6 +103,40 @@ class App:
         await self.open_connect(scope, send)
         raise LookupError("the application failed")
 
+    async def wait_connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.seen.put("waiting")
+        await self.opened()
+        await self.connect(scope, receive, send)
+
+    async def send_and_return(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.open_connect(scope, send)
+        cast(UpgradeExtension, extension_of(scope))["stream"].write(b"to nobody")
+
+    async def end_half(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.open_connect(scope, send)
+        stream = cast(UpgradeExtension, extension_of(scope))["stream"]
+        await stream.send_eof()
+        self.seen.put(await stream.receive())
+
+    async def abort_connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.open_connect(scope, send)
+        cast(UpgradeExtension, extension_of(scope))["stream"].abort()
+
+    async def until_shutdown(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.open_connect(scope, send)
+        await cast(UpgradeExtension, extension_of(scope))["stream"].shutdown.wait()
+
+    async def large(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send, 200, b"x" * (10 << 20))
+
+    async def stream_much(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send 200 MiB, in parts, to whoever takes them."""
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(200):
+            await send({"type": "http.response.body", "body": b"x" * (1 << 20), "more_body": True})
+        await send({"type": "http.response.body"})
+        self.seen.put("sent")
+
     async def open_connect(self, scope: Scope, send: Send) -> None:
         cast(UpgradeExtension, extension_of(scope))["switching"] = True
         await send({"type": "http.response.start", "status": 200, "headers": FIELDS_101})
