@@ -15,7 +15,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from asgi_upgrade import UpgradeMiddleware
 from asgi_upgrade.types import ASGIApp, Message, Receive, Scope, Send
-from tests.benchmarks import checking, concurrent, memory, others, process
+from tests.benchmarks import checking, concurrent, memory, others, process, traffic
 from tests.benchmarks.client import GET, Client, WebSocketClient
 from tests.benchmarks.measure import Comparison, Round, compare
 from tests.benchmarks.server import running
@@ -200,6 +200,7 @@ REPORTS = {
     "others": others.main,
     "process": process.main,
     "profile": process.print_calls,
+    "traffic": traffic.main,
 }
 
 

@@ -23,6 +23,8 @@ from tests.benchmarks.server import running
 OURS = "ours-httptools-websockets"
 UVICORN = "stock-httptools-websockets-sansio"
 
+UNCOMPRESSED = "--no-websocket-per-message-deflate"
+
 COMMANDS = {
     "hypercorn": ["-m", "hypercorn", "--bind", "127.0.0.1:{port}"],
     "granian": [
@@ -37,7 +39,7 @@ COMMANDS = {
         "--log-level",
         "error",
     ],
-    "h2corn": ["-m", "h2corn", "--host", "127.0.0.1", "--port", "{port}", "--no-websocket-per-message-deflate"],
+    "h2corn": ["-m", "h2corn", "--host", "127.0.0.1", "--port", "{port}", UNCOMPRESSED],
 }
 
 ROUNDS = 30
@@ -45,10 +47,12 @@ MESSAGES = [(64, 3000), (65536, 60)]
 
 
 @contextmanager
-def serving(name: str) -> Iterator[int]:
+def serving(name: str, *, compressed: bool = False) -> Iterator[int]:
     """Run one of the other servers and yield its port."""
     port = _free_port()
     arguments = [argument.format(port=port) for argument in COMMANDS[name]]
+    if compressed:
+        arguments = [argument for argument in arguments if argument != UNCOMPRESSED]
     command = [sys.executable, *arguments, "tests.benchmarks.server:app"]
     # A session of its own, because some start workers.
     with subprocess.Popen(

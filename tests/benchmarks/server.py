@@ -19,7 +19,7 @@ from typing import Any
 
 import uvicorn
 
-from asgi_upgrade import UpgradeMiddleware, WebSocketOptions
+from asgi_upgrade import Deflate, UpgradeMiddleware, WebSocketOptions
 from asgi_upgrade.types import Receive, Scope, Send
 
 BODY = b"Hello, world"
@@ -29,7 +29,7 @@ HEADERS = [(b"content-type", b"text/plain"), (b"content-length", b"12")]
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a GET, echo a WebSocket, and tell the CPU time under /cpu, the resident memory under /memory."""
     if scope["type"] == "websocket":
-        await echo(receive, send)
+        await (fan_out if scope["path"] == "/room" else echo)(receive, send)
         return
     body = BODY
     if scope["path"] == "/cpu":
@@ -53,23 +53,42 @@ async def echo(receive: Receive, send: Send) -> None:
             await send({"type": "websocket.send", "bytes": message["bytes"]})
 
 
+_room: list[Send] = []
+
+
+async def fan_out(receive: Receive, send: Send) -> None:
+    """Send every message to everybody, as an application does it."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    _room.append(send)
+    try:
+        while (message := await receive())["type"] == "websocket.receive":
+            for to in _room:
+                await to({"type": "websocket.send", "text": message["text"]})
+    finally:
+        _room.remove(send)
+
+
 def config(name: str) -> uvicorn.Config:
     """Return the configuration of a named server, by kind, parser, and engine or WebSocket class.
 
     Kinds are ``ours`` (by engine), and uvicorn's own as it comes (``default``) or without compression (``stock``).
-    With ``-quiet`` behind it there are no pings.
+    With ``-quiet`` behind it there are no pings; with ``-deflate`` ours compresses, too, and all as far as they go.
     """
     quiet = name.endswith("-quiet")
-    kind, parser, *rest = name.removesuffix("-quiet").split("-", 2)
+    name = name.removesuffix("-quiet")
+    compressing = name.endswith("-deflate")
+    kind, parser, *rest = name.removesuffix("-deflate").split("-", 2)
     options: dict[str, Any] = {"lifespan": "off", "log_level": "error", "access_log": False, "interface": "asgi3"}
     if quiet:
         options["ws_ping_interval"] = None
     if kind == "ours":
         classes = {"h11": "H11Protocol", "httptools": "HttpToolsProtocol"}
-        engine = WebSocketOptions(engine=rest[0] if rest else "auto")
+        compression = Deflate() if compressing else None
+        engine = WebSocketOptions(engine=rest[0] if rest else "auto", compression=compression)
         ours = UpgradeMiddleware(app, websocket=engine)
         return uvicorn.Config(ours, http=f"asgi_upgrade.uvicorn:{classes[parser]}", **options)
-    deflate = kind == "default"
+    deflate = compressing or kind == "default"
     return uvicorn.Config(app, http=parser, ws=rest[0] if rest else "auto", ws_per_message_deflate=deflate, **options)
 
 
