@@ -299,8 +299,7 @@ class Tunnel(Outgoing):
         named = {name.lower() for name, _ in fields}
         fields = [*fields, *(field for field in own if field[0].lower() not in named)]
         self.send_response(200, [(name.lower(), value) for name, value in fields if name.lower() not in forbidden])
-        if self.write_paused:
-            self._wake()
+        self._wake()
         self.stream.switched()
 
     def finish_switched(self) -> None:

@@ -108,6 +108,15 @@ class App:
         await self.opened()
         await self.connect(scope, receive, send)
 
+    async def send_much(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.open_connect(scope, send)
+        for _ in range(10):
+            await cast(UpgradeExtension, extension_of(scope))["stream"].send(b"x" * 50_000)
+
+    async def hint(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.early_hint", "links": [b"</style.css>"]})
+        await respond(send, 200, b"hinted")
+
     async def send_and_return(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.open_connect(scope, send)
         cast(UpgradeExtension, extension_of(scope))["stream"].write(b"to nobody")

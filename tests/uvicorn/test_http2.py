@@ -55,7 +55,9 @@ def test_a_stream_is_switched_and_echoes(serving: Serving) -> None:
         assert client.head(stream) == {b":status": b"200", b"x-mixed": b"a b"}
         assert client.read(stream, 5) == b"early"
         expect_echo(client, stream)
-        client.frame(DATA, stream)  # without content; it means nothing
+        client.frame(DATA, stream)
+        serving.call(connection_of(serving, stream).feed, b"")  # it is not the end
+        expect_echo(client, stream)
         client.end(stream)
         client.ended(stream)
 
@@ -417,3 +419,88 @@ def test_a_tunnel_that_lingers_has_less_time_in_a_shutdown(app: App, monkeypatch
         while client.receive():
             pass
         running.stop()
+
+
+def test_a_pending_handshake_is_left_to_itself_when_the_time_of_tunnels_is_over(app: App, serving: Serving) -> None:
+    with H2Client.to(serving) as client:
+        pending, tunnel = client.connect(b"/wait_connect"), client.connect(b"/connect")
+        assert app.next() == "waiting"
+        assert client.status(tunnel) == 200
+        serving.call(connection(serving)._end_grace)
+        client.ended(tunnel)
+        app.gate.set()
+        assert client.status(pending) == 200
+        expect_echo(client, pending)
+
+
+def test_a_connection_is_drained_and_closed_once(serving: Serving) -> None:
+    with H2Client.to(serving) as client:
+        tunnel = client.connect(b"/connect")
+        assert client.status(tunnel) == 200
+        protocol = connection(serving)
+        serving.call(protocol._drain)
+        serving.call(protocol._drain)
+        client.end(tunnel)
+        client.ended(tunnel)
+        while client.receive():
+            pass
+        serving.call(protocol._close_connection)
+        goodbyes = [event for event in client.events if isinstance(event, h2.events.ConnectionTerminated)]
+        assert [event.error_code for event in goodbyes] == [0] * len(goodbyes)
+        assert len(goodbyes) in (1, 2)  # one more at its very end
+
+
+# What uvicorn's cycles write to
+
+
+def test_an_application_waits_while_its_peer_grants_nothing(serving: Serving) -> None:
+    with H2Client.to(serving, window=0) as client:
+        stream = client.connect(b"/send_much")
+        assert client.status(stream) == 200
+        tunnel = connection_of(serving, stream)
+        serving.wait_until(lambda: tunnel.write_paused)
+        assert serving.call(lambda: tunnel._size) == 100_000
+        client.grant(500_000, stream)
+        assert len(client.read(stream, 500_000)) == 500_000
+        client.ended(stream)
+
+
+def test_hints_come_before_the_response(serving: Serving) -> None:
+    with H2Client.to(serving) as client:
+        stream = client.request(path=b"/hint")
+        hints = client.wait(h2.events.InformationalResponseReceived, stream).headers
+        assert dict(hints or ()) == {b":status": b"103", b"link": b"</style.css>"}
+        assert client.status(stream) == 200
+
+
+def test_an_application_that_fails_midway_resets_its_stream(app: App, serving: Serving) -> None:
+    with H2Client.to(serving) as client:
+        stream = client.request(path=b"/crash_midway")
+        assert client.status(stream) == 200
+        app.gate.set()
+        assert client.was_reset(stream) == 8
+        assert client.status(client.request()) == 200
+        assert connection(serving)._streams == {}
+
+
+def test_nothing_is_sent_on_a_stream_that_is_gone(app: App, serving: Serving) -> None:
+    with H2Client.to(serving) as client:
+        stream = client.connect(b"/connect")
+        assert client.status(stream) == 200
+        tunnel = connection_of(serving, stream)
+        client.reset(stream)
+        client.ping()
+        client.events.clear()
+
+        def send_all() -> None:
+            tunnel.send_response(200, [])
+            tunnel.send_informational(103, [])
+            tunnel.send_data(b"x")
+            tunnel.write_eof()
+            tunnel.write_eof()
+            tunnel.reset(0)
+            tunnel.lost()
+
+        serving.call(send_all)
+        client.ping()
+        assert [event for event in client.events if getattr(event, "stream_id", None) == stream] == []
