@@ -132,7 +132,7 @@ def test_request_that_cannot_switch_has_no_extension(
     assert scope["http_version"] == version
 
 
-@pytest.mark.parametrize("which", ["h11", "zttp"])
+@pytest.mark.parametrize("which", ["h11", pytest.param("zttp", marks=pytest.mark.newest)])
 def test_http12_can_switch_where_the_parser_takes_it(app: App, which: str) -> None:
     with serve(app, http=which) as running, running.connect() as client:
         client.send(SWITCH.replace(b"HTTP/1.1", b"HTTP/1.2"), b"early")
