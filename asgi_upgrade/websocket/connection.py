@@ -316,8 +316,6 @@ class Connection:
                 self._deliver(event)
             else:
                 self._control(event)
-        if self._pong is not None:
-            self._answer_ping()
 
     def _rest(self) -> None:
         """Let others have their turn."""
@@ -358,6 +356,7 @@ class Connection:
     def _control(self, event: Ping | Pong | Close | Failure | More) -> None:
         if isinstance(event, Ping):
             self._pong = event.payload
+            self._answer_ping()
         elif isinstance(event, Pong):
             if self._keepalive is not None:
                 self._keepalive.answered(event.payload)
@@ -431,7 +430,7 @@ class Connection:
             self._answer_ping()
 
     def _answer_ping(self) -> None:
-        """Answer the last ping as soon as the peer reads; those before it need no pong (RFC 6455 section 5.5.3)."""
+        """Answer a ping at once; while the peer does not read, the last one when it does (RFC 6455 section 5.5.3)."""
         if self._pong is not None and self._state is State.OPEN and self._stream.can_send_now:
             payload, self._pong = self._pong, None
             self._write(self._engine.pong(payload))

@@ -222,10 +222,15 @@ class Run:
             serving.wait_until(lambda: not left_behind(serving, tasks))
         except AssertionError as error:
             raise Failed(f"{self.name}, seed {seed}: {serving.call(left_behind, serving, tasks)} left") from error
-        alarms = [text for record in logged.records if (text := record.getMessage()) not in KNOWN]
+        alarms = [text for record in logged.records if (text := record.getMessage()) not in KNOWN and is_alarm(record)]
         logged.records.clear()
         if alarms or serving.server.errors:
             raise Failed(f"{self.name}, seed {seed}: {[*alarms, *serving.server.errors]}")
+
+
+def is_alarm(record: logging.LogRecord) -> bool:
+    """Tell whether a line says more than that a client was refused, or what is worth knowing of it."""
+    return record.name != "asgi_upgrade" or record.levelno > logging.WARNING
 
 
 @contextlib.contextmanager

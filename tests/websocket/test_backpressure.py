@@ -214,5 +214,5 @@ async def test_application_that_ends_within_a_flood_leaves_nothing_to_do() -> No
     server.feed(frame(PING) * 2 * BUDGET)
     with pytest.raises(asyncio.CancelledError):
         await server.end()
-    assert [one.opcode for one in server.transport.sent()] == [PONG, CLOSE]
+    assert [one.opcode for one in server.transport.sent()] == [*[PONG] * BUDGET, CLOSE]
     assert server.transport.paused()
