@@ -15,7 +15,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from asgi_upgrade import UpgradeMiddleware
 from asgi_upgrade.types import ASGIApp, Message, Receive, Scope, Send
-from tests.benchmarks import checking, concurrent, memory, others, process, traffic
+from tests.benchmarks import checking, concurrent, idle, memory, others, process, traffic
 from tests.benchmarks.client import GET, Client, WebSocketClient
 from tests.benchmarks.measure import Comparison, Round, compare
 from tests.benchmarks.server import running
@@ -196,6 +196,7 @@ def message_measurements() -> Iterator[Measurement]:
 REPORTS = {
     "check": checking.main,
     "concurrent": concurrent.main,
+    "idle": idle.main,
     "memory": memory.main,
     "others": others.main,
     "process": process.main,

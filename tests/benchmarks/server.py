@@ -84,7 +84,8 @@ def config(name: str) -> uvicorn.Config:
         options["ws_ping_interval"] = None
     if kind == "ours":
         classes = {"h11": "H11Protocol", "httptools": "HttpToolsProtocol"}
-        compression = Deflate() if compressing else None
+        # uvicorn's fastest class has this window.
+        compression = Deflate(server_max_window_bits=12) if compressing else None
         engine = WebSocketOptions(engine=rest[0] if rest else "auto", compression=compression)
         ours = UpgradeMiddleware(app, websocket=engine)
         return uvicorn.Config(ours, http=f"asgi_upgrade.uvicorn:{classes[parser]}", **options)
