@@ -15,7 +15,8 @@ from asgi_upgrade.check.result import Result
 from asgi_upgrade.check.targets.routes import Routes
 from asgi_upgrade.check.wire.wire import Base
 
-NO_WEBSOCKET = "no WebSocket path is known; name one with --ws-path"
+NO_WEBSOCKET = "no WebSocket path is known; name one with --ws-path, or say --http-only"
+NO_UPGRADE = "no WebSocket is meant here"
 NO_HTTP = "no path is known to be HTTP only; name one with --http-path"
 NO_CONTROL = "the valid handshake was not accepted"
 
@@ -63,7 +64,14 @@ class Socket:
         return _on(probe, self.base) if self.is_open else Job(probe=probe, path=self.base.shown_path, reason=NO_CONTROL)
 
 
-def plan(probes: Sequence[Probe], paths: Routes, sockets: Sequence[Socket], pages: Sequence[Base]) -> Iterator[Job]:
+def plan(
+    probes: Sequence[Probe],
+    paths: Routes,
+    sockets: Sequence[Socket],
+    pages: Sequence[Base],
+    *,
+    http_only: bool = False,
+) -> Iterator[Job]:
     """Yield every probe on every path that it concerns, in the order of the report.
 
     Args:
@@ -71,6 +79,7 @@ def plan(probes: Sequence[Probe], paths: Routes, sockets: Sequence[Socket], page
         paths: The paths that are known.
         sockets: What is known of the WebSocket paths.
         pages: What is known of the others, one at least.
+        http_only: Whether no WebSocket is meant.
 
     Yields:
         The jobs.
@@ -84,7 +93,7 @@ def plan(probes: Sequence[Probe], paths: Routes, sockets: Sequence[Socket], page
                 yield from (socket.job(probe) for socket in sockets)
                 yield from (Job(probe=probe, path=each.path, reason=each.why) for each in paths.unasked("websocket"))
                 if not sockets and not paths.unasked("websocket"):
-                    yield Job(probe=probe, reason=NO_WEBSOCKET)
+                    yield Job(probe=probe, reason=NO_UPGRADE if http_only else NO_WEBSOCKET)
             case "every-http":
                 # A path that answers nothing else, and switches, is found out all the same.
                 yield from (replace(_on(probe, each), reason=lacking(each)) for each in pages if listed)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TypeAlias, TypeVar
 
 from asgi_upgrade.check.config.options import CheckOptions
-from asgi_upgrade.check.plan import Job, Socket, best, lacking, plan
+from asgi_upgrade.check.plan import NO_WEBSOCKET, Job, Socket, best, lacking, plan
 from asgi_upgrade.check.probes.agreement import EXTENSIONS
 from asgi_upgrade.check.probes.catalogue import CONTROL
 from asgi_upgrade.check.probes.content import CONTENTS
@@ -103,6 +103,8 @@ class Session:
 
     async def _check(self, address: Address, paths: Routes) -> None:
         self._address = address.authority
+        if self._options.http_only:
+            paths = paths.only_http()
         base = self._base(address)
         first = (paths.http or paths.websocket or ("/",))[0]
         base = replace(base, credentials=(*base.credentials, *queries((*paths.http, *paths.websocket))))
@@ -114,7 +116,12 @@ class Session:
         pages = [replace(page, http_path=base.http_path, usual=base.usual) for page in pages]
         if (reason := lacking(page)) and not any(socket.is_open for socket in sockets):
             self._problem = self._problem or f"{reason}; {SERVED}"
-        jobs = list(plan(self._probes, paths, sockets, pages))
+        only = self._options.http_only
+        if not sockets and not only and any(probe.where == "websocket" for probe in self._probes):
+            # What has tried no handshake must not be green.
+            unasked = [each.why for each in paths.unasked("websocket")]
+            self._problem = self._problem or next(iter(unasked), NO_WEBSOCKET)
+        jobs = list(plan(self._probes, paths, sockets, pages, http_only=only))
         self._total = len(jobs)
         # Content first: where a server keeps silent, the others are asked meanwhile.
         work = [(index, job) for index, job in enumerate(jobs) if job.probe.where != "seen"]

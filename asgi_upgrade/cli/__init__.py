@@ -62,6 +62,7 @@ def cli() -> None:
 )
 @_many("--ws-path", metavar="PATH", help="A path that serves WebSocket, besides those found.")
 @_many("--http-path", metavar="PATH", help="A path that must not switch, besides those found.")
+@click.option("--http-only", is_flag=True, help="No WebSocket is meant: a path that switches fails the run.")
 @click.option("--server", metavar="NAME", help="Server for an import string.  [default: uvicorn]")
 @_many("--server-option", metavar="KEY=VALUE", help="An option of that server.")
 @click.option("--factory", is_flag=True, help="The attribute is called to make the app.")

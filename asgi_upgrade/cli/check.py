@@ -38,6 +38,7 @@ FLAGS: Mapping[str, str] = {
     "server_options": "server_option",
     "factory": "factory",
     "ws_paths": "ws_path",
+    "http_only": "http_only",
     "http_paths": "http_path",
     "headers": "header",
     "origin": "origin",
@@ -123,6 +124,8 @@ def _prepare(given: Mapping[str, Any]) -> Run:
         settings = _settings(given)
         fail_on = given["fail_on"] or settings.fail_on or "must"
         chosen = {**settings.options, **_chosen(given), "policy": settings.policy}
+        if given["ws_path"] and not given["http_only"]:
+            chosen.pop("http_only", None)  # the command line goes before the file
         if given["server_option"]:
             chosen["server_options"] = {**settings.options.get("server_options", {}), **chosen["server_options"]}
         targets = given["targets"] or ((settings.app,) if settings.app else ())

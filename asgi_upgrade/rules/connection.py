@@ -33,7 +33,7 @@ CONNECTION = (
         "Go on as HTTP, or close.",
     ),
     rule(
-        "request-body-consume", "observe", "must", SERVER, "RFC 9112 section 9.3",
+        "request-body-consume", "observe", "must", WIRE_ONLY, "RFC 9112 section 9.3",
         "The content of a request with an ignored Upgrade is read, or the connection closed",
         "What is left behind is read as the next request, or keeps it from being read.",
         "Read the content to its end before the next request, or close.",

@@ -70,7 +70,7 @@ ACCEPTANCE = (
         "Compare field names without regard to case.",
     ),
     rule(
-        "field-ows", "observe", "must", SERVER, "RFC 9110 section 5.5",
+        "field-ows", "observe", "must", WIRE_ONLY, "RFC 9110 section 5.5",
         "White space around a field value",
         "It is not part of the value.",
         "Remove SP and HTAB around every value before looking at it.",
@@ -178,7 +178,7 @@ AGREEMENT = (
 
 GRAMMAR = (
     rule(
-        "request-grammar", "observe", "must", SERVER, "RFC 9112 section 3",
+        "request-grammar", "observe", "must", WIRE_ONLY, "RFC 9112 section 3",
         "A malformed request line",
         "Servers guess differently what it means.",
         "Answer 400 (505 for a version), and close.",

@@ -75,7 +75,9 @@ def test_nobody_listening_is_a_problem() -> None:
 def test_one_bad_target_leaves_the_results_of_the_others() -> None:
     with little_server() as address, unused_port() as port:
         targets = [f"http://{address}/", f"http://127.0.0.1:{port}/", f"http://{address}/again"]
-        report = check(targets, CheckOptions(select=("101-unasked", "host-*", "conn-pipeline"), timeout=10))
+        report = check(
+            targets, CheckOptions(http_only=True, select=("101-unasked", "host-*", "conn-pipeline"), timeout=10)
+        )
     assert [bool(target.results) for target in report.targets] == [True, False, True]
     assert [target.problem is None for target in report.targets] == [True, False, True]
     assert report.exit_code == 3
@@ -83,7 +85,9 @@ def test_one_bad_target_leaves_the_results_of_the_others() -> None:
 
 def test_a_server_that_goes_away_is_a_problem_and_its_probes_are_errors() -> None:
     with scripted(saying(OK), saying(OK), closing_the_door) as address:
-        report = check([f"http://{address}/"], CheckOptions(select=("conn-*", "http10-*"), jobs=1, timeout=10))
+        report = check(
+            [f"http://{address}/"], CheckOptions(http_only=True, select=("conn-*", "http10-*"), jobs=1, timeout=10)
+        )
     found = problem_of(report)
     assert found.startswith(f"a probe could not be carried out: cannot connect to {address}: connection refused")
     assert {result.verdict for _, result in report.results()} >= {"error"}
@@ -185,7 +189,7 @@ def broken(status: int) -> Answer:
 
 def test_a_service_that_answers_everything_with_an_error_of_its_own_cannot_be_checked() -> None:
     with scripted(broken(500)) as address:
-        report = check([f"http://{address}/a"], CheckOptions(timeout=10))
+        report = check([f"http://{address}/a"], CheckOptions(http_only=True, timeout=10))
     assert problem_of(report).startswith("a plain GET of /a was answered 500; name a path that is served")
     assert {result.verdict for _, result in report.results()} == {"not-exercised"}
 
@@ -193,7 +197,7 @@ def test_a_service_that_answers_everything_with_an_error_of_its_own_cannot_be_ch
 @pytest.mark.parametrize("status", [401, 404, 405, 426])
 def test_a_refusal_is_a_control(status: int) -> None:
     with scripted(broken(status)) as address:
-        report = check([f"http://{address}/a"], CheckOptions(select=("conn-*", "http10-*"), timeout=10))
+        report = check([f"http://{address}/a"], CheckOptions(http_only=True, select=("conn-*", "http10-*"), timeout=10))
     assert report.targets[0].problem is None
     assert "pass" in {result.verdict for _, result in report.results()}
 
@@ -290,19 +294,41 @@ def reasons(report: Report) -> dict[str, str]:
     return {result.probe: result.message for _, result in report.results() if result.verdict == "not-exercised"}
 
 
-def test_without_a_websocket_path_its_rules_are_not_exercised() -> None:
+@pytest.mark.parametrize("path", ["", "/"])
+def test_a_run_that_tries_no_handshake_is_not_green(path: str) -> None:
     with little_server() as address:
-        report = check([f"http://{address}/"], CheckOptions(timeout=10))
-    assert report.exit_code == 0
-    assert reasons(report)["ws-101-status"] == "no WebSocket path is known; name one with --ws-path"
-    assert reasons(report)["ws-key-present[missing]"] == "no WebSocket path is known; name one with --ws-path"
+        report = check([f"http://{address}{path}"], CheckOptions(timeout=10))
+        others = check(
+            [f"http://{address}{path}"],
+            CheckOptions(select=("http10-response-te", "policy-unexpected-switch"), timeout=10),
+        )
+    assert report.exit_code == 3
+    assert problem_of(report) == "no WebSocket path is known; name one with --ws-path, or say --http-only"
+    assert reasons(report)["ws-101-status"] == problem_of(report)
+    assert reasons(report)["ws-key-present[missing]"] == problem_of(report)
     assert "policy-unexpected-switch" not in reasons(report)
+    assert others.exit_code == 0
+
+
+def test_a_url_with_a_path_names_where_a_websocket_is() -> None:
+    with little_server() as address:
+        report = check([f"http://{address}/ws"], CheckOptions(select=("ws-101-*",), timeout=10))
+    assert report.exit_code == 0
+    assert {result.path for _, result in report.results()} == {"/ws"}
 
 
 def test_a_service_that_should_never_switch_is_found_out() -> None:
     with little_server("policy-unexpected-switch") as address:
-        report = check([f"http://{address}"], CheckOptions(timeout=10))
+        report = check([f"http://{address}"], CheckOptions(http_only=True, timeout=10))
     assert [result.probe for _, result in report.results() if report.fails(result)] == ["policy-unexpected-switch"]
+    assert report.exit_code == 1
+    assert reasons(report)["ws-101-status"] == "no WebSocket is meant here"
+
+
+def test_where_no_websocket_is_meant_a_route_of_one_is_found_out() -> None:
+    app = Starlette(routes=[Route("/", page), WebSocketRoute("/ws", echo)])
+    report = check([app], CheckOptions(http_only=True, select=("policy-unexpected-switch",), timeout=10))
+    assert {(result.path, result.verdict) for _, result in report.results()} == {("/", "pass"), ("/ws", "fail")}
     assert report.exit_code == 1
 
 

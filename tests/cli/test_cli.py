@@ -629,6 +629,22 @@ def test_two_spellings_of_an_ignored_path_with_a_query_name_it(
         assert (path, ran.code) == (path, 0)
 
 
+def test_a_run_in_which_no_handshake_was_tried_says_how_to_try_one_or_that_none_is_meant(
+    run: Run, config: Callable[[str], str]
+) -> None:
+    with answering(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n") as url:
+        some = ("--timeout", "1", "--select", "ws-101-status,policy-unexpected-switch")
+        bare = run("check", url, "--isolated", *some)
+        assert (bare.code, "--ws-path, or say --http-only" in bare.out) == (3, True)
+        assert run("check", url, "--isolated", *some, "--http-only").code == 0
+        file = config("[tool.asgi-upgrade.check]\nws-paths = []\n")
+        assert run("check", url, "--config", file, *some).code == 0
+        named = run("check", url, "--config", file, *some, "--ws-path", "/ws")
+        assert (named.code, "/ws: a valid handshake" in named.out + named.err) == (3, False)
+        both = run("check", url, "--isolated", *some, "--ws-path", "/ws?a=b", "--http-only")
+        assert (both.code, "a=b" in both.err) == (2, False)
+
+
 OUTSIDE = ("../out.json", "{folder}/out.json", "link/out.json")
 
 

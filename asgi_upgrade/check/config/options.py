@@ -51,6 +51,8 @@ class CheckOptions:
         server_options: Its own options by their names, such as ``{"http": "asgi_upgrade.uvicorn:AutoProtocol"}``.
         factory: Whether the attribute of an import string is called to make the application.
         ws_paths: Paths that a WebSocket is served at, besides those that are found; a query is in no report.
+        http_only: Whether no protocol is meant to be switched anywhere: then no WebSocket path is looked for, and those
+            that are found may not switch either.
         http_paths: Paths that no protocol may be switched at, besides those that are found.
         headers: Fields sent with every probe; their values never appear in a report.
         origin: The Origin sent with every handshake; None sends none.
@@ -72,6 +74,7 @@ class CheckOptions:
     server_options: Mapping[str, Any] = field(default_factory=dict)
     factory: bool = False
     ws_paths: tuple[str, ...] = ()
+    http_only: bool = False
     http_paths: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     origin: str | None = None
@@ -86,6 +89,7 @@ class CheckOptions:
     def __post_init__(self) -> None:
         check_choice("server", self.server, SERVERS)
         check_flag("factory", self.factory)
+        check_flag("http_only", self.http_only)
         check_number("timeout", self.timeout, float)
         check_number("jobs", self.jobs, int)
         for name in ("ws_paths", "http_paths", "subprotocols", "select", "ignore", "allow_hosts"):
@@ -93,6 +97,8 @@ class CheckOptions:
         for name in ("ws_paths", "http_paths"):
             for path in getattr(self, name):
                 _check_path(name, path)
+        if self.http_only and self.ws_paths:
+            raise ConfigurationError("ws_paths", shown_path(self.ws_paths[0]), "leave it out, or leave out http_only")
         for path in self.http_paths:
             if path in self.ws_paths:
                 raise ConfigurationError("http_paths", shown_path(path), BOTH)

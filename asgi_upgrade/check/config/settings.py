@@ -140,10 +140,12 @@ def load_settings(path: Path) -> Settings:
     values = {} if table is None else table.read({**RUN_KEYS, **OPTION_KEYS})
     if table is not None:
         _check(table, values)
+    # No path at all is a statement: no upgrade is meant anywhere.
+    http_only = {"http_only": True} if values.get("ws_paths") == [] else {}
     run = {key.replace("-", "_") for key in RUN_KEYS}
     return Settings(
         path=path,
-        options={key: _frozen(value) for key, value in values.items() if key not in run},
+        options={**{key: _frozen(value) for key, value in values.items() if key not in run}, **http_only},
         app=values.get("app"),
         fail_on=values.get("fail_on"),
         report=tuple(values.get("report", ())),

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote as percent_encoded
 
 from asgi_upgrade.check.reports.layout import Layout
-from asgi_upgrade.check.reports.wording import clean, fix, rules_of, sentence, why
+from asgi_upgrade.check.reports.wording import SECURITY, clean, fix, harm, rules_of, sentence, why
 from asgi_upgrade.check.result import Exchange, Location, Report, Result, TargetReport
 from asgi_upgrade.rules import Level, Rule
 
@@ -29,14 +29,6 @@ LEVELS: Mapping[Level, tuple[str, str]] = {
     "info": ("note", "recommendation"),
 }
 """SARIF's level and GitHub's ``problem.severity``."""
-
-SECURITY: Mapping[str, str] = {
-    **dict.fromkeys(("cl-and-te", "te-not-final-chunked", "content-length-invalid", "field-crlf-nul"), "8.1"),
-    **dict.fromkeys(("ws-body", "upgrade-http10-ignore", "ws-wait", "connect-with-upgrade"), "8.1"),
-    **dict.fromkeys(("ws-origin-single", "ws-origin-value", "ws-origin-browser", "ws-origin-check"), "8.1"),
-    **dict.fromkeys(("h2c-obsolete", "misdirected"), "6.5"),
-}
-"""``security-severity`` of the rules on smuggling and origins; only these are security alerts."""
 
 NOWHERE = Location(file="pyproject.toml")
 """Where a result is pinned to that has no location of its own."""
@@ -74,7 +66,9 @@ def _run(report: Report, target: TargetReport, rules: Sequence[Rule], layout: La
             }
         ],
         "results": [
-            _result(target, result, index[result.rule.id]) for result in target.results if result.verdict == "fail"
+            _result(target, result, index[result.rule.id])
+            for result in sorted(target.results, key=lambda result: harm(result.rule))
+            if result.verdict == "fail"
         ],
     }
 

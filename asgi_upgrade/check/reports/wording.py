@@ -64,6 +64,14 @@ _MEANT = {
 }
 """What to write if it is meant, where the policy alone does not settle it."""
 
+SECURITY: Mapping[str, str] = {
+    **dict.fromkeys(("cl-and-te", "te-not-final-chunked", "content-length-invalid", "field-crlf-nul"), "8.1"),
+    **dict.fromkeys(("ws-body", "upgrade-http10-ignore", "ws-wait", "connect-with-upgrade"), "8.1"),
+    **dict.fromkeys(("ws-origin-single", "ws-origin-value", "ws-origin-browser", "ws-origin-check"), "8.1"),
+    **dict.fromkeys(("h2c-obsolete", "misdirected"), "6.5"),
+}
+"""``security-severity`` of the rules on smuggling and origins; only these are security alerts."""
+
 _SHORT = 220
 _MARKS = {"\r": "\\r", "\t": "\\t", "\\": "\\\\"}
 _HASHES = "#\\x23"
@@ -107,7 +115,7 @@ class Counts:
 
 
 def findings(report: Report) -> list[Finding]:
-    """Return the failures, most severe first, those that differ in nothing but the path as one."""
+    """Return the failures, most harmful first, those that differ in nothing but the path as one."""
     groups: dict[tuple[int, str, str], list[Result]] = {}
     targets: dict[tuple[int, str, str], TargetReport] = {}
     for number, target in enumerate(report.targets):
@@ -120,7 +128,12 @@ def findings(report: Report) -> list[Finding]:
         Finding(target=targets[key], result=group[0], paths=tuple(result.path for result in group))
         for key, group in groups.items()
     ]
-    return sorted(merged, key=lambda finding: SEVERITY[finding.result.rule.level])
+    return sorted(merged, key=lambda finding: harm(finding.result.rule))
+
+
+def harm(rule: Rule) -> tuple[bool, float, int]:
+    """Return what puts rules in order by what a breach costs: hijacking first, other holes, then by level."""
+    return not rule.id.startswith("ws-origin-"), -float(SECURITY.get(rule.id, "0")), SEVERITY[rule.level]
 
 
 def counts(results: Iterable[Result]) -> Counts:

@@ -57,6 +57,11 @@ class Routes:
     http: tuple[str, ...] = ()
     others: tuple[Unasked, ...] = ()
 
+    def only_http(self) -> Routes:
+        """Return the same paths where no protocol may be switched at any."""
+        others = tuple(each for each in self.others if each.kind == "http")
+        return Routes(http=tuple(dict.fromkeys((*self.http, *self.websocket))), others=others)
+
     def unasked(self, kind: Kind) -> list[Unasked]:
         """Return what it serves of one kind, and is not asked for."""
         return [each for each in self.others if each.kind == kind]

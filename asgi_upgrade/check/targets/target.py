@@ -118,10 +118,12 @@ def _url(target: str, options: CheckOptions) -> UrlTarget:
 
 def _paths(url: SplitResult, options: CheckOptions) -> Routes:
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    sockets = (path, *options.ws_paths) if url.scheme in ("ws", "wss") else options.ws_paths
-    pages = options.http_paths
-    # The root is where a URL without path points to, and need not be meant where other paths are named.
-    if url.scheme in ("http", "https") and (path != "/" or not (pages or sockets)):
+    sockets, pages = options.ws_paths, options.http_paths
+    # The root is where a URL without path points to, and need not be meant; a path that is not named as anything else
+    # is where a WebSocket is served.
+    if url.scheme in ("ws", "wss") or (path != "/" and not sockets and path not in pages):
+        sockets = (path, *sockets)
+    elif path != "/" or not (pages or sockets):
         pages = (path, *pages)
     if path in sockets and path in pages:
         raise ConfigurationError("target", shown_path(urlunsplit(url)), BOTH)

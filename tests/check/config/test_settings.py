@@ -56,6 +56,18 @@ def test_the_documented_tables_are_read(file: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("paths", "options"),
+    [("[]", {"ws_paths": (), "http_only": True}), ('["/ws"]', {"ws_paths": ("/ws",)})],
+    ids=["none-is-meant", "one"],
+)
+def test_an_empty_list_of_websocket_paths_means_that_there_is_none(
+    file: Path, paths: str, options: dict[str, object]
+) -> None:
+    file.write_text(f"[tool.asgi-upgrade.check]\nws-paths = {paths}\n")
+    assert load_settings(file).options == options
+
+
 @pytest.mark.parametrize("text", ["", "[tool.other]\n", "[tool.asgi-upgrade]\n"])
 def test_what_is_left_out_has_its_default(file: Path, text: str) -> None:
     file.write_text(text)

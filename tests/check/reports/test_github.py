@@ -24,8 +24,8 @@ def test_an_annotation_has_place_title_and_everything_to_know() -> None:
     )
 
 
-def test_the_most_severe_come_first() -> None:
-    note = replace(HTTP10, rule=replace(HTTP10.rule, level="info"), message="either is allowed")
+def test_the_most_harmful_come_first() -> None:
+    note = replace(HTTP10, rule=replace(HTTP10.rule, id="x", level="info"), message="either is allowed")
     lines = render(report(target(note, MISMATCH, HTTP10)), VIEW).splitlines()
     assert [line.split(" ", 1)[0] for line in lines] == ["::error", "::warning", "::notice"]
 

@@ -10,7 +10,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from asgi_upgrade.check.reports.sarif import SECURITY, render, web_request, web_response
+from asgi_upgrade.check.reports.sarif import render, web_request, web_response
+from asgi_upgrade.check.reports.wording import SECURITY
 from asgi_upgrade.check.result import Exchange, Location, Report
 from asgi_upgrade.rules import Rule
 from asgi_upgrade.rules.checker import ALL_RULES, UNUSED_IGNORE

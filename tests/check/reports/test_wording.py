@@ -12,6 +12,7 @@ from asgi_upgrade.check.reports.wording import (
     counts,
     findings,
     fix,
+    harm,
     lines,
     not_exercised,
     place,
@@ -90,7 +91,7 @@ def test_every_rule_has_an_area_and_says_why_and_how_to_mend_it(rule: Rule) -> N
         pytest.param("ws-key-present", "UpgradeMiddleware, added last", id="middleware"),
         pytest.param("asgi-no-101", "raises or repairs it", id="app"),
         pytest.param("426-upgrade", "UpgradeMiddleware on the adapter sees to it", id="app-hidden"),
-        pytest.param("request-grammar", "neither an app nor a middleware", id="server"),
+        pytest.param("field-name-case", "neither an app nor a middleware", id="server"),
         pytest.param("101-no-framing", "In whichever answers", id="anyone"),
         pytest.param("ws-body", "middleware alone only where the server lets it see the request", id="hidden"),
         pytest.param("ws-version-mismatch", "asgi_upgrade.uvicorn:AutoProtocol", id="hidden-version"),
@@ -102,6 +103,20 @@ def test_every_rule_has_an_area_and_says_why_and_how_to_mend_it(rule: Rule) -> N
 )
 def test_the_fix_says_where(rule_id: str, words: str) -> None:
     assert words in fix(ALL_RULES[rule_id])
+
+
+@pytest.mark.parametrize("rule_id", ["field-ows", "request-grammar", "request-body-consume"])
+def test_nobody_is_told_that_what_the_adapter_mends_cannot_be_mended(rule_id: str) -> None:
+    assert "asgi_upgrade.uvicorn:AutoProtocol" in fix(RULES[rule_id])
+
+
+def test_findings_are_in_the_order_of_the_harm_they_do() -> None:
+    ids = ("ws-method-get", "ws-key-16-bytes", "misdirected", "ws-body", "ws-origin-check", "upgrade-needs-both")
+    known = [RULES[rule_id] for rule_id in ids if rule_id in RULES]
+    ordered = [rule.id for rule in sorted(known, key=harm)]
+    assert ordered[:3] == ["ws-origin-check", "ws-body", "misdirected"]
+    assert ordered[3] == "ws-method-get"
+    assert ordered[-1] == "ws-key-16-bytes"
 
 
 def test_the_fix_never_tells_a_server_what_the_client_should_have_sent() -> None:

@@ -58,6 +58,7 @@ def test_a_url_says_where_to_connect_to(target: str, host: str, port: int, autho
         pytest.param("http://localhost", {}, Routes(http=("/",)), id="no-path"),
         pytest.param("http://localhost/", {"ws_paths": ("/ws",)}, Routes(websocket=("/ws",)), id="root-is-not-listed"),
         pytest.param("http://localhost/a?b=1", {"ws_paths": ("/ws",)}, routes(("/ws",), ("/a?b=1",)), id="a-page"),
+        pytest.param("http://localhost/a", {}, routes(("/a",)), id="a-socket"),
         pytest.param("http://localhost/a", {"http_paths": ("/b", "/a")}, routes((), ("/a", "/b")), id="more-pages"),
         pytest.param("ws://localhost/a?b", {"ws_paths": ("/ws",)}, routes(("/a?b", "/ws")), id="sockets"),
         pytest.param("wss://localhost", {"http_paths": ("/b",)}, routes(("/",), ("/b",)), id="socket-at-root"),
