@@ -82,6 +82,7 @@ class StreamTransport(Protocol):
     def pause_reading(self) -> None: ...  # noqa: D102
     def resume_reading(self) -> None: ...  # noqa: D102
     def get_write_buffer_size(self) -> int: ...  # noqa: D102
+    def is_closing(self) -> bool: ...  # noqa: D102
 
 
 class UpgradedStream:
@@ -232,7 +233,9 @@ class UpgradedStream:
             ClientDisconnected: The connection is closed.
             RuntimeError: ``send_eof`` has ended the outgoing half.
         """
-        if self._writing is not Writing.OPEN:
+        # A transport that has failed drops what it is given and never fills up: who sends without a pause would not be
+        # stopped by it, and the loop would not come to tell of the loss.
+        if self._writing is not Writing.OPEN or self._transport.is_closing():
             raise self._not_writable()
         if self._later:
             self._later.append(data)
@@ -252,7 +255,7 @@ class UpgradedStream:
             ClientDisconnected: The connection is closed.
             RuntimeError: ``send_eof`` has ended the outgoing half.
         """
-        if self._writing is not Writing.OPEN:
+        if self._writing is not Writing.OPEN or self._transport.is_closing():
             raise self._not_writable()
         if not self._later:
             asyncio.get_running_loop().call_soon(self._flush)
@@ -319,7 +322,7 @@ class UpgradedStream:
 
     def close(self) -> None:
         """Close as ``aclose`` does, from code that cannot wait."""
-        if not self.is_closing:
+        if not (self._writing is Writing.CLOSING or self._writing is Writing.LOST):
             self._flush()
             self._writing = Writing.CLOSING
             self._change.tell()
@@ -355,7 +358,7 @@ class UpgradedStream:
     @property
     def is_closing(self) -> bool:
         """Whether the connection is closed or about to be."""
-        return self._writing is Writing.CLOSING or self._writing is Writing.LOST
+        return self._writing is Writing.CLOSING or self._writing is Writing.LOST or self._transport.is_closing()
 
     @property
     def is_at_end(self) -> bool:

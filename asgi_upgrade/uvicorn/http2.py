@@ -215,6 +215,10 @@ class Tunnel(Outgoing):
         """Return how many octets wait for the peer's credit."""
         return self._size
 
+    def is_closing(self) -> bool:
+        """Whether the stream is gone, or the connection that carries it."""
+        return self.is_gone or self._protocol.transport.is_closing()
+
     @property
     def is_pending(self) -> bool:
         """Whether the request has not been switched."""

@@ -517,3 +517,16 @@ def _chain(*errors: Exception) -> Exception:
 )
 def test_exception_that_stands_for_a_loss(error: Exception, expected: bool) -> None:
     assert is_loss(error) is expected
+
+
+@pytest.mark.parametrize("later", [False, True])
+async def test_write_after_a_failure_of_which_the_loop_has_not_told_raises(later: bool) -> None:
+    transport = opened()
+    transport.failed = True
+    write = transport.stream.write_later if later else transport.stream.write
+    with pytest.raises(ClientDisconnected):
+        write(b"x")
+    assert transport.stream.is_closing
+    assert transport.written == b""
+    transport.stream.close()
+    assert transport.calls == ["close"]

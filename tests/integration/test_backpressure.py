@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from itertools import islice
 from typing import Any
 
 import pytest
+from starlette.responses import PlainTextResponse
 
+from asgi_upgrade import UpgradeMiddleware
+from asgi_upgrade.types import Receive, Scope, Send
 from asgi_upgrade.uvicorn import connection
 from tests.integration.faults import read_101, running
 from tests.support.peer import CLOSE, PING, PONG, TEXT, frame
-from tests.support.serving import TIMEOUT, RawClient
-from tests.support.wire import request
+from tests.support.serving import TIMEOUT, RawClient, serve
+from tests.support.wire import plain, request
 
 SHORT = 0.02
 """Seconds between pings, and for their pongs; nothing here is faster for being late."""
@@ -93,3 +98,38 @@ def test_pings_go_on_while_the_client_does_not_read(parser: str, engine: str, mo
         client.send(request(b"GET /flooding HTTP/1.1"))
         assert [app.next(), app.next()] == ["flooding", "send raised"]
         serving.wait_until(lambda: not serving.server.server_state.connections)
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_application_that_sends_without_a_pause_learns_that_its_client_has_gone(parser: str, loop: str) -> None:
+    """A transport that has failed drops what it is given: the loop would never turn again, for nobody."""
+    open_, gone, ended = threading.Event(), threading.Event(), threading.Event()
+    sent: list[int] = []
+
+    async def flooding(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            return await PlainTextResponse("here")(scope, receive, send)
+        await receive()
+        await send({"type": "websocket.accept"})
+        await asyncio.sleep(0)
+        open_.set()
+        assert gone.wait(TIMEOUT)  # the loop stands still meanwhile, so it cannot hear of the loss
+        try:
+            for count in range(10_000):
+                sent.append(count)
+                await send({"type": "websocket.send", "bytes": bytes(65_536)})
+        finally:
+            ended.set()
+
+    with serve(UpgradeMiddleware(flooding), http=parser, loop=loop) as serving:
+        client = serving.connect()
+        client.send(request())
+        read_101(client)
+        assert open_.wait(TIMEOUT)
+        client.reset()
+        gone.set()
+        assert ended.wait(TIMEOUT)
+        assert len(sent) < 10
+        with serving.connect() as other:
+            other.send(plain())
+            assert other.read_response().body == b"here"

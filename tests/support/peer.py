@@ -66,6 +66,8 @@ class Transport:
         self.congested = False
         self.unread = 0
         self.half_close = half_close
+        self.failed = False
+        """Whether a write has found the connection reset, of which the loop has not told yet."""
         self.eof_error: OSError | None = None
         self.frames: asyncio.Queue[Sent] = asyncio.Queue()
         self._client = FrameProtocol(client=True, extensions=[])
@@ -90,6 +92,9 @@ class Transport:
 
     def get_write_buffer_size(self) -> int:
         return self.unread
+
+    def is_closing(self) -> bool:
+        return self.failed
 
     def can_write_eof(self) -> bool:
         return self.half_close
