@@ -83,6 +83,12 @@ def imports_in(tree: ast.AST) -> Iterator[str]:
                 yield f"{source}.{alias.name}" if source.startswith(ROOT) and inner in MODULES else source
 
 
+def loaded_by(tree: ast.AST) -> Iterator[str]:
+    """Yield what a module imports, and the package too out of which it imports a module."""
+    yield from imports_in(tree)
+    yield from (node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module)
+
+
 def own_modules(imported: Set[str]) -> set[str]:
     """Return the modules of this package among dotted names."""
     own = {name for name in imported if name == ROOT or name.startswith(f"{ROOT}.")}

@@ -13,11 +13,11 @@ from typing import Any, Protocol, TypeVar, Unpack, overload
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.extension import UpgradeExtension, extension_of
 from asgi_upgrade.handshake.verdict import WEBSOCKET, Facts
-from asgi_upgrade.middleware import scopes
 from asgi_upgrade.middleware.decisions import Counters, DecisionHook, Decisions, Live
 from asgi_upgrade.middleware.enforce import Enforcer, NoUpgrades, Together
 from asgi_upgrade.middleware.handlers import Handler, compile_protocols
 from asgi_upgrade.middleware.respond import Request, carry_out
+from asgi_upgrade.middleware.scopes import http_facts, is_judged, websocket_facts, whole_path
 from asgi_upgrade.middleware.stack import root_path_inside
 from asgi_upgrade.middleware.startup import routes_of, summary, tell
 from asgi_upgrade.policy import PolicyFields, UpgradePolicy, check_names
@@ -107,8 +107,8 @@ class UpgradeMiddleware:
                     stripped = True
             if scope.get("method") == "CONNECT" and "protocol" in (extension_of(scope) or ()):
                 return await self._serve(scope, receive, send)  # an extended CONNECT has no Upgrade (RFC 8441)
-            if stripped and not scopes.is_judged(scope):
-                self._decisions.stripped(scopes.http_facts(scope, extension_of(scope)), self.policy)
+            if stripped and not is_judged(scope):
+                self._decisions.stripped(http_facts(scope, extension_of(scope)), self.policy)
             if self._quiet:
                 return await self.app(scope, receive, send)
             return await self._serve_plain(scope, receive, send)
@@ -124,7 +124,7 @@ class UpgradeMiddleware:
 
     def _serve(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve a request for an upgrade: its facts, the policy of its path, the verdict, and what follows from it."""
-        if scopes.is_judged(scope):
+        if is_judged(scope):
             return self.app(scope, receive, send)
         native = scope["type"] == "websocket"
         extension = None if native else extension_of(scope)
@@ -132,7 +132,7 @@ class UpgradeMiddleware:
             extension["judged"] = True
         if not self._decisions.announced:
             self._introduce(scope, extension, native=native)
-        facts = scopes.websocket_facts(scope) if native else scopes.http_facts(scope, extension, self._spoken)
+        facts = websocket_facts(scope) if native else http_facts(scope, extension, self._spoken)
         enforcer = self._enforcer_of(facts, scope) if self._routes else self._enforcer
         verdict = enforcer.judge(facts, scope)
         request = Request(self.app, enforcer, facts, scope=scope, receive=receive, send=send)
@@ -156,7 +156,7 @@ class UpgradeMiddleware:
 
     def _enforcer_of(self, facts: Facts, scope: Scope) -> Enforcer:
         """Return what the routes choose for a path, in each spelling that a router may take for the same."""
-        path = scopes.whole_path(scope, facts.target)
+        path = whole_path(scope, facts.target)
         choices = chosen(self._routes, self._enforcer, path, scope.get("root_path", ""))
         if len(choices) == 1:
             return choices[0]

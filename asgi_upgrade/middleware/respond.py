@@ -17,10 +17,10 @@ from asgi_upgrade.handshake.guard import check_denial, listed, repaired_response
 from asgi_upgrade.handshake.rejection import render
 from asgi_upgrade.handshake.verdict import Facts, Ignore, Reject, Switch, Verdict
 from asgi_upgrade.handshake.websocket import BODY_LIMIT
-from asgi_upgrade.middleware import scopes
 from asgi_upgrade.middleware.content import Content, End, is_announced, is_expecting, read_in_time, read_off, replayed
 from asgi_upgrade.middleware.enforce import Enforcer, Place
 from asgi_upgrade.middleware.handlers import Handler, UpgradeRequest, serve
+from asgi_upgrade.middleware.scopes import judged_websocket_scope, plain_scope, switch_scope, websocket_scope
 from asgi_upgrade.types import ASGIApp, Message, Receive, Scope, Send
 
 READ_BEFORE_REJECTING = 1 << 20
@@ -88,7 +88,7 @@ def carry_out(verdict: Verdict, request: Request, handlers: Mapping[str, Handler
         return _switch(verdict, request, handlers.get(verdict.protocol))
     if isinstance(verdict, Reject):
         return _reject_unread(verdict, request)
-    scope = request.scope if verdict.rule is None else scopes.plain_scope(request.scope)
+    scope = request.scope if verdict.rule is None else plain_scope(request.scope)
     return _pass_on(request, scope, request.receive)
 
 
@@ -166,7 +166,7 @@ async def _pass_on_native(verdict: Switch | Ignore, request: Request) -> None:
             message = _repaired(message, h2=request.h2)
         await send(message)
 
-    scope = scopes.judged_websocket_scope(request.scope, switch.subprotocols, switch.target)
+    scope = judged_websocket_scope(request.scope, switch.subprotocols, switch.target)
     try:
         return await request.app(scope, watched, guarded)
     finally:
@@ -244,7 +244,7 @@ def _serve_websocket(switch: Switch, request: Request, extension: UpgradeExtensi
 
     return websocket.serve(
         request.app,
-        scopes.websocket_scope(request.scope, switch.subprotocols, switch.target),
+        websocket_scope(request.scope, switch.subprotocols, switch.target),
         guarded,
         stream=extension["stream"],
         fields=switch.fields,
@@ -270,7 +270,7 @@ async def _handle(
         await request.send(message)
 
     upgrade = UpgradeRequest(
-        scopes.switch_scope(request.scope, switch.target),
+        switch_scope(request.scope, switch.target),
         body,
         protocol=switch.protocol,
         send=send,
@@ -288,7 +288,7 @@ async def _decline(request: Request, body: bytes) -> None:
     if rejection := request.enforcer.judge_plain(request.facts, request.scope):
         await _answer(rejection, request)
     else:
-        await _pass_on(request, scopes.plain_scope(request.scope), replayed(body, request.receive))
+        await _pass_on(request, plain_scope(request.scope), replayed(body, request.receive))
 
 
 def _grace(extension: UpgradeExtension) -> float:
