@@ -358,7 +358,10 @@ class UpgradedStream:
     @property
     def is_closing(self) -> bool:
         """Whether the connection is closed or about to be."""
-        return self._writing is Writing.CLOSING or self._writing is Writing.LOST or self._transport.is_closing()
+        if self._writing is Writing.CLOSING or self._writing is Writing.LOST:
+            return True
+        # Before the 101 the response is the server's, and so is what it makes of a client that has gone.
+        return self.is_open and self._transport.is_closing()
 
     @property
     def is_at_end(self) -> bool:

@@ -530,3 +530,11 @@ async def test_write_after_a_failure_of_which_the_loop_has_not_told_raises(later
     assert transport.written == b""
     transport.stream.close()
     assert transport.calls == ["close"]
+
+
+async def test_failure_before_the_101_is_the_servers() -> None:
+    transport = Transport()
+    transport.failed = True
+    assert not transport.stream.is_closing
+    transport.stream.switched()
+    assert transport.stream.is_closing
