@@ -15,12 +15,15 @@ from asgi_upgrade.text import callback_name
 
 logger = logging.getLogger("asgi_upgrade")
 
+_FOREIGN = "https://any-other-site.invalid"
+"""An origin that nobody means to admit (RFC 2606 section 2)."""
+
 _LONGEST = 200
 """The longest a value is shown, in characters."""
 
 
 def tell(policy: UpgradePolicy, routes: Sequence[tuple[PathPattern, UpgradePolicy | None]]) -> None:
-    """Write a line for each policy in force, and one for each under which the origin is not compared.
+    """Write a line for each policy in force, and one for each under which any page may connect.
 
     Args:
         policy: The policy of every path that no route matches.
@@ -30,7 +33,7 @@ def tell(policy: UpgradePolicy, routes: Sequence[tuple[PathPattern, UpgradePolic
         logger.info("policy in force%s: %s", where, "no upgrade" if each is None else summary(each))
         if each is not None and (why := open_door(each)):
             logger.warning(
-                "Origin is not compared%s (%s): any page may open a WebSocket with the user's cookies", where, why
+                "no origin is kept out%s (%s): any page may open a WebSocket with the user's cookies", where, why
             )
 
 
@@ -48,14 +51,17 @@ def _by_policy(
 
 
 def open_door(policy: UpgradePolicy) -> str | None:
-    """Return why the origin is not compared under a policy; None if it is."""
+    """Return why a policy keeps no origin out, as far as can be told without a request; None if it does."""
     if policy.report_only:
         return "report_only=True"
     if policy.check_origin is False:
         return "check_origin=False"
     if not policy.checks_origin:
         return 'mode="lenient" and no origin option'
-    return 'allow_origins has "*"' if policy.origins.any else None
+    if policy.origins.any:
+        return 'allow_origins has "*"'
+    pattern = policy.origin_pattern
+    return f"allow_origin_regex matches {_FOREIGN} too" if pattern and pattern.fullmatch(_FOREIGN) else None
 
 
 def summary(policy: UpgradePolicy) -> str:

@@ -71,14 +71,14 @@ def test_every_policy_in_force_is_told_once(first: Scope, caplog: pytest.LogCapt
     for scope in (first, {"type": "lifespan"}, http_scope([]), websocket_scope(HANDSHAKE)):
         run(app, scope)
     about = [(record.levelname, record.getMessage()) for record in caplog.records]
-    told = [line for line in about if "in force" in line[1] or "not compared" in line[1]]
+    told = [line for line in about if "in force" in line[1] or "kept out" in line[1]]
     assert told == about[: len(told)]
     assert told == [
         ("INFO", 'policy in force on "/a", "/c/{path:path}": no upgrade'),
         ("INFO", 'policy in force on "/b", "/d": strict, check_origin=False'),
         (
             "WARNING",
-            'Origin is not compared on "/b", "/d" (check_origin=False): '
+            'no origin is kept out on "/b", "/d" (check_origin=False): '
             "any page may open a WebSocket with the user's cookies",
         ),
         ("INFO", "policy in force elsewhere: strict"),
@@ -96,10 +96,13 @@ def test_every_policy_in_force_is_told_once(first: Scope, caplog: pytest.LogCapt
         ({"check_origin": False}, "check_origin=False"),
         ({"allow_origins": ["*"]}, 'allow_origins has "*"'),
         ({"report_only": True}, "report_only=True"),
+        ({"allow_origin_regex": r"https://[a-z]+\.shop\.example"}, None),
+        ({"allow_origin_regex": ".*"}, "allow_origin_regex matches https://any-other-site.invalid too"),
+        ({"allow_origin_regex": "https?://.+"}, "allow_origin_regex matches https://any-other-site.invalid too"),
     ],
 )
 def test_open_door_is_told_with_its_reason(options: Any, why: str | None, caplog: pytest.LogCaptureFixture) -> None:
     assert open_door(UpgradePolicy(**options)) == why
     run(UpgradeMiddleware(Recorder(), **options), {"type": "lifespan"})
-    said = f"Origin is not compared ({why}): any page may open a WebSocket with the user's cookies"
+    said = f"no origin is kept out ({why}): any page may open a WebSocket with the user's cookies"
     assert caplog.messages == ([] if why is None else [said])
