@@ -81,7 +81,7 @@ def _explained(rule: Rule) -> Iterator[str]:
     if rule.fixed_by:
         yield f"  by         {', '.join(rule.fixed_by)}"
         yield f"  strict     {_reaction(rule.strict)}"
-        yield f"  lenient    {_reaction(rule.lenient)}"
+        yield f"  lenient    {_reaction(rule.lenient)}" + (rule.lenient_where and f" where {rule.lenient_where}")
     for probe in PROBES:
         if probe.rule.id == rule.id:
             yield f"  probe      {probe.name}: {probe.title}; expected: {probe.expected}"

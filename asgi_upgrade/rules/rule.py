@@ -36,6 +36,7 @@ class Rule:
         lenient: What it does in lenient mode.
         closes: Whether its rejection closes the connection in lenient mode, too: nothing that follows can be trusted.
         reported: Whether it is the service's wish and no fault of the protocol, so that ``report_only`` lets it pass.
+        lenient_where: Where alone lenient mode judges it at all; empty for everywhere.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Rule:
     lenient: Reaction
     closes: bool = False
     reported: bool = False
+    lenient_where: str = ""
 
 
 def rule(  # noqa: PLR0917 - a row of a table
@@ -63,6 +65,7 @@ def rule(  # noqa: PLR0917 - a row of a table
     *,
     closes: bool = False,
     reported: bool = False,
+    lenient_where: str = "",
 ) -> Rule:
     """Make a record from a row; one reaction stands for both modes."""
     strict, lenient = reactions if isinstance(reactions, tuple) else (reactions, reactions)
@@ -78,4 +81,5 @@ def rule(  # noqa: PLR0917 - a row of a table
         lenient=lenient,
         closes=closes,
         reported=reported,
+        lenient_where=lenient_where,
     )

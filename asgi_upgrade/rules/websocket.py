@@ -171,6 +171,7 @@ WEBSOCKET = (
         "What cannot be read cannot be compared.",
         "Send scheme://host, with :port if it is not the default.",
         reported=True,
+        lenient_where="an origin option is set",
     ),
     rule(
         "ws-origin-browser", 403, "policy", ON_REQUEST, "RFC 6455 section 4.2.1",
@@ -185,6 +186,7 @@ WEBSOCKET = (
         "A page of another site would speak with the user's cookies (cross-site WebSocket hijacking).",
         "List the origin in allow_origins if it may connect.",
         reported=True,
+        lenient_where="an origin option is set",
     ),
     rule(
         "max-connections", 503, "policy", ON_REQUEST, "RFC 9110 section 15.6.4",

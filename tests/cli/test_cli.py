@@ -823,6 +823,7 @@ def test_a_rule_is_explained(run: Run) -> None:
     ):
         assert part in ran.out
     assert "rejects with 426" in run("explain", "ws-version-mismatch[8]").out
+    assert "  lenient    rejects with 403 where an origin option is set\n" in run("explain", "ws-origin-check").out
     assert "  client " not in run("explain", "request-grammar").out
     assert "Remove it." in run("explain", "unused-ignore").out
 

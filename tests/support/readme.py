@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ def table() -> str:
 
 def _row(rule: Rule) -> str:
     by = ", ".join(rule.fixed_by)
-    return f"| `{rule.id}` | {rule.title} | {_word(rule.strict)} | {_word(rule.lenient)} | {by} | {rule.reference} |\n"
+    lenient = _word(rule.lenient) + (rule.lenient_where and f" where {rule.lenient_where}")
+    return f"| `{rule.id}` | {rule.title} | {_word(rule.strict)} | {lenient} | {by} | {rule.reference} |\n"
 
 
 def _word(reaction: Reaction) -> str:
@@ -55,10 +57,10 @@ def _default(option: dataclasses.Field[Any]) -> str:
 
 def _described(kind: type) -> dict[str, str]:
     """Read the arguments out of a docstring."""
-    section = (kind.__doc__ or "").partition("Args:\n")[2].partition("\n\n")[0]
+    section = (inspect.getdoc(kind) or "").partition("Args:\n")[2].partition("\n\n")[0]
     found: dict[str, str] = {}
     for line in section.splitlines():
-        if match := re.match(r"        (\w+): (.*)", line):
+        if match := re.match(r"    (\w+): (.*)", line):
             name, text = match.groups()
             found[name] = text
         else:
