@@ -175,14 +175,18 @@ def summary(target: TargetReport, *, several: bool = False) -> str:
 
 
 def not_exercised(results: Iterable[Result]) -> dict[str, list[str]]:
-    """Return the rules that were not exercised, by the reason; what was to be sent is no part of a reason."""
-    reasons: dict[str, list[str]] = {}
-    for result in results:
+    """Return what was not exercised, by the reason: a rule, or the probe alone where another one of the rule was.
+
+    What was to be sent is no part of a reason.
+    """
+    every = list(results)
+    exercised = {result.rule.id for result in every if result.verdict != "not-exercised"}
+    reasons: dict[str, dict[str, None]] = {}
+    for result in every:
         if result.verdict == "not-exercised":
-            probes = reasons.setdefault(clean(result.message).rpartition(": ")[2], [])
-            if result.rule.id not in probes:
-                probes.append(result.rule.id)
-    return reasons
+            name = result.probe if result.rule.id in exercised else result.rule.id
+            reasons.setdefault(clean(result.message).rpartition(": ")[2], {})[name] = None
+    return {reason: list(names) for reason, names in reasons.items()}
 
 
 def rules_of(report: Report) -> list[Rule]:

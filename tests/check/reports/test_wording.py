@@ -70,6 +70,13 @@ def test_reasons_leave_out_what_was_sent() -> None:
     }
 
 
+def test_a_probe_is_named_where_another_one_of_its_rule_was_exercised() -> None:
+    skipped = replace(SKIPPED, variant="foreign")
+    passed = replace(PASSED, rule=SKIPPED.rule, variant="cross-site")
+    assert list(not_exercised([skipped]).values()) == [["ws-origin-check"]]
+    assert list(not_exercised([passed, skipped]).values()) == [["ws-origin-check[foreign]"]]
+
+
 def test_the_rules_of_a_report_are_the_catalogue_and_what_is_not_in_it() -> None:
     assert rules_of(report()) == list(ALL_RULES.values())
     foreign = replace(HTTP10.rule, id="of-another-version")
