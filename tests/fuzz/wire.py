@@ -31,8 +31,11 @@ MAX_OBJECTS = 2000
 WARM = 100
 """After how many connections the objects are counted for the first time."""
 
-KNOWN = {"Invalid HTTP request received."}
-"""What uvicorn says of a request that its parser refuses."""
+KNOWN = {
+    "Invalid HTTP request received.",
+    "status 200 to CONNECT was sent as 501: no tunnel can be opened here.",
+}
+"""What is said of a request that the parser refuses, and of an application that answers CONNECT as if it were GET."""
 
 OPTIONS = WebSocketOptions(max_size=MAX_SIZE, ping_interval=None, close_timeout=2, compression=Deflate(threshold=1))
 
