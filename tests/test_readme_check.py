@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import uvicorn
 
 from asgi_upgrade.check.config.options import CheckOptions
 from asgi_upgrade.check.config.settings import load_settings
@@ -47,7 +48,9 @@ def test_the_options_shown_for_pytest_are_some() -> None:
     shown = re.search(r"upgrade_check\(app, (.*)\)\.assert_clean", README.read_text())
     assert shown is not None
     options = eval(f"dict({shown[1]})", {"dict": dict})  # noqa: S307 - the README is ours
-    assert CheckOptions(**options).subprotocols == ("chat",)
+    server = options.pop("server_options")
+    assert CheckOptions(**options).ws_paths == ("/ws",)
+    assert uvicorn.Config("shop.main:app", **server).http == "asgi_upgrade.uvicorn:AutoProtocol"
 
 
 @pytest.mark.parametrize("name", RENDERERS)
