@@ -23,13 +23,14 @@ The rooms, each one thought; arrows between them go one way:
 - ``uvicorn``, ``testing``: server sides of the contract, on a wire and in memory
 - ``check``, ``cli``, ``config``, ``pytest_plugin``: the checker and its faces
 
-The way of one handshake, each station a function that is found by its name:
+The way of one handshake, each station found by its name:
 
-1. ``uvicorn.httptools.on_headers_complete``: the head of the request
+1. ``uvicorn.httptools.HttpToolsProtocol.on_headers_complete``: the head of the request
 2. ``extension.exchange.Exchange``: runs the application; may this 101 be written?
 3. ``middleware.UpgradeMiddleware``: facts, the policy of the path, the verdict, the answer
-4. ``handshake.judge.evaluate``, then ``handshake.websocket``, then ``handshake.origin.admit``: the checks, in order
-5. ``middleware.respond``: carries the verdict out
+4. ``handshake.judge.evaluate``, then ``handshake.websocket``, then ``handshake.origin.admit``: the checks, in order;
+   ``middleware.enforce.Enforcer.judge`` calls them, asks ``check_origin``, counts the connections, reports only
+5. ``middleware.respond.carry_out``: carries the verdict out
 6. ``websocket.serve``: the application accepts, denies, or does not answer
 7. ``websocket.connection.Connection``: the open connection
 8. ``extension.stream.UpgradedStream``: octets

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 
-HINT = "asgi-upgrade: the command line is an extra; run: pip install 'asgi-upgrade[check]'"
+HINT = "asgi-upgrade: the command line is an extra; install asgi-upgrade with its extra [check]"
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""The exceptions of this package, and how untrusted values stand in the text of errors and log lines.
+"""The exceptions of this package.
 
 A verdict on a request is never an exception.
 

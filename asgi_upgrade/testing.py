@@ -20,7 +20,7 @@ try:
     import httpcore
     import httpx
 except ModuleNotFoundError as error:
-    what = "asgi_upgrade.testing needs httpx; run pip install 'asgi-upgrade[testing]'"
+    what = "asgi_upgrade.testing needs httpx; install asgi-upgrade with its extra [testing]"
     raise ModuleNotFoundError(what, name=error.name) from error
 
 from asgi_upgrade.extension import EXTENSION, LINGERING, UpgradeExtension

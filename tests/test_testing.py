@@ -69,7 +69,7 @@ async def connect(client: httpx.AsyncClient) -> NetworkStream:
 def test_import_without_httpx_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "httpx", None)
     monkeypatch.delitem(sys.modules, "asgi_upgrade.testing")
-    with pytest.raises(ModuleNotFoundError, match=r"needs httpx; run pip install 'asgi-upgrade\[testing\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"needs httpx; install asgi-upgrade with its extra \[testing\]"):
         importlib.import_module("asgi_upgrade.testing")
 
 

@@ -1,7 +1,7 @@
 """UpgradeMiddleware: every handshake of an application goes through one policy.
 
 The way of one request is ``_serve``: its facts, the policy of its path, the verdict, the answer. Scopes without an
-upgrade pass untouched.
+upgrade pass untouched, but on a path of ``websocket_only`` and under ``guard_responses``.
 """
 
 from __future__ import annotations

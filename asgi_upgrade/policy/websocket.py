@@ -94,7 +94,7 @@ def check_engine(name: str, value: str) -> None:
     """Raise unless the value is a frame engine that is installed."""
     check_choice(name, value, ENGINES)
     if value == "websockets" and not has_websockets():
-        raise ConfigurationError(name, value, "run pip install 'asgi-upgrade[speed]'")
+        raise ConfigurationError(name, value, "install asgi-upgrade with its extra [speed]")
 
 
 @cache

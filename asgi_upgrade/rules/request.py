@@ -134,7 +134,7 @@ UPGRADE = (
         "h2c-obsolete", (400, "ignore"), "policy", ON_REQUEST, "RFC 9113 section 3.1",
         "Upgrade to HTTP/2 over cleartext (h2c)",
         "The mechanism is retired, and forwarding it is a known way around a proxy's rules.",
-        "Use HTTP/2 by prior knowledge or ALPN; set h2c to ignore to serve such clients over HTTP/1.1.",
+        "Send the request without Upgrade: h2c. A policy with h2c set to ignore serves such clients over HTTP/1.1.",
         reported=True,
     ),
     rule(

@@ -167,7 +167,7 @@ def test_engine_that_is_not_installed_is_refused_with_the_way_to_install_it(monk
         check_engine("engine", name)
     with pytest.raises(ConfigurationError) as caught:
         check_engine("engine", "websockets")
-    assert str(caught.value) == "engine=\"websockets\": run pip install 'asgi-upgrade[speed]'"
+    assert str(caught.value) == 'engine="websockets": install asgi-upgrade with its extra [speed]'
 
 
 def test_oldest_library_is_the_one_that_the_extra_installs() -> None:

@@ -192,7 +192,7 @@ def _config(app: ASGIApp, server_options: Mapping[str, Any]) -> uvicorn.Config:
     try:
         import uvicorn  # noqa: PLC0415 - only where an application is served
     except ModuleNotFoundError as error:
-        raise TargetProblem("uvicorn is not installed; run pip install 'asgi-upgrade[check]'") from error
+        raise TargetProblem("uvicorn is not installed; install asgi-upgrade with its extra [check]") from error
     known = set(inspect.signature(uvicorn.Config).parameters)
     given: dict[str, Any] = {}
     for name, value in server_options.items():

@@ -160,7 +160,9 @@ def test_options_that_the_server_does_not_take_are_a_problem(options: dict[str, 
 
 def test_uvicorn_has_to_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    with pytest.raises(TargetProblem, match=r"^uvicorn is not installed; run pip install 'asgi-upgrade\[check\]'$"):
+    with pytest.raises(
+        TargetProblem, match=r"^uvicorn is not installed; install asgi-upgrade with its extra \[check\]$"
+    ):
         asyncio.run(ask(plain))
 
 
