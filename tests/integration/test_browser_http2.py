@@ -12,7 +12,7 @@ import trustme
 from asgi_upgrade import UpgradeMiddleware
 from asgi_upgrade.types import Receive, Scope, Send
 from tests.support.chromium import chromium, foreign_page, needs_chromium, outcome_of
-from tests.support.serving import serve
+from tests.support.serving import Serving, serve
 from tests.support.upgrade_app import respond
 
 pytestmark = needs_chromium
@@ -57,11 +57,16 @@ def application() -> Application:
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
-def address(application: Application, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+def server(application: Application, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Serving]:
     path = tmp_path / "server.pem"
     trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(path))
     with serve(UpgradeMiddleware(application), http="zttp", loop=request.param, ssl_certfile=path) as running:
-        yield f"https://localhost:{running.port}"
+        yield running
+
+
+@pytest.fixture
+def address(server: Serving) -> str:
+    return f"https://localhost:{server.port}"
 
 
 def protocol_of_the_page(browser: Any) -> str:
@@ -78,13 +83,15 @@ socket.onclose = (event) => done([socket.protocol, window.received, event.code, 
 
 
 @pytest.mark.parametrize("size", [5, MIB], ids=["5", "1-MiB"])
-def test_a_page_over_http2_opens_its_websocket(browser: Any, address: str, application: Application, size: int) -> None:
+def test_a_page_over_http2_opens_its_websocket(
+    browser: Any, server: Serving, address: str, application: Application, size: int
+) -> None:
     browser.get(address)
     assert protocol_of_the_page(browser) == "h2"
     outcome = browser.execute_async_script(ECHO, address.replace("https", "wss") + "/ws", size)
     assert outcome == ["chat", size, 4001, True]
     assert application.versions == ["wss 2"]
-    assert application.closed == [4001]
+    server.wait_until(lambda: application.closed == [4001])
     assert len(set(application.clients)) == 1
 
 
