@@ -18,8 +18,8 @@ from asgi_upgrade.middleware.enforce import Enforcer, NoUpgrades, Together
 from asgi_upgrade.middleware.handlers import Handler, compile_protocols
 from asgi_upgrade.middleware.respond import Request, carry_out
 from asgi_upgrade.middleware.scopes import http_facts, is_judged, websocket_facts, whole_path
-from asgi_upgrade.middleware.stack import root_path_inside
-from asgi_upgrade.middleware.startup import routes_of, summary, tell
+from asgi_upgrade.middleware.stack import nothing, root_path_inside
+from asgi_upgrade.middleware.startup import routes_of, summary, tell, told
 from asgi_upgrade.policy import PolicyFields, UpgradePolicy, check_names
 from asgi_upgrade.policy.paths import PathPattern
 from asgi_upgrade.policy.routes import Route, chosen, compile_routes
@@ -95,6 +95,24 @@ class UpgradeMiddleware:
         """How many upgraded connections, and applications that serve one, there are now; live."""
         return self._decisions.live
 
+    @property
+    def in_force(self) -> tuple[str, ...]:
+        """What is said at startup: a line for each policy, and one for each under which any page may connect."""
+        return tuple(line for _, line in told(self.policy, self._policies()))
+
+    def policy_of(self, path: str) -> UpgradePolicy | None:
+        """Return the policy that requests for a path are judged by.
+
+        Args:
+            path: The decoded path, without a root path.
+
+        Returns:
+            The policy; None for no upgrade at all. Where routers may take the path for several, which all have to be
+            passed, that of the path as it is written.
+        """
+        choices = chosen(self._routes, self._enforcer, path, "")
+        return None if self._closed in choices else choices[0].in_force
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope; scopes that are neither ``http`` nor ``websocket`` pass untouched."""
         if scope["type"] == "http":
@@ -119,7 +137,7 @@ class UpgradeMiddleware:
         return await self.app(scope, receive, send)
 
     def __repr__(self) -> str:
-        routes = routes_of([(pattern, enforcer.in_force) for pattern, enforcer in self._routes])
+        routes = routes_of(self._policies())
         return f"UpgradeMiddleware({summary(self.policy)}{f', routes={routes}' if routes else ''})"
 
     def _serve(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -154,6 +172,10 @@ class UpgradeMiddleware:
                 enforcers[id(policy)] = Enforcer(held, self._decisions)
         return tuple((pattern, self._closed if policy is None else enforcers[id(policy)]) for pattern, policy in routes)
 
+    def _policies(self) -> list[tuple[PathPattern, UpgradePolicy | None]]:
+        """Return the policies by path, as they are enforced."""
+        return [(pattern, enforcer.in_force) for pattern, enforcer in self._routes]
+
     def _enforcer_of(self, facts: Facts, scope: Scope) -> Enforcer:
         """Return what the routes choose for a path, in each spelling that a router may take for the same."""
         path = whole_path(scope, facts.target)
@@ -166,7 +188,7 @@ class UpgradeMiddleware:
         """Tell the operator, once, which policies are in force: at startup, or before the first request."""
         if not self._started:
             self._started = True
-            tell(self.policy, [(pattern, enforcer.in_force) for pattern, enforcer in self._routes])
+            tell(self.policy, self._policies())
 
     def _introduce(self, scope: Scope, extension: UpgradeExtension | None, *, native: bool = False) -> None:
         """Tell the operator, once, which middleware stands outside, and who switches."""
@@ -229,10 +251,6 @@ def protect(app: Any, **arguments: Unpack[Arguments]) -> Any:
     """
     if not hasattr(app, "add_middleware"):
         return UpgradeMiddleware(app, **arguments)
-    UpgradeMiddleware(_nothing, **arguments)  # raises here and now what add_middleware would let pass
+    UpgradeMiddleware(nothing, **arguments)  # raises here and now what add_middleware would let pass
     app.add_middleware(UpgradeMiddleware, **arguments)
     return app
-
-
-async def _nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
-    """An application that is never called."""

@@ -6,10 +6,12 @@ attributes, and says nothing where it does not recognise what it sees.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
-from asgi_upgrade.types import Scope
+from asgi_upgrade.types import Receive, Scope, Send
+
+M = TypeVar("M")
 
 _ALWAYS_OUTERMOST = "ServerErrorMiddleware"
 _DEPTH = 100
@@ -60,6 +62,34 @@ def outermost(app: object, inner: type) -> str | None:
             return outer or ("" if added[0] is inner else getattr(added[0], "__name__", "a middleware"))
         outer = outer or type(layer).__name__
     return None
+
+
+def standing(app: object, inner: type[M]) -> M | None:
+    """Return the middleware that stands in an application.
+
+    Args:
+        app: The application.
+        inner: The class of the middleware.
+
+    Returns:
+        The middleware: the one in the application or, where a framework makes it at the first request, one made of the
+        same arguments; None if there is none to be seen.
+
+    Raises:
+        Exception: What the class raises, if the framework could not make it either.
+    """
+    for layer in _layers(app):
+        if isinstance(layer, inner):
+            return layer
+        for entry in getattr(layer, "user_middleware", None) or ():
+            if getattr(entry, "cls", None) is inner:
+                make: Callable[..., M] = inner
+                return make(nothing, *getattr(entry, "args", ()), **getattr(entry, "kwargs", {}))
+    return None
+
+
+async def nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    """An application that is never called."""
 
 
 def root_path_inside(app: object) -> str:

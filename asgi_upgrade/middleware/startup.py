@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -29,12 +29,19 @@ def tell(policy: UpgradePolicy, routes: Sequence[tuple[PathPattern, UpgradePolic
         policy: The policy of every path that no route matches.
         routes: The policies by path.
     """
+    for level, line in told(policy, routes):
+        logger.log(level, "%s", line)
+
+
+def told(
+    policy: UpgradePolicy, routes: Sequence[tuple[PathPattern, UpgradePolicy | None]]
+) -> Iterator[tuple[int, str]]:
+    """Yield the lines of ``tell``, each with its level."""
     for where, each in _by_policy(policy, routes):
-        logger.info("policy in force%s: %s", where, "no upgrade" if each is None else summary(each))
+        yield logging.INFO, f"policy in force{where}: {'no upgrade' if each is None else summary(each)}"
         if each is not None and (why := open_door(each)):
-            logger.warning(
-                "no origin is kept out%s (%s): any page may open a WebSocket with the user's cookies", where, why
-            )
+            about = "any page may open a WebSocket with the user's cookies"
+            yield logging.WARNING, f"no origin is kept out{where} ({why}): {about}"
 
 
 def _by_policy(

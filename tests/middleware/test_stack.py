@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from asgi_upgrade import UpgradeMiddleware
-from asgi_upgrade.middleware.stack import names_outside, outermost, root_path_inside
+from asgi_upgrade.middleware.stack import names_outside, nothing, outermost, root_path_inside, standing
 from tests.support.survey_app import plain
 
 
@@ -23,9 +23,6 @@ class Ours:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.app(scope, receive, send)
-
-
-async def nothing(_scope: Scope, _receive: Receive, _send: Send) -> None: ...
 
 
 class Own:
@@ -177,3 +174,25 @@ def rooted() -> FastAPI:
 )
 def test_root_path_is_found_behind_every_layer_of_starlettes_kind_only(app: object, root_path: str) -> None:
     assert root_path_inside(app) == root_path
+
+
+def protected(**options: Any) -> Starlette:
+    app = Starlette()
+    app.add_middleware(UpgradeMiddleware, **options)
+    app.add_middleware(GZipMiddleware)
+    return app
+
+
+def test_middleware_that_stands_is_found_and_one_that_will_be_made_is_made_to_look_at() -> None:
+    wrapped = UpgradeMiddleware(nothing, mode="lenient")
+    assert standing(GZipMiddleware(wrapped), UpgradeMiddleware) is wrapped
+    found = standing(GZipMiddleware(protected(subprotocols=["chat"])), UpgradeMiddleware)
+    assert found is not None
+    assert found.policy.subprotocols == ("chat",)
+    assert standing(Starlette(), UpgradeMiddleware) is None
+    assert standing(nothing, UpgradeMiddleware) is None
+
+
+def test_middleware_that_cannot_be_made_raises_as_it_would_at_the_first_request() -> None:
+    with pytest.raises(TypeError, match="did you mean 'subprotocols'"):
+        standing(protected(subprotocol=["chat"]), UpgradeMiddleware)

@@ -106,3 +106,20 @@ def test_open_door_is_told_with_its_reason(options: Any, why: str | None, caplog
     run(UpgradeMiddleware(Recorder(), **options), {"type": "lifespan"})
     said = f"no origin is kept out ({why}): any page may open a WebSocket with the user's cookies"
     assert caplog.messages == ([] if why is None else [said])
+
+
+def test_what_is_in_force_can_be_asked_for() -> None:
+    closed, own = None, UpgradePolicy(check_origin=False)
+    app = UpgradeMiddleware(Recorder(), routes={"/a": closed, "/b/{path:path}": own}, subprotocols=["chat"])
+    assert app.in_force == (
+        'policy in force on "/a": no upgrade',
+        'policy in force on "/b/{path:path}": strict, check_origin=False',
+        'no origin is kept out on "/b/{path:path}" (check_origin=False): '
+        "any page may open a WebSocket with the user's cookies",
+        "policy in force elsewhere: strict, subprotocols=['chat']",
+    )
+    assert app.policy_of("/a") is None
+    assert app.policy_of("//a") is None, "a router may merge the slashes"
+    assert app.policy_of("/b/c") is own
+    assert app.policy_of("/c") is app.policy
+    assert UpgradeMiddleware(Recorder()).policy_of("/") == UpgradePolicy()
