@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
+from urllib.parse import quote, unquote
 
 Kind: TypeAlias = Literal["websocket", "http"]
 
@@ -17,6 +18,8 @@ NOT_GUESSED = "a path of the route {} cannot be guessed; name one with {}"
 BY_HOST = "the route {} is for the host {} only; check a URL of that host"
 
 _DEEPEST = 32
+_UNRESERVED = "/:@!$&'()*+,;=-._~"
+"""What stands for itself in a path besides letters and digits (RFC 3986 section 3.3)."""
 _PARAMETER = re.compile(r"\{[a-zA-Z_]\w*(?::(\w+))?\}")
 _OPTIONS: dict[Kind, str] = {"websocket": "--ws-path", "http": "--http-path"}
 _EXAMPLES = {
@@ -101,7 +104,7 @@ def find_routes(app: object, ws_paths: Iterable[str] = (), http_paths: Iterable[
 def _paths(named: Iterable[str], kind: Kind, found: Iterable[_Found]) -> tuple[tuple[str, ...], tuple[Unasked, ...]]:
     """Join the paths that are named and one for each route that none of them matches; and what cannot be asked for."""
     paths = list(dict.fromkeys(named))
-    bare = [path.partition("?")[0] for path in paths]
+    bare = [unquote(path.partition("?")[0]) for path in paths]
     others: dict[str, Unasked] = {}
     for route in found:
         if route.kind != kind or any(map(_regex(route.path).fullmatch, bare)):
@@ -129,10 +132,10 @@ def _regex(pattern: str) -> re.Pattern[str]:
 
 
 def _example(pattern: str) -> str | None:
-    """Return a path that a pattern matches; None if it has a parameter that cannot be guessed."""
+    """Return a path that a pattern matches, as it goes over a wire; None if a parameter of it cannot be guessed."""
     if any(match[1] not in _EXAMPLES for match in _PARAMETER.finditer(pattern) if match[1]):
         return None
-    return _PARAMETER.sub(lambda match: _EXAMPLES[match[1] or "str"], pattern)
+    return quote(_PARAMETER.sub(lambda match: _EXAMPLES[match[1] or "str"], pattern), safe=_UNRESERVED)
 
 
 def _walk(app: object, prefix: str, host: str, depth: int) -> Iterator[_Found]:

@@ -48,6 +48,13 @@ def test_a_path_that_is_named_stands_for_the_route_that_it_matches() -> None:
     assert found.websocket == ("/room/lobby?token=1",)
 
 
+def test_paths_are_written_as_they_go_over_a_wire() -> None:
+    served = app(Route("/a b/\u00e9", page), WebSocketRoute("/c d", socket), WebSocketRoute("/@v1/{x};y=1", socket))
+    assert find_routes(served, ["/c%20d?e"]) == Routes(
+        websocket=("/c%20d?e", "/@v1/checked;y=1"), http=("/a%20b/%C3%A9",)
+    )
+
+
 def test_a_path_that_is_named_comes_first_and_once() -> None:
     found = find_routes(app(Route("/a", page), Route("/b", page)), ["/ws", "/ws"], ["/c", "/b"])
     assert found == Routes(websocket=("/ws",), http=("/c", "/b", "/a"))
