@@ -19,10 +19,9 @@ from asgi_upgrade.check.enforcement import Stack, by_middleware
 from asgi_upgrade.check.targets.serving import importable, load_app
 from asgi_upgrade.check.targets.target import TargetProblem
 from asgi_upgrade.middleware import UpgradeMiddleware
-from asgi_upgrade.middleware.stack import outermost
+from asgi_upgrade.middleware.stack import nothing, outermost, standing
 from asgi_upgrade.rules import RULES, Rule
 from asgi_upgrade.text import quote
-from asgi_upgrade.types import Receive, Scope, Send
 
 ADAPTER = "asgi_upgrade.uvicorn:AutoProtocol"
 
@@ -38,7 +37,8 @@ class Diagnosis:
 
     Args:
         text: It, in lines.
-        exit_code: 0, or 3 if the application cannot be imported.
+        exit_code: 0; 1 if it is strict, and what a MUST asks for is not enforced; 3 if the application cannot be
+            imported.
     """
 
     text: str
@@ -51,19 +51,21 @@ def diagnose(
     factory: bool = False,
     server: str = "uvicorn",
     options: Mapping[str, Any] | None = None,
+    strict: bool = False,
 ) -> Diagnosis:
-    """Say which rules can be enforced here, and by whom.
+    """Say which options are in force, and which rules can be enforced here, and by whom.
 
     Args:
         app: ``module:attr`` of an application whose middleware is looked at too.
         factory: Whether the attribute is called to make it.
         server: The server that is deployed.
         options: Its options, as deployed; None for its defaults.
+        strict: Whether an application without the middleware, or without the adapter for what a MUST asks for, fails.
 
     Returns:
         The diagnosis.
     """
-    lines, code = list(_installed()), 0
+    lines, code, missing = list(_installed()), 0, []
     stack: Stack | None = None
     try:
         stack = _served(server, options or {})
@@ -76,12 +78,39 @@ def diagnose(
     if app is not None:
         try:
             with importable():
-                where, guarded = _stack(load_app(app, factory=factory))
-            lines += [f"{app}: {where}", ""]
+                loaded = load_app(app, factory=factory)
+            where, guarded = _stack(loaded)
+            # What is in force first: it is what one came for.
+            lines = [f"{app}: {where}", *_in_force(loaded), "", *lines]
         except TargetProblem as problem:
             lines, code = [*lines, str(problem), ""], _UNREACHABLE
     lines += _enforced(stack, guarded=guarded)
-    return Diagnosis(text="\n".join(lines).rstrip() + "\n", exit_code=code)
+    if strict and not code:
+        missing = list(_missing(stack, guarded=guarded))
+        lines += [f"strict: {why}" for why in missing]
+    return Diagnosis(text="\n".join(lines).rstrip() + "\n", exit_code=code or int(bool(missing)))
+
+
+def _in_force(app: object) -> Iterator[str]:
+    """Yield the options of the middleware in an application."""
+    try:
+        middleware = standing(app, UpgradeMiddleware)
+    except (TypeError, ValueError) as error:  # which the framework would raise at the first request
+        raise TargetProblem(f"UpgradeMiddleware cannot be made: {error}") from error
+    for line in middleware.in_force if middleware is not None else ():
+        yield from wrap(line, width=110, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
+
+
+def _missing(stack: Stack | None, *, guarded: bool) -> Iterator[str]:
+    """Say what keeps the rules that a MUST asks for from being enforced."""
+    if not guarded:
+        yield "no UpgradeMiddleware stands in the application; add it"
+    if stack is not None and stack.adapter:
+        return
+    lets = by_middleware if stack is None else stack.lets_enforce
+    musts = [rule for rule in RULES.values() if rule.level == "must" and "adapter" in rule.fixed_by]
+    needing = [rule for rule in musts if not lets(rule)]  # some always do: a middleware does not see the wire
+    yield f"{len(needing)} rules of level must need the adapter, or a server that meets them: --http {ADAPTER}"
 
 
 def deployed(folder: Path) -> tuple[str, Mapping[str, Any] | None]:
@@ -124,7 +153,7 @@ def uvicorn_stack(options: Mapping[str, Any]) -> Stack:
     chosen = {name: options[name] for name in ("http", "ws") if name in options}
     try:
         with importable(), warnings.catch_warnings(action="ignore"):
-            config = uvicorn.Config(_never, **chosen, log_config=None)
+            config = uvicorn.Config(nothing, **chosen, log_config=None)
             config.load()
     except Exception as error:
         raise TargetProblem(f"uvicorn does not take its options: {quote(error)[1:-1]}") from error
@@ -138,9 +167,6 @@ def uvicorn_stack(options: Mapping[str, Any]) -> Stack:
 def _named(protocol: Any) -> str:
     module: str = protocol.__module__
     return module.rpartition(".")[2].removesuffix("_impl").replace("_", "-")
-
-
-async def _never(scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
 def installed(name: str) -> str | None:

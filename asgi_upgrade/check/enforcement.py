@@ -16,10 +16,10 @@ _WSPROTO = frozenset({"426-upgrade", "ws-ext-grammar", "ws-ext-nonempty", "ws-pr
 
 HIDDEN: Mapping[tuple[str, ...], frozenset[str]] = {
     ("uvicorn", "h11", "websockets"): _VERSION,
-    ("uvicorn", "h11", "websockets-sansio"): _SANSIO | {"cl-and-te"},
+    ("uvicorn", "h11", "websockets-sansio"): _SANSIO | {"cl-and-te", "upgrade-head-size"},
     ("uvicorn", "h11", "wsproto"): _WSPROTO,
     ("uvicorn", "httptools", "websockets"): _VERSION,
-    ("uvicorn", "httptools", "websockets-sansio"): _SANSIO,
+    ("uvicorn", "httptools", "websockets-sansio"): _SANSIO | {"upgrade-head-size"},
     ("uvicorn", "httptools", "wsproto"): _WSPROTO,
     ("uvicorn", "zttp", "websockets"): _VERSION,
     ("uvicorn", "zttp", "websockets-sansio"): _SANSIO,

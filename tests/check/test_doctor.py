@@ -13,7 +13,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
 
-from asgi_upgrade import UpgradeMiddleware
+from asgi_upgrade import UpgradeMiddleware, UpgradePolicy
 from asgi_upgrade.check import doctor
 from asgi_upgrade.check.doctor import deployed, diagnose, installed
 from asgi_upgrade.rules import RULES
@@ -168,3 +168,61 @@ def test_an_app_that_cannot_be_imported_is_told_and_the_rest_said(tmp_path: Path
     assert diagnosis.exit_code == 3
     assert "nothing_there:app cannot be imported: ModuleNotFoundError" in diagnosis.text
     assert "the middleware alone enforces" in diagnosis.text
+
+
+# The policies in force
+
+
+def protected(**options: Any) -> Starlette:
+    app = Starlette()
+    app.add_middleware(UpgradeMiddleware, **options)
+    return app
+
+
+def test_the_policies_in_force_come_first_with_their_routes(say: Callable[[Any], str]) -> None:
+    routes = {"/admin/{path:path}": UpgradePolicy(allowed_hosts=["admin.shop.example"]), "/api": None}
+    text = say(protected(routes=routes, check_origin=False))
+    assert text.startswith(
+        f"{__name__}:subject: UpgradeMiddleware stands outermost\n"
+        "  policy in force on \"/admin/{path:path}\": strict, allowed_hosts=['admin.shop.example']\n"
+        '  policy in force on "/api": no upgrade\n'
+        "  policy in force elsewhere: strict, check_origin=False\n"
+        "  no origin is kept out elsewhere (check_origin=False): any page may open a WebSocket with the user's "
+        "cookies\n"
+        "\n"
+        "server             uvicorn "
+    )
+
+
+def test_options_that_stop_the_deploy_are_told(say: Callable[[Any], str]) -> None:
+    text = say(protected(subprotocol=["chat"]))
+    assert "UpgradeMiddleware cannot be made: " in text
+    assert "did you mean 'subprotocols'?" in text
+    assert diagnose(f"{__name__}:subject").exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("app", "http", "code", "words"),
+    [
+        pytest.param(protected(), "asgi_upgrade.uvicorn:AutoProtocol", 0, "", id="all-there"),
+        pytest.param(bare, "asgi_upgrade.uvicorn:AutoProtocol", 1, "no UpgradeMiddleware stands", id="no-middleware"),
+        pytest.param(protected(), "httptools", 1, "rules of level must need the adapter, or a server", id="no-adapter"),
+    ],
+)
+def test_strict_fails_where_something_is_missing(
+    say: Callable[[Any], str], app: Any, http: str, code: int, words: str
+) -> None:
+    say(app)
+    lax = diagnose(f"{__name__}:subject", options={"http": http})
+    strict = diagnose(f"{__name__}:subject", options={"http": http}, strict=True)
+    assert (lax.exit_code, strict.exit_code) == (0, code)
+    told = [line for line in strict.text.splitlines() if line.startswith("strict: ")]
+    assert len(told) == code
+    assert words in "".join(told)
+
+
+def test_strict_judges_what_serves_or_nothing(say: Callable[[Any], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    say(protected())
+    assert diagnose(f"{__name__}:subject", server="hypercorn", strict=True).exit_code == 1
+    monkeypatch.setattr(doctor, "installed", lambda name: None)
+    assert diagnose(f"{__name__}:subject", strict=True).exit_code == 1, "nothing is known of what serves"
