@@ -45,6 +45,7 @@ class Result:
         exchanges: What went over the wire, in order.
         duration: How long it took, in seconds.
         reason: Why a failure is ignored, in the user's words.
+        location: Where it is pinned to, if that is not where its target is.
     """
 
     rule: Rule
@@ -56,6 +57,7 @@ class Result:
     exchanges: tuple[Exchange, ...] = ()
     duration: float = 0.0
     reason: str = ""
+    location: Location | None = None
 
     @property
     def probe(self) -> str:
@@ -86,6 +88,8 @@ class TargetReport:
         location: Where findings are pinned to.
         address: ``host:port`` that was probed.
         duration: How long it took, in seconds.
+        guarded: Whether UpgradeMiddleware is seen to stand in the application.
+        adapted: Whether it is seen to be served through the adapter.
     """
 
     name: str
@@ -95,6 +99,8 @@ class TargetReport:
     location: Location | None = None
     address: str = ""
     duration: float = 0.0
+    guarded: bool = False
+    adapted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

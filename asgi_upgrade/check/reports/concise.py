@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from asgi_upgrade.check.reports.layout import Layout
 from asgi_upgrade.check.reports.wording import PROBLEM, clean, findings, on_paths
-from asgi_upgrade.check.result import Report, TargetReport
+from asgi_upgrade.check.result import Location, Report, TargetReport
 
 
 def render(report: Report, layout: Layout) -> str:
@@ -24,22 +24,20 @@ def _lines(report: Report) -> Iterator[str]:
         result = finding.result
         tail = f" ({paths})" if (paths := on_paths(finding)) else ""
         problem = f"{PROBLEM[result.rule.level]}[{clean(result.probe)}]"
-        yield f"{_where(finding.target)}: {problem} {clean(result.message)}{tail}"
+        yield f"{_where(finding.target, finding.location)}: {problem} {clean(result.message)}{tail}"
     yield from _unchecked(report)
 
 
 def _unchecked(report: Report) -> Iterator[str]:
     for target, result in report.results():
         if result.verdict == "error":
-            yield f"{_where(target)}: could not probe[{clean(result.probe)}] {clean(result.message)}"
+            yield f"{_where(target, target.location)}: could not probe[{clean(result.probe)}] {clean(result.message)}"
     for target in report.targets:
         if target.problem is not None:
-            yield f"{_where(target)}: could not be checked: {clean(target.problem)}"
+            yield f"{_where(target, target.location)}: could not be checked: {clean(target.problem)}"
     if report.interrupted:
         yield "interrupted: this is what was known by then"
 
 
-def _where(target: TargetReport) -> str:
-    if target.location is None:
-        return clean(target.name)
-    return f"{clean(target.location.file)}:{target.location.line}:{target.location.column}"
+def _where(target: TargetReport, location: Location | None) -> str:
+    return clean(target.name) if location is None else f"{clean(location.file)}:{location.line}:{location.column}"

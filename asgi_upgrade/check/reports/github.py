@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from asgi_upgrade.check.reports.layout import Layout
 from asgi_upgrade.check.reports.wording import PROBLEM, Finding, clean, findings, fix, on_paths, sentence, summary, why
-from asgi_upgrade.check.result import Report, TargetReport
+from asgi_upgrade.check.result import Location, Report
 
 _COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
 
@@ -19,10 +19,10 @@ def render(report: Report, layout: Layout) -> str:
 def _commands(report: Report) -> Iterator[str]:
     for target in report.targets:
         if target.problem is not None:
-            yield _command("error", target, "asgi-upgrade", summary(target))
+            yield _command("error", target.location, "asgi-upgrade", summary(target))
     for finding in findings(report):
         yield _command(
-            _COMMANDS[PROBLEM[finding.result.rule.level]], finding.target, finding.result.probe, _message(finding)
+            _COMMANDS[PROBLEM[finding.result.rule.level]], finding.location, finding.result.probe, _message(finding)
         )
 
 
@@ -38,9 +38,9 @@ def _message(finding: Finding) -> str:
     )
 
 
-def _command(name: str, target: TargetReport, title: str, message: str) -> str:
+def _command(name: str, where: Location | None, title: str, message: str) -> str:
     properties: list[tuple[str, object]] = []
-    if (where := target.location) is not None:
+    if where is not None:
         properties = [("file", where.file), ("line", where.line), ("endLine", where.end_line)]
         if where.end_line == where.line:  # GitHub rejects columns over several lines.
             properties += [("col", where.column), ("endColumn", where.end_column)]

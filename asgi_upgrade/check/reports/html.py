@@ -24,6 +24,7 @@ from asgi_upgrade.check.reports.wording import (
     lines,
     not_exercised,
     place,
+    remedies,
     reproduction,
     rules_of,
     sentence,
@@ -73,13 +74,13 @@ def render(report: Report, layout: Layout) -> str:
         "header",
         node("h1", "asgi-upgrade check ", node("span", word, class_=f"badge {kind}")),
         node("p", about, class_="soft"),
-        _navigation(len(known), bool(rules)),
+        _navigation(known, judged=bool(rules)),
     )
     main = node(
         "main",
         _targets(report, rules, cells, links),
-        *_matrix(report, rules, cells, links),
         *_findings(report, known),
+        *_matrix(report, rules, cells, links),
         *remainder(report),
     )
     footer = node(
@@ -225,18 +226,22 @@ def _kind(result: Result) -> str:
 
 def _findings(report: Report, known: Sequence[Finding]) -> Iterator[Element]:
     if known:
-        yield node("h2", _counted(len(known)), id="findings")
+        yield node("h2", _counted(known), id="findings")
+        yield node("p", sentence(remedies(report)), class_="soft")
         yield from articles(report, known)
 
 
-def _counted(number: int) -> str:
-    return f"{number} finding{'' if number == 1 else 's'}"
+def _counted(known: Sequence[Finding]) -> str:
+    """Say how many findings there are, and of how many failed checks, which is what a target's own counts are of."""
+    number, failed = len(known), sum(len(finding.paths) for finding in known)
+    text = f"{number} finding{'' if number == 1 else 's'}"
+    return text if failed == number else f"{text} of {failed} failed checks"
 
 
-def _navigation(found: int, judged: bool) -> Element | None:
+def _navigation(known: Sequence[Finding], *, judged: bool) -> Element | None:
     if not judged:
         return None
-    to_findings = node("a", _counted(found), href="#findings") if found else None
+    to_findings = node("a", _counted(known), href="#findings") if known else None
     return node("nav", to_findings, node("a", "Rules and targets", href="#rules"))
 
 
@@ -272,8 +277,8 @@ def _article(finding: Finding, anchor: str, *, several: bool, unfolded: bool) ->
         class_="heads",
     )
     facts = [("expected", sentence(result.expected)), ("why", why(rule)), ("fix", fix(rule))]
-    if several or finding.target.location:
-        facts.append(("where", place(finding.target)))
+    if several or finding.location:
+        facts.append(("where", place(finding)))
     terms = [item for name, text in facts for item in (node("dt", name), node("dd", text))]
     return node(
         "article",

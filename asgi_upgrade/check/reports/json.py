@@ -67,6 +67,7 @@ def _result(report: Report, target: TargetReport, result: Result) -> dict[str, A
         "message": result.message,
         "expected": result.expected,
         "reason": result.reason,
+        "location": asdict(result.location) if result.location else None,
         "sent": [exchange.sent.decode("latin-1") for exchange in result.exchanges],
         "received": [exchange.received.decode("latin-1") for exchange in result.exchanges],
         "duration": round(result.duration, 6),

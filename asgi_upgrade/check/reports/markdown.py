@@ -15,6 +15,7 @@ from asgi_upgrade.check.reports.wording import (
     fix,
     lines,
     not_exercised,
+    remedies,
     summary,
     why,
 )
@@ -35,6 +36,8 @@ def _report(report: Report) -> Iterator[str]:
     for target in report.targets:
         failed = target.problem is not None or any(map(report.fails, target.results))
         yield f"- {'❌' if failed else '✅'} {text(summary(target, several=len(report.targets) > 1))}"
+    if mended := remedies(report):
+        yield f"- {text(mended)}"
     if report.interrupted:
         yield "- interrupted: this is what was known by then"
     yield ""

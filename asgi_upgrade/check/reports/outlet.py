@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from asgi_upgrade.check.reports import concise, github, html, json, junit, markdown, sarif, text
+from asgi_upgrade.check.reports import concise, github, gitlab, html, json, junit, markdown, sarif, text
 from asgi_upgrade.check.reports.layout import UNWATCHED, Layout
 from asgi_upgrade.check.result import Report
 from asgi_upgrade.errors import ConfigurationError
@@ -23,6 +23,7 @@ RENDERERS: Mapping[str, Renderer] = {
     "junit": junit.render,
     "sarif": sarif.render,
     "github": github.render,
+    "gitlab": gitlab.render,
     "markdown": markdown.render,
     "html": html.render,
 }

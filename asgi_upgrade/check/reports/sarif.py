@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote as percent_encoded
 
 from asgi_upgrade.check.reports.layout import Layout
-from asgi_upgrade.check.reports.wording import SECURITY, clean, fix, harm, rules_of, sentence, why
+from asgi_upgrade.check.reports.wording import NOWHERE, SECURITY, clean, fix, harm, rules_of, sentence, why
 from asgi_upgrade.check.result import Exchange, Location, Report, Result, TargetReport
 from asgi_upgrade.rules import Level, Rule
 
@@ -30,8 +30,6 @@ LEVELS: Mapping[Level, tuple[str, str]] = {
 }
 """SARIF's level and GitHub's ``problem.severity``."""
 
-NOWHERE = Location(file="pyproject.toml")
-"""Where a result is pinned to that has no location of its own."""
 
 _TEXT_LIMIT = 1024
 _RFC = re.compile(r"RFC (\d+)(?: section ([\w.]+))?")
@@ -116,7 +114,7 @@ def _result(target: TargetReport, result: Result, index: int) -> dict[str, Any]:
         "ruleIndex": index,
         "level": LEVELS[result.rule.level][0],
         "message": {"text": message},
-        "locations": [{"physicalLocation": _location(target.location or NOWHERE)}],
+        "locations": [{"physicalLocation": _location(result.location or target.location or NOWHERE)}],
         "partialFingerprints": {"primaryLocationLineHash": _fingerprint(result)},
     }
     if result.exchanges:

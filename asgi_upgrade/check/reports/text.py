@@ -16,6 +16,7 @@ from asgi_upgrade.check.reports.wording import (
     not_exercised,
     on_paths,
     place,
+    remedies,
     reproduction,
     short,
     summary,
@@ -51,7 +52,7 @@ def describe(finding: Finding, layout: Layout, also: Sequence[Finding] = (), ali
         What and where, and, unless it is to be brief, everything about it.
     """
     problem = PROBLEM[finding.result.rule.level]
-    label, what, where = f"{problem}[{finding.result.probe}]", f": {_seen(finding)}", place(finding.target)
+    label, what, where = f"{problem}[{finding.result.probe}]", f": {_seen(finding)}", place(finding)
     gap = " " * max(2, _PLACE_COLUMN - len(label) - len(what))
     painted = _paint(clean(label), problem, layout)
     if layout.detail == "quiet":
@@ -135,6 +136,8 @@ def _report(report: Report, layout: Layout) -> Iterator[str]:
     for target in report.targets:
         if not quiet or target.problem is not None:
             yield _paint(summary(target, several=several), _mood(report, target), layout)
+    if (mended := remedies(report)) and not quiet:
+        yield from _broken(mended, layout.width, "  ") if _wraps(layout) else [mended]
     if report.interrupted:
         yield _paint("interrupted: this is what was known by then", "warning", layout)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from asgi_upgrade.check.enforcement import HIDDEN_SOMEWHERE
-from asgi_upgrade.check.result import SEVERITY, Exchange, Report, Result, TargetReport
+from asgi_upgrade.check.result import SEVERITY, Exchange, Location, Report, Result, TargetReport
 from asgi_upgrade.rules import Level, Rule
 from asgi_upgrade.rules.checker import ALL_RULES
 from asgi_upgrade.rules.connection import CONNECTION, SEEN
@@ -72,6 +72,15 @@ SECURITY: Mapping[str, str] = {
 }
 """``security-severity`` of the rules on smuggling and origins; only these are security alerts."""
 
+NOWHERE = Location(file="pyproject.toml")
+"""Where a finding is pinned to that has no location, in formats that show none without."""
+
+_MIDDLEWARE = "UpgradeMiddleware"
+_BY_ADAPTER = "UpgradeMiddleware on the adapter (--http asgi_upgrade.uvicorn:AutoProtocol)"
+_OPTION = "an option of its policy"
+_REST = "the server or the app"
+"""What can mend a failure, as the last line of a report has it."""
+
 _SHORT = 220
 _MARKS = {"\r": "\\r", "\t": "\\t", "\\": "\\\\"}
 _HASHES = "#\\x23"
@@ -91,6 +100,11 @@ class Finding:
     target: TargetReport
     result: Result
     paths: tuple[str, ...]
+
+    @property
+    def location(self) -> Location | None:
+        """Where it is pinned to: its own line, or that of the target."""
+        return self.result.location or self.target.location
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +188,22 @@ def summary(target: TargetReport, *, several: bool = False) -> str:
     return f"{who}: {', '.join(parts)} in {target.duration:.1f} s"
 
 
+def remedies(report: Report) -> str:
+    """Say in one line what mends how many of the failures; nothing if there is none."""
+    mended = Counter(_remedy(result.rule, target) for target, result in report.results() if result.verdict == "fail")
+    parts = [f"by {who}: {mended[who]}" for who in (_MIDDLEWARE, _BY_ADAPTER, _OPTION, _REST) if mended[who]]
+    return f"mended {'; '.join(parts)}" if parts else ""
+
+
+def _remedy(rule: Rule, target: TargetReport) -> str:
+    """Return what of ours would mend a failure that was seen on a target in spite of what stands there."""
+    if target.guarded and rule.level == "policy":
+        return _OPTION
+    if "middleware" in rule.fixed_by and rule.id not in HIDDEN_SOMEWHERE and not target.guarded:
+        return _MIDDLEWARE
+    return _BY_ADAPTER if "adapter" in rule.fixed_by and not target.adapted else _REST
+
+
 def not_exercised(results: Iterable[Result]) -> dict[str, list[str]]:
     """Return what was not exercised, by the reason: a rule, or the probe alone where another one of the rule was.
 
@@ -221,10 +251,10 @@ def fix(rule: Rule) -> str:
     return " ".join(advice)
 
 
-def place(target: TargetReport) -> str:
-    """Return where a target's findings are pinned to: ``app.py:12 (app:app)``, or its name."""
-    name = clean(target.name)
-    return f"{clean(target.location.file)}:{target.location.line} ({name})" if target.location else name
+def place(finding: Finding) -> str:
+    """Return where a finding is pinned to: ``app.py:12 (app:app)``, or the name of its target."""
+    name = clean(finding.target.name)
+    return f"{clean(finding.location.file)}:{finding.location.line} ({name})" if finding.location else name
 
 
 def on_paths(finding: Finding) -> str:

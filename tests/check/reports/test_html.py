@@ -166,8 +166,8 @@ def test_a_finding_without_answer_place_or_address_says_so() -> None:
 def test_everything_else_is_listed_with_its_reason() -> None:
     document = read(FULL)
     assert texts(document, "//h2") == [
-        "Rules and targets",
         "2 findings",
+        "Rules and targets",
         "Could not be probed",
         "Ignored",
         "Not exercised",
@@ -205,3 +205,13 @@ def test_nothing_that_came_over_the_wire_is_markup() -> None:
     safe = "</pre><script>alert(1)</script><!-- \\x00 \\u202e &lt; <style>"
     assert texts(document, "//article//h3") == [f"{safe}."]
     assert texts(document, "//section/h3/span[2]") == [safe]
+
+
+def test_counts_agree_where_one_finding_is_of_several_paths() -> None:
+    document = read(report(target(HTTP10, replace(HTTP10, path="/b"), PASSED)))
+    assert texts(document, "//h2")[0] == "1 finding of 2 failed checks"
+    assert texts(document, "//nav/a")[0] == "1 finding of 2 failed checks"
+    assert "2 failed (must)" in texts(document, "//ul[@class='counts']/li")
+    assert texts(document, "//main/p") == [
+        "Mended by UpgradeMiddleware on the adapter (--http asgi_upgrade.uvicorn:AutoProtocol): 2."
+    ]

@@ -55,6 +55,7 @@ def test_results_are_flat() -> None:
         "message": "switched protocols for an HTTP/1.0 request",
         "expected": "any status but 101",
         "reason": "",
+        "location": None,
         "sent": [HTTP10.exchanges[0].sent.decode()],
         "received": [HTTP10.exchanges[0].received.decode()],
         "duration": 0.012,

@@ -72,3 +72,9 @@ def test_no_message_can_break_the_table_or_bring_in_markup() -> None:
 def test_text_means_itself() -> None:
     (paragraph,) = [token for token in MarkdownIt().parse(text("*a*_b_ ~c~ {d} 1. # <e>")) if token.type == "inline"]
     assert "".join(child.content for child in paragraph.children or ()) == "*a*_b_ ~c~ {d} 1. # <e>"
+
+
+def test_what_would_mend_the_failures_is_told_behind_the_targets() -> None:
+    target_line, mended = render(report(target(HTTP10)), VIEW).splitlines()[2:4]
+    assert target_line.startswith("- \u274c ")
+    assert mended.startswith("- mended by UpgradeMiddleware on the adapter ")

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from asgi_upgrade.check.reports.wording import (
+    Finding,
     area,
     clean,
     counts,
@@ -16,6 +17,7 @@ from asgi_upgrade.check.reports.wording import (
     lines,
     not_exercised,
     place,
+    remedies,
     reproduction,
     rules_of,
     sentence,
@@ -23,10 +25,12 @@ from asgi_upgrade.check.reports.wording import (
     summary,
     why,
 )
-from asgi_upgrade.check.result import Exchange
+from asgi_upgrade.check.result import Exchange, Location
 from asgi_upgrade.rules import RULES, Rule
 from asgi_upgrade.rules.checker import ALL_RULES, EXPIRED_IGNORE, UNUSED_IGNORE
 from tests.support.samples import EXCHANGE, FULL, HTTP10, MISMATCH, PASSED, SKIPPED, TARGET, report, result, target
+
+ADAPTER, REST = "UpgradeMiddleware on the adapter (--http asgi_upgrade.uvicorn:AutoProtocol)", "the server or the app"
 
 
 def test_findings_are_most_severe_first_and_one_for_all_paths() -> None:
@@ -132,8 +136,38 @@ def test_the_fix_never_tells_a_server_what_the_client_should_have_sent() -> None
 
 
 def test_the_place_is_the_definition_or_the_name() -> None:
-    assert place(TARGET) == "shop/main.py:12 (shop.main:app)"
-    assert place(target(location=None, name="http://[::1]/\n")) == "http://[::1]/\\x0a"
+    found = Finding(target=TARGET, result=HTTP10, paths=("/ws",))
+    assert place(found) == "shop/main.py:12 (shop.main:app)"
+    bare = replace(found, target=target(location=None, name="http://[::1]/\n"))
+    assert place(bare) == "http://[::1]/\\x0a"
+    own = replace(found, result=replace(HTTP10, location=Location(file="pyproject.toml", line=7)))
+    assert place(own) == "pyproject.toml:7 (shop.main:app)"
+
+
+@pytest.mark.parametrize(
+    ("rule_id", "stands", "by"),
+    [
+        pytest.param("upgrade-http10-ignore", {}, ADAPTER, id="adapter"),
+        pytest.param("upgrade-http10-ignore", {"guarded": True}, ADAPTER, id="middleware-alone-cannot"),
+        pytest.param("upgrade-http10-ignore", {"guarded": True, "adapted": True}, REST, id="adapter-does-not"),
+        pytest.param("ws-version-mismatch", {"guarded": True}, ADAPTER, id="hidden-on-some-server"),
+        pytest.param("ws-key-present", {}, "UpgradeMiddleware", id="middleware"),
+        pytest.param("ws-origin-check", {}, "UpgradeMiddleware", id="nobody-compares"),
+        pytest.param("ws-origin-check", {"guarded": True}, "an option of its policy", id="an-option-opens"),
+        pytest.param("405-allow", {}, REST, id="application"),
+    ],
+)
+def test_what_would_mend_a_failure_is_told(rule_id: str, stands: dict[str, bool], by: str) -> None:
+    failed = result(rule_id)
+    assert remedies(report(target(failed, replace(failed, path="/b"), PASSED, **stands))) == f"mended by {by}: 2"
+
+
+def test_what_would_mend_the_failures_is_one_line() -> None:
+    failed = [result(rule_id) for rule_id in ("405-allow", "upgrade-http10-ignore", "ws-key-present")]
+    assert remedies(report(target(*failed), target(result("ws-origin-check"), guarded=True))) == (
+        f"mended by UpgradeMiddleware: 1; by {ADAPTER}: 1; by an option of its policy: 1; by {REST}: 1"
+    )
+    assert remedies(report(target(PASSED, SKIPPED))) == ""
 
 
 @pytest.mark.parametrize(
