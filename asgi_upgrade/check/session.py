@@ -8,7 +8,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias, TypeVar
+from urllib.parse import unquote
 
+from asgi_upgrade.check.advice import ADVICE, advice
 from asgi_upgrade.check.config.options import CheckOptions
 from asgi_upgrade.check.plan import NO_WEBSOCKET, Job, Socket, best, lacking, plan
 from asgi_upgrade.check.probes.agreement import EXTENSIONS
@@ -19,13 +21,13 @@ from asgi_upgrade.check.result import Result, TargetReport, Verdict
 from asgi_upgrade.check.targets import serving
 from asgi_upgrade.check.targets.routes import Routes, find_routes
 from asgi_upgrade.check.targets.target import AppTarget, TargetProblem, UrlTarget
-from asgi_upgrade.check.wire.exchange import Address, ExchangeError, Seen, Unreachable
+from asgi_upgrade.check.wire.exchange import Address, Answer, ExchangeError, Seen, Unreachable
 from asgi_upgrade.check.wire.redaction import credentials, queries
 from asgi_upgrade.check.wire.response import Response
 from asgi_upgrade.check.wire.wire import Base, Wire
 from asgi_upgrade.grammar.uri import parse_host
 from asgi_upgrade.middleware import UpgradeMiddleware
-from asgi_upgrade.middleware.stack import outermost
+from asgi_upgrade.middleware.stack import standing
 from asgi_upgrade.policy import UpgradePolicy
 from asgi_upgrade.text import quote
 
@@ -34,9 +36,14 @@ T = TypeVar("T")
 Progress: TypeAlias = Callable[[TargetReport | Result, int, int], None]
 """Called with each result, and each target when it is done, and how many results of how many there are."""
 
+NOT_READY = frozenset({502, 503, 504})
+"""What a proxy answers while the server behind it is starting; others close the connection."""
+
+PAUSE = 0.2
+"""How long to wait before asking again whether a server is there, in seconds."""
+
 SERVED = "name a path that is served with --http-path or --ws-path"
 UNGUARDED = "the adapter leaves handshakes to UpgradeMiddleware, which is not to be seen in the app; add it"
-ADVICE = "name a path that can be opened with --ws-path, and what it needs with --subprotocol, --origin or -H"
 
 
 class Session:
@@ -53,13 +60,15 @@ class Session:
         self._options = options
         self._progress = progress
         self._probes = options.probes()
-        self._slots = asyncio.Semaphore(_most_open(options))
+        self._slots = asyncio.Semaphore(options.jobs)
         self._seen: list[Seen] = []
         self._results: dict[int, Result] = {}
         self._total = len(self._probes)
         self._problem: str | None = None
         self._served_by = ""
-        self._advice = ADVICE
+        self._advice = ""
+        self._standing: UpgradeMiddleware | None = None
+        self._adapted = False
         self._address = ""
         self._duration = 0.0
 
@@ -72,6 +81,8 @@ class Session:
             problem=self._problem,
             address=self._address,
             duration=self._duration,
+            guarded=self._standing is not None,
+            adapted=self._adapted,
         )
 
     async def run(self) -> None:
@@ -97,7 +108,9 @@ class Session:
             serve = serving.serve_app(app, options) if own else serving.serve_name(target, app, options)
             async with serve as served:
                 self._served_by = served.served_by
-                if serving.is_adapted(served) and outermost(served.app, UpgradeMiddleware) is None:
+                self._standing = _standing(served.app)
+                self._adapted = serving.is_adapted(served)
+                if self._adapted and self._standing is None:
                     self._advice = UNGUARDED
                 await self._check(served.address, find_routes(served.app, options.ws_paths, options.http_paths))
 
@@ -105,10 +118,17 @@ class Session:
         self._address = address.authority
         if self._options.http_only:
             paths = paths.only_http()
-        base = self._base(address)
-        first = (paths.http or paths.websocket or ("/",))[0]
-        base = replace(base, credentials=(*base.credentials, *queries((*paths.http, *paths.websocket))))
-        await self._reach(replace(base, path=first))
+        named = (*paths.http, *paths.websocket)
+        base = Base(
+            address=address,
+            path="/",
+            timeout=self._options.timeout,
+            secret=tuple((name.encode("ascii"), value.encode("latin-1")) for name, value in self._options.headers),
+            origin=self._options.origin,
+            credentials=queries(named),
+        )
+        self._slots = asyncio.Semaphore(_most_open(self._options, [self._policy_on(path) for path in named]))
+        await self._reach(self._at(base, (named or ("/",))[0]))
         pages = await self._each(self._plain, base, paths.http or ("/",))
         page = best(pages)
         base = replace(base, http_path=page.path, usual=page.plain.status if page.plain is not None else None)
@@ -133,36 +153,55 @@ class Session:
 
         async def one(path: str) -> T:
             async with self._slots:
-                return await learn(replace(base, path=path))
+                return await learn(self._at(base, path))
 
         return await asyncio.gather(*map(one, paths))
 
-    def _base(self, address: Address) -> Base:
-        options = self._options
-        spoken = tuple((options.policy.subprotocols if options.policy is not None else None) or ())
-        return Base(
-            address=address,
-            path="/",
-            host=_allowed_host(address, options.policy),
-            timeout=options.timeout,
-            secret=tuple((name.encode("ascii"), value.encode("latin-1")) for name, value in options.headers),
-            origin=options.origin,
-            subprotocols=options.subprotocols or spoken,
-            credentials=credentials(options.subprotocols, spoken),
-            policy=options.policy,
+    def _at(self, base: Base, path: str) -> Base:
+        """Return what is known of a path before it is asked for: what the service wants there, and takes."""
+        policy, offered = self._policy_on(path), self._options.subprotocols
+        spoken = tuple((policy.subprotocols if policy is not None else None) or ())
+        return replace(
+            base,
+            path=path,
+            host=_allowed_host(base.address, policy),
+            subprotocols=offered or spoken,
+            credentials=(*base.credentials, *credentials(offered, spoken)),
+            policy=policy,
         )
 
+    def _policy_on(self, path: str) -> UpgradePolicy | None:
+        """Return what the service wants: as the project's file has it, or else the middleware of the application."""
+        if self._options.policy is not None or self._standing is None:
+            return self._options.policy
+        return self._standing.policy_of(unquote(path.partition("?")[0]))
+
     async def _reach(self, base: Base) -> None:
-        """Ask for a page: what does not answer that cannot be checked."""
+        """Ask for a page: what does not answer that, in the time that it is given, cannot be checked."""
         wire = Wire(base, [])
         try:
-            answer = await wire.ask(wire.get())
+            answer = await self._awaited(base)
         except ExchangeError as error:
             raise TargetProblem(str(error)) from error
         if not isinstance(answer, Response):
             raise TargetProblem(f"{base.address.authority} accepted the connection and {answer.value}")
         if not self._served_by:
             self._served_by = wire.redacted(quote(answer.value(b"server") or b"unknown server", 80))[1:-1]
+
+    async def _awaited(self, base: Base) -> Answer:
+        """Return what is answered, or what a server that is ready answers if there is time to wait for it."""
+        wait = self._options.wait if isinstance(self._target, UrlTarget) else None
+        end = time.monotonic() + (wait or 0)
+        while True:
+            wire = Wire(base, [])
+            try:
+                answer = await wire.ask(wire.get())
+                if (isinstance(answer, Response) and answer.status not in NOT_READY) or time.monotonic() >= end:
+                    return answer
+            except ExchangeError:
+                if time.monotonic() >= end:
+                    raise
+            await asyncio.sleep(min(PAUSE, max(0.0, end - time.monotonic())))
 
     async def _plain(self, base: Base) -> Base:
         """Learn what a plain GET of a path gets."""
@@ -182,8 +221,18 @@ class Session:
             sockets.append(socket)
         failed, *others = sockets
         told = [failed.result.message, *(f"{_seen(each, failed)} with Origin {each.base.origin}" for each in others)]
-        self._problem = self._problem or f"{base.shown_path}: {'; '.join(told)}; {self._advice}"
+        advice = self._advice or await self._ask_why(failed.base)
+        self._problem = self._problem or f"{base.shown_path}: {'; '.join(told)}; {advice}"
         return failed
+
+    async def _ask_why(self, base: Base) -> str:
+        """Send the handshake again, and say what the answer makes one try."""
+        wire = Wire(base, self._seen)
+        with contextlib.suppress(ExchangeError):
+            async with wire.open() as connection:
+                await connection.send(wire.handshake())
+                return advice(await connection.response())
+        return ADVICE
 
     async def _control(self, base: Base) -> Socket:
         job = Job(probe=CONTROL, path=base.shown_path, base=base)
@@ -237,15 +286,23 @@ class Session:
         return outcome.verdict, outcome.message
 
 
+def _standing(app: object) -> UpgradeMiddleware | None:
+    """Return the middleware that stands in an application."""
+    try:
+        return standing(app, UpgradeMiddleware)
+    except (TypeError, ValueError) as error:  # which the framework would raise at the first request
+        raise TargetProblem(f"UpgradeMiddleware cannot be made: {error}") from error
+
+
 def _seen(socket: Socket, before: Socket) -> str:
     same = socket.result.message == before.result.message
     return "the same" if same else socket.result.message.removeprefix(f"{CONTROL.title}: ")
 
 
-def _most_open(options: CheckOptions) -> int:
-    """Return how many connections may be open at a time: the policy of the service may allow fewer."""
-    policy = options.policy
-    limits = (policy.max_connections, policy.max_connections_per_client) if policy is not None else ()
+def _most_open(options: CheckOptions, policies: Sequence[UpgradePolicy | None]) -> int:
+    """Return how many connections may be open at a time: a policy of the service may allow fewer."""
+    known = [policy for policy in policies if policy is not None]
+    limits = [limit for each in known for limit in (each.max_connections, each.max_connections_per_client)]
     return min([options.jobs, *(limit for limit in limits if limit is not None)])
 
 

@@ -29,6 +29,11 @@ from tests.support.broken.scripted import (
 from tests.support.broken.server import little_server
 from tests.support.survey_app import echo, page
 
+LOGIN = (
+    "if the endpoint asks who is there, send what it asks for: -H 'Authorization: ...', -H 'Cookie: ...', or a token "
+    "in the query, --ws-path '/ws?token=...'; if it compares the origin, send one that it admits with --origin"
+)
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 
 
@@ -121,7 +126,7 @@ def test_a_path_that_fails_its_control_is_a_problem_and_nothing_is_passed_there(
         report = check([f"ws://{address}/ws"], CheckOptions(timeout=10))
     found = problem_of(report)
     assert found.startswith('/ws: the valid handshake: answered 401 ("no, no!"); ')
-    assert "--subprotocol, --origin or -H" in found
+    assert found.endswith(LOGIN)
     on_path = [result for _, result in report.results() if result.path == "/ws"]
     assert on_path[0].probe == "ws-101-status"
     assert (on_path[0].verdict, len(on_path[0].exchanges)) == ("error", 1)
@@ -244,18 +249,103 @@ def test_what_came_of_both_attempts_is_told() -> None:
 
     with scripted(answer) as address:
         found = problem_of(check([f"ws://{address}/ws"], CheckOptions(timeout=10)))
-    told = f"/ws: the valid handshake: answered 401; answered 403 with Origin http://{address}; name a path"
-    assert found.startswith(told)
+    told = f"/ws: the valid handshake: answered 401; answered 403 with Origin http://{address}; "
+    assert found == told + LOGIN
 
 
 def test_the_detail_of_a_problem_document_is_told() -> None:
     policy = UpgradePolicy(subprotocols=["chat"], require_subprotocol=True)
     app = Starlette(routes=[Route("/", page), WebSocketRoute("/ws", echo)])
     app.add_middleware(UpgradeMiddleware, policy=policy)
-    found = problem_of(check([app], CheckOptions(select=("ws-101-status",), timeout=10)))
-    assert re.match(
-        r'/ws: the valid handshake: answered 400 \("none that is spoken here [^{"]*"\); the same with Origin', found
+    wrong = CheckOptions(subprotocols=("caht",), select=("ws-101-status",), timeout=10)
+    found = problem_of(check([app], wrong))
+    assert re.fullmatch(
+        r'/ws: the valid handshake: answered 400 \("none that is spoken here [^{"]*"\); the same with Origin [^;]*; '
+        r"offer a subprotocol that the service speaks with --subprotocol",
+        found,
     ), found
+
+
+def test_where_the_reason_cannot_be_asked_for_the_advice_is_general() -> None:
+    page_, refused = saying(OK), denying(b"403 Forbidden")
+    with scripted(page_, page_, page_, refused, page_, refused, saying(b"junk")) as address:
+        found = problem_of(check([f"ws://{address}/ws"], CheckOptions(select=("ws-101-status",), timeout=10)))
+    assert found.startswith('/ws: the valid handshake: answered 403 ("no, no!"); the same with Origin ')
+    assert found.endswith("and what it needs with --subprotocol, --origin or -H")
+
+
+# The policy of the application
+
+
+def test_what_the_middleware_of_the_application_wants_is_what_it_is_checked_against() -> None:
+    """Its subprotocol is offered, its host named, its origins tried, and no more connections opened than it allows."""
+    app = Starlette(routes=[Route("/", page), WebSocketRoute("/ws", echo)])
+    app.add_middleware(
+        UpgradeMiddleware,
+        subprotocols=["chat"],
+        require_subprotocol=True,
+        allowed_hosts=["shop.example"],
+        allow_origins=["https://a.example"],
+        max_connections=1,
+    )
+    select = ("ws-origin-check[listed]", "misdirected[foreign]", "ws-subprotocol-required", "max-connections")
+    report = check([app], CheckOptions(select=select, timeout=10))
+    assert {(result.probe, result.verdict) for _, result in report.results()} >= {
+        ("ws-origin-check[listed]", "pass"),
+        ("misdirected[foreign]", "pass"),
+        ("ws-subprotocol-required[missing]", "pass"),
+        ("ws-subprotocol-required[listed]", "pass"),
+    }
+    assert report.targets[0].problem is None
+    assert report.targets[0].guarded
+
+
+def test_a_path_is_checked_against_the_policy_of_its_route() -> None:
+    app = Starlette(routes=[Route("/", page), WebSocketRoute("/a b", echo), WebSocketRoute("/c", echo)])
+    routes = {"/a b": UpgradePolicy(subprotocols=["chat"], require_subprotocol=True)}
+    app.add_middleware(UpgradeMiddleware, routes=routes)
+    options = CheckOptions(select=("ws-subprotocol-required[missing]",), ws_paths=("/a%20b?c",), timeout=10)
+    report = check([app], options)
+    assert report.targets[0].problem is None
+    assert {result.verdict for _, result in report.results() if result.path.startswith("/a%20b?")} == {"pass"}
+    assert {result.verdict for _, result in report.results() if result.path == "/c"} == {"not-exercised"}
+
+
+def test_the_policy_of_the_project_goes_before_that_of_the_application() -> None:
+    app = Starlette(routes=[Route("/", page), WebSocketRoute("/ws", echo)])
+    app.add_middleware(UpgradeMiddleware, subprotocols=["chat"], require_subprotocol=True)
+    options = CheckOptions(policy=UpgradePolicy(), select=("ws-101-status",), timeout=10)
+    assert "none that is spoken here" in problem_of(check([app], options))
+
+
+def test_a_middleware_that_cannot_be_made_is_a_problem_and_no_page_of_500() -> None:
+    app = Starlette(routes=[Route("/", page), WebSocketRoute("/ws", echo)])
+    mistyped: Any = {"allow_origin": ["https://a.example"]}
+    app.add_middleware(UpgradeMiddleware, **mistyped)
+    found = problem_of(check([app], CheckOptions(timeout=10)))
+    assert found.startswith("UpgradeMiddleware cannot be made: ")
+    assert "did you mean 'allow_origins'?" in found
+
+
+# Servers that are still starting
+
+
+def test_a_url_is_given_time_to_answer() -> None:
+    """First a published port has nobody behind it, then a proxy, then the service is there."""
+    unready = saying(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+    options = CheckOptions(http_only=True, select=("101-unasked",), wait=20, timeout=10)
+    with scripted(resetting, unready, saying(OK)) as address:
+        assert check([f"http://{address}/"], options).exit_code == 0
+
+
+def test_the_time_given_has_an_end() -> None:
+    options = CheckOptions(http_only=True, select=("101-unasked",), wait=0.3, timeout=0.1)
+    with unused_port() as port:
+        assert "refused" in problem_of(check([f"http://127.0.0.1:{port}/"], options))
+    with scripted(saying(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")) as address:
+        (target,) = check([f"http://{address}/"], options).targets
+    assert target.problem is not None
+    assert "a plain GET of / was answered 503" in target.problem
 
 
 def test_an_adapter_without_middleware_is_told_of() -> None:

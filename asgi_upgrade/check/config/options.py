@@ -59,6 +59,8 @@ class CheckOptions:
         subprotocols: The subprotocols offered with every handshake; a long one that the policy does not list is taken
             for a credential, which is in no report.
         timeout: How long to wait for any answer, in seconds.
+        wait: How long a URL may take until it answers at all, in seconds: a server that is still starting refuses
+            connections, and a proxy in front of one answers 502, 503 or 504. None (default) waits for nothing.
         jobs: How many connections are open at a time.
         select: Rules to check, or globs of them, or single probes, ``rule-id[variant]``; empty means all.
         ignore: The same, to leave out of what is selected.
@@ -80,6 +82,7 @@ class CheckOptions:
     origin: str | None = None
     subprotocols: tuple[str, ...] = ()
     timeout: float = 2.0
+    wait: float | None = None
     jobs: int = 16
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
@@ -91,6 +94,7 @@ class CheckOptions:
         check_flag("factory", self.factory)
         check_flag("http_only", self.http_only)
         check_number("timeout", self.timeout, float)
+        check_number("wait", self.wait, float, optional=True)
         check_number("jobs", self.jobs, int)
         for name in ("ws_paths", "http_paths", "subprotocols", "select", "ignore", "allow_hosts"):
             object.__setattr__(self, name, string_entries(getattr(self, name), name))

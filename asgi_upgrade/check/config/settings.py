@@ -43,6 +43,7 @@ OPTION_KEYS: Mapping[str, Kind] = {
     "origin": STRING,
     "subprotocols": STRINGS,
     "timeout": NUMBER,
+    "wait": NUMBER,
     "jobs": INTEGER,
     "select": STRINGS,
     "ignore": STRINGS,

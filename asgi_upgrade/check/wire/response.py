@@ -57,14 +57,22 @@ class Response:
     @property
     def detail(self) -> str:
         """What a problem document says of the problem (RFC 9457 section 3.1.4); empty if it is none."""
+        return self._member("detail")
+
+    @property
+    def rule(self) -> str:
+        """The rule that a problem document names, as the middleware's does; empty if it names none."""
+        return self._member("rule")
+
+    def _member(self, name: str) -> str:
         if not self.value(b"content-type").lower().startswith(b"application/problem+json"):
             return ""
         try:
             document = json.loads(self.body)
         except (ValueError, RecursionError):
             return ""
-        detail = document.get("detail") if isinstance(document, dict) else None
-        return detail if isinstance(detail, str) else ""
+        member = document.get(name) if isinstance(document, dict) else None
+        return member if isinstance(member, str) else ""
 
     @property
     def is_final(self) -> bool:
