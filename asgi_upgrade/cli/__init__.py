@@ -7,6 +7,8 @@ no probe. Exit codes: 0 clean, 1 failed, 2 wrong usage or an error of our own, 3
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,18 +72,30 @@ def cli() -> None:
 @click.option("--origin", metavar="ORIGIN", help="Origin sent with every handshake.")
 @_many("--subprotocol", metavar="NAME", help="Subprotocol offered with every handshake; a long one is in no report.")
 @click.option("--timeout", type=float, metavar="SECONDS", help="How long to wait for an answer.  [default: 2.0]")
+@click.option("--wait", type=float, metavar="SECONDS", help="How long a URL may take until it answers at all.")
 @click.option("--jobs", type=int, metavar="N", help="Connections open at a time.  [default: 16]")
 @_many("--allow-host", metavar="HOST", help="Allow probing of a host that is not loopback.")
 @_many(
     "--report",
     metavar="FORMAT[=PATH]",
-    help="text, concise, json, junit, sarif, github, markdown or html, to a file or the standard output.",
+    help="text, concise, json, junit, sarif, github, gitlab, markdown or html, to a file or the standard output.",
 )
 @click.option("--source", metavar="PATH[:LINE]", help="File that findings are pinned to.")
 @click.option("--config", metavar="PATH", help="The pyproject.toml to read.  [default: the nearest with our table]")
 @click.option("--isolated", is_flag=True, help="Read no pyproject.toml.")
 @click.option("--no-ignores", is_flag=True, help="Report what [tool.asgi-upgrade.ignore] hides.")
-@click.option("--write-ignores", is_flag=True, help="Print the table that ignores the present failures, and no report.")
+@click.option(
+    "--write-ignores",
+    is_flag=True,
+    help="Write what fails now into the table of ignores, or print the table where there is none; no report, exit 0.",
+)
+@click.option(
+    "--until",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DATE",
+    help="The last day of what --write-ignores writes.  [default: in 90 days]",
+)
+@click.option("--prune-ignores", is_flag=True, help="Remove ignores from the table that are unused or expired.")
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even if checks failed.")
 @click.option("--list", "list_", is_flag=True, help="List the probes selected, and run none.")
 @click.option(
@@ -107,40 +121,46 @@ def check(**given: Any) -> int:
 @click.option(
     "--format", "format_", type=Choice(("text", "json", "markdown")), default="text", help="How to list them."
 )
-def rules(format_: str) -> None:
+@_many("--select", metavar="RULES", listed=True, help="List these only, in a comma list: rules, or globs of them.")
+def rules(format_: str, select: tuple[str, ...]) -> None:
     """List every rule with its level and reference."""
     from asgi_upgrade.cli.rules import listing  # noqa: PLC0415 - only this command needs it
 
-    say(listing(format_))
+    say(listing(format_, select))
 
 
 @cli.command(short_help="Explain a rule.")
 @click.argument("rule")
 def explain(rule: str) -> None:
     """Explain RULE: what it asks, why, how it is probed, and where it can be met."""
+    from asgi_upgrade.check.reports.layout import UNWATCHED  # noqa: PLC0415 - only this command needs it
     from asgi_upgrade.cli.rules import explanation  # noqa: PLC0415 - loads the probes
 
-    say(explanation(rule))
+    say(explanation(rule, shutil.get_terminal_size().columns if sys.stdout.isatty() else UNWATCHED))
 
 
 @cli.command(short_help="Say what an installation can enforce.")
 @click.argument("app", required=False, metavar="[MODULE:ATTR]")
 @click.option("--factory", is_flag=True, help="The attribute is called to make the app.")
-def doctor(app: str | None, factory: bool) -> int:
+@click.option("--strict", is_flag=True, help="Exit with 1 where no middleware stands, or a MUST needs the adapter.")
+def doctor(app: str | None, factory: bool, strict: bool) -> int:
     """Say which rules what is installed here can enforce with the middleware alone, and which need the adapter.
 
-    With MODULE:ATTR, look at the middleware of that app too. The server is that of [tool.asgi-upgrade.check].
+    With MODULE:ATTR, say first which policies are in force in that app. The server is that of
+    [tool.asgi-upgrade.check].
     """
     from asgi_upgrade.check.doctor import deployed, diagnose  # noqa: PLC0415 - only this command needs it
     from asgi_upgrade.check.targets.target import is_import  # noqa: PLC0415 - as above
 
     if app is not None and not is_import(app):
         raise click.UsageError(f"target={quote(app)}: write module:attribute, such as shop.main:app")
+    if strict and app is None:
+        raise click.UsageError("--strict judges an app; name it: MODULE:ATTR")
     try:
         server, options = deployed(Path.cwd())
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from error
-    diagnosis = diagnose(app, factory=factory, server=server, options=options)
+    diagnosis = diagnose(app, factory=factory, server=server, options=options, strict=strict)
     say(diagnosis.text)
     return diagnosis.exit_code
 

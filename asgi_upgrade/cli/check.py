@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,7 +18,8 @@ from typing import Any
 import click
 
 from asgi_upgrade import __version__
-from asgi_upgrade.check.config.ignores import apply_ignores, pinned_to, write_ignores
+from asgi_upgrade.check.config.baseline import DAYS, TABLE, Baseline, baseline, edited, printed
+from asgi_upgrade.check.config.ignores import Ignore, apply_ignores, mark, pinned_to, stale
 from asgi_upgrade.check.config.options import CheckOptions
 from asgi_upgrade.check.config.settings import Settings, find_settings, load_settings
 from asgi_upgrade.check.reports.concise import unchecked
@@ -27,7 +28,7 @@ from asgi_upgrade.check.reports.outlet import LINES, Outlet, parse_outlets, writ
 from asgi_upgrade.check.result import FailOn, Location, Report, TargetReport
 from asgi_upgrade.check.run import check
 from asgi_upgrade.check.session import Progress
-from asgi_upgrade.check.targets.location import locate_app, locate_table, parse_source
+from asgi_upgrade.check.targets.location import locate_app, locate_key, locate_table, parse_source
 from asgi_upgrade.check.targets.serving import importable
 from asgi_upgrade.cli.console import say
 from asgi_upgrade.errors import ConfigurationError
@@ -44,12 +45,21 @@ FLAGS: Mapping[str, str] = {
     "origin": "origin",
     "subprotocols": "subprotocol",
     "timeout": "timeout",
+    "wait": "wait",
     "jobs": "jobs",
     "select": "select",
     "ignore": "ignore",
     "allow_hosts": "allow_host",
 }
 """The fields of CheckOptions, and the option of the command line for each."""
+
+_EXCLUSIVE = (
+    ("config", "isolated"),
+    ("verbose", "quiet"),
+    ("no_ignores", "write_ignores"),
+    ("no_ignores", "prune_ignores"),
+    ("isolated", "prune_ignores"),
+)
 
 CI_VARIABLES = ("CI", "GITHUB_ACTIONS")
 """What tells that nobody is watching."""
@@ -101,25 +111,31 @@ def run_check(given: Mapping[str, Any]) -> int:
         raise click.UsageError("name a TARGET, or set app in [tool.asgi-upgrade.check]")
     try:
         report = _pinned(_checked(run, quiet=given["quiet"]), run)
-        if not given["no_ignores"]:
-            report = _ignored(report, run)
+        if given["prune_ignores"]:
+            run = _pruned(report, run)
         if given["write_ignores"]:
-            say(write_ignores(report, run.settings.ignores, today=run.layout.now.date()))
+            _write_ignores(report, run, given["until"])
             click.echo(unchecked(report), err=True, nl=False)
         else:
+            report = report if given["no_ignores"] else _ignored(report, run)
             write_reports(report, run.outlets, run.layout, echo=_echo(run.outlets))
     except ConfigurationError as error:
         raise _usage(_from_file(error, given, run.settings)) from error
-    return 0 if report.exit_code == 1 and given["exit_zero"] else report.exit_code
+    forgiven = given["exit_zero"] or given["write_ignores"]
+    return 0 if report.exit_code == 1 and forgiven else report.exit_code
 
 
 # Options and settings
 
 
 def _prepare(given: Mapping[str, Any]) -> Run:
-    for one, other in (("config", "isolated"), ("verbose", "quiet"), ("no_ignores", "write_ignores")):
+    for one, other in _EXCLUSIVE:
         if given[one] and given[other]:
             raise click.UsageError(f"--{_dashed(one)} and --{_dashed(other)} exclude each other")
+    if given["until"] and not given["write_ignores"]:
+        raise click.UsageError("--until says how long what --write-ignores writes holds; add that")
+    if given["until"] and given["until"].date() < datetime.now(UTC).date():
+        raise click.UsageError(f"--until={given['until'].date()}: name a day that is not over")
     try:
         settings = _settings(given)
         fail_on = given["fail_on"] or settings.fail_on or "must"
@@ -297,8 +313,56 @@ def _ignored(report: Report, run: Run) -> Report:
     path, ignores = run.settings.path, run.settings.ignores
     if path is None or not ignores:
         return report
-    place = locate_table(path, "tool.asgi-upgrade.ignore", _root())
-    return apply_ignores(report, ignores, today=run.layout.now.date(), pinned=pinned_to(place.file, place))
+    root = _root()
+    place = locate_table(path, TABLE, root)
+    return apply_ignores(
+        report,
+        ignores,
+        today=run.layout.now.date(),
+        pinned=pinned_to(place.file, place),
+        line=lambda probe: locate_key(path, TABLE, probe, root),
+    )
+
+
+def _pruned(report: Report, run: Run) -> Run:
+    """Take out of the project's file the ignores that hide nothing any more."""
+    path, ignores, today = run.settings.path, run.settings.ignores, run.layout.now.date()
+    gone = stale(mark(report, ignores, today=today), ignores, today=today)
+    if path is None or not gone:
+        click.echo("no ignore is to be removed", err=True)
+        return run
+    names = ", ".join(ignore.probe for ignore in gone)
+    if not _edit(path, None, gone):
+        raise ConfigurationError("prune_ignores", path, f"its table {TABLE} cannot be edited; remove {names} yourself")
+    click.echo(f"{path}: removed {names}", err=True)
+    return replace(run, settings=replace(run.settings, ignores=tuple(each for each in ignores if each not in gone)))
+
+
+def _write_ignores(report: Report, run: Run, until: datetime | None) -> None:
+    """Write what fails now into the project's table of ignores; where there is none, show the table."""
+    path, ignores, today = run.settings.path, run.settings.ignores, run.layout.now.date()
+    last = until.date() if until else today + timedelta(days=DAYS)
+    found = baseline(mark(report, ignores, today=today), ignores, today=today, until=last)
+    if path is None or not _edit(path, found, ()):
+        say(printed(found))
+        return
+    names = [ignore.probe for ignore in found.written]
+    say(f"{path}: {'wrote ' + ', '.join(names) if names else 'nothing is to be written'}\n")
+    if found.unsigned:
+        unsigned = ", ".join(ignore.probe for ignore in found.unsigned)
+        say(f"{path}: a hole is nobody's to sign away but yours; if it is meant, take the # away from {unsigned}\n")
+
+
+def _edit(path: Path, found: Baseline | None, gone: Sequence[Ignore]) -> bool:
+    """Change the table of ignores in a file; tell whether it is one that could be changed."""
+    try:
+        text = path.read_bytes().decode()
+        changed = edited(text, found, gone)
+        if changed is not None and changed != text:
+            path.write_bytes(changed.encode())
+    except OSError as error:
+        raise ConfigurationError("config", path, f"cannot be written ({error.strerror or error})") from error
+    return changed is not None
 
 
 def _echo(outlets: Sequence[Outlet]) -> Any:

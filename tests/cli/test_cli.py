@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib
 import io
 import json
 import os
@@ -49,6 +50,7 @@ from asgi_upgrade.__main__ import main as script
 from asgi_upgrade.check.reports.outlet import RENDERERS
 from asgi_upgrade.cli import cli, main
 from tests.support.broken.scripted import unused_port
+from tests.support.broken.server import little_server
 from tests.support.samples import FULL
 from tests.support.shop import shop
 
@@ -500,19 +502,117 @@ def test_ignores_are_applied_reported_on_and_written(run: Run, config: Callable[
     assert ", 0 failed, 1 ignored in " in ran.out
     assert run("check", "--config", path, "--no-ignores").code == 1
     written = run("check", "--config", path, "--write-ignores")
-    assert written.out == ignored
+    assert (written.code, written.out) == (0, f"{path}: nothing is to be written\n")
+    assert Path(path).read_text() == SETTINGS + ignored
     unused = config(SETTINGS + ignored + 'ws-version-single = { reason = "gone" }\n')
     ran = run("check", "--config", unused, "--fail-on", "should")
     assert ran.code == 1
     assert "warning[unused-ignore[ws-version-single]]: the ignore of ws-version-single matches no failure" in ran.out
-    assert f"{unused}:8" in ran.out
+    assert f"{unused}:10" in ran.out, "its own line"
 
 
-def test_the_table_for_adoption_is_one_paste(run: Run, config: Callable[[str], str]) -> None:
-    path = config(SETTINGS)
-    written = run("check", "--config", path, "--write-ignores")
-    assert written.code == 1
-    assert run("check", "--config", config(SETTINGS + written.out)).code == 0
+LITTLE = """
+[tool.asgi-upgrade.check]
+ws-paths = ["/ws"]
+timeout = 10
+select = ["ws-key-present", "upgrade-http10-ignore"]
+"""
+
+
+@pytest.fixture
+def faulty() -> Iterator[tuple[str, str]]:
+    """Run two servers, each with one fault, of which the second is a hole."""
+    with little_server("ws-key-present") as one, little_server("upgrade-http10-ignore") as other:
+        yield f"http://{one}/", f"http://{other}/"
+
+
+def test_the_table_for_adoption_is_one_paste_and_a_signature(
+    run: Run, config: Callable[[str], str], faulty: tuple[str, str]
+) -> None:
+    written = run("check", *faulty, "--config", config(LITTLE), "--write-ignores", "--until", "2999-12-31")
+    assert written.code == 0
+    assert written.out.startswith("[tool.asgi-upgrade.ignore]\nws-key-present = { reason = ")
+    assert written.out.count("until = 2999-12-31") == 2
+    pasted = run("check", *faulty, "--config", config(LITTLE + written.out))
+    assert pasted.code == 1
+    assert pasted.out.count("error[") == 1
+    assert "error[upgrade-http10-ignore]" in pasted.out, "a hole is not signed away by a program"
+    signed = written.out.replace("# upgrade-http10", "upgrade-http10")
+    assert run("check", *faulty, "--config", config(LITTLE + signed)).code == 0
+
+
+def test_a_table_that_is_there_is_edited_in_place(
+    run: Run, config: Callable[[str], str], faulty: tuple[str, str]
+) -> None:
+    path = config(LITTLE + "\n[tool.asgi-upgrade.ignore]\n# ours\n")
+    written = run("check", *faulty, "--config", path, "--write-ignores")
+    assert written.code == 0
+    assert written.out.splitlines() == [
+        f"{path}: wrote ws-key-present",
+        f"{path}: a hole is nobody's to sign away but yours; if it is meant, "
+        "take the # away from upgrade-http10-ignore",
+    ]
+    text = Path(path).read_text()
+    assert text.startswith(LITTLE + "\n[tool.asgi-upgrade.ignore]\n# ours\nws-key-present = {reason = ")
+    assert "\n# upgrade-http10-ignore = { reason = " in text
+    assert run("check", *faulty, "--config", path).out.count("error[") == 1
+
+
+def test_what_hides_nothing_any_more_is_taken_out(
+    run: Run, config: Callable[[str], str], faulty: tuple[str, str]
+) -> None:
+    kept = 'ws-key-present = { reason = "r" }\nupgrade-http10-ignore = { reason = "signed" }\n'
+    stale = 'ws-body = { reason = "r", until = 2020-01-01 }\nws-origin-single = { reason = "r", until = 2020-01-01 }\n'
+    path = config(f"{LITTLE}\n[tool.asgi-upgrade.ignore]\n{kept}{stale}")
+    pruned = run("check", *faulty, "--config", path, "--prune-ignores", "--fail-on", "should")
+    assert pruned.code == 0
+    assert pruned.err == f"{path}: removed ws-body, ws-origin-single\n"
+    assert Path(path).read_text() == f"{LITTLE}\n[tool.asgi-upgrade.ignore]\n{kept}"
+    again = run("check", *faulty, "--config", path, "--prune-ignores")
+    assert (again.code, again.err) == (0, "no ignore is to be removed\n")
+
+
+def test_a_table_that_cannot_be_edited_is_left_to_its_owner(
+    run: Run, config: Callable[[str], str], faulty: tuple[str, str]
+) -> None:
+    one_line = '\n[tool.asgi-upgrade]\nignore = { ws-body = { reason = "r", until = 2020-01-01 } }\n'
+    path = config(one_line + LITTLE)
+    ran = run("check", *faulty, "--config", path, "--prune-ignores")
+    assert ran.code == 2
+    assert "its table tool.asgi-upgrade.ignore cannot be edited; remove ws-body yourself" in ran.err
+    assert run("check", *faulty, "--config", path, "--write-ignores").out.startswith("[tool.asgi-upgrade.ignore]\n")
+    assert Path(path).read_text() == one_line + LITTLE
+
+
+def test_a_file_that_cannot_be_written_is_told(
+    run: Run, config: Callable[[str], str], faulty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = config(LITTLE + "\n[tool.asgi-upgrade.ignore]\n")
+
+    def refuse(_: Path, __: bytes) -> int:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    ran = run("check", *faulty, "--config", path, "--write-ignores")
+    assert ran.code == 2
+    assert "cannot be written (Read-only file system)" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--until", "2999-01-01"), "--until says how long what --write-ignores writes holds; add that"),
+        (("--write-ignores", "--until", "2020-01-01"), "--until=2020-01-01: name a day that is not over"),
+        (("--write-ignores", "--until", "soon"), "'soon' does not match the format"),
+        (("--prune-ignores", "--isolated"), "--isolated and --prune-ignores exclude each other"),
+        (("--prune-ignores", "--no-ignores"), "--no-ignores and --prune-ignores exclude each other"),
+        (("--wait", "0"), '--wait="0.0": write a number above 0'),
+    ],
+)
+def test_mistakes_with_ignores_and_waiting_are_told(run: Run, arguments: tuple[str, ...], message: str) -> None:
+    ran = run("check", "http://127.0.0.1:9/", *arguments)
+    assert ran.code == 2
+    assert message in ran.err
 
 
 def test_the_table_says_what_could_not_be_checked_beside_it(run: Run) -> None:
@@ -785,10 +885,11 @@ def test_an_output_that_cannot_be_replaced_is_told_of(run: Run, monkeypatch: pyt
 
 
 def test_a_reader_that_goes_away_is_not_taken_for_a_failed_check(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone(_: str) -> str:
+    def gone(_: str, __: tuple[str, ...]) -> str:
         raise BrokenPipeError(errno.EPIPE, "gone")
 
-    monkeypatch.setattr("asgi_upgrade.cli.rules.listing", gone)
+    # The module, not the command of the same name that stands in its package until the module is imported.
+    monkeypatch.setattr(importlib.import_module("asgi_upgrade.cli.rules"), "listing", gone)
     before = sys.stdout, sys.stderr
     assert run("rules").code == 2
     monkeypatch.setattr(sys, "stdout", before[0])
@@ -806,6 +907,11 @@ def test_rules_are_listed_in_three_forms(run: Run) -> None:
     assert document["schema"] == 1
     assert len(document["rules"]) == text.count("\n")
     assert {"id", "title", "level", "reference", "why", "fix", "fixed_by"} <= set(document["rules"][0])
+    assert run("rules", "--select", "ws-origin-*,405-allow").out.count("\n") == 5
+    assert len(json.loads(run("rules", "--format", "json", "--select", "405-allow").out)["rules"]) == 1
+    mistyped = run("rules", "--select", "405-allow,ws-origin-chekc")
+    assert mistyped.code == 2
+    assert "no rule matches 'ws-origin-chekc'; did you mean 'ws-origin-check'?" in mistyped.err
     assert run("rules", "--format", "markdown").out.startswith("| rule | level | what | by | reference |\n|---|")
 
 
@@ -826,6 +932,7 @@ def test_a_rule_is_explained(run: Run) -> None:
     assert "  lenient    rejects with 403 where an origin option is set\n" in run("explain", "ws-origin-check").out
     assert "  client " not in run("explain", "request-grammar").out
     assert "Remove it." in run("explain", "unused-ignore").out
+    assert max(map(len, run("explain", "upgrade-http10-ignore").out.splitlines())) <= 100, "wrapped"
 
 
 def test_doctor_says_what_is_enforced_by_whom(run: Run) -> None:
@@ -833,6 +940,8 @@ def test_doctor_says_what_is_enforced_by_whom(run: Run) -> None:
     assert ran.code == 0
     assert "examples.chat:app: UpgradeMiddleware stands outermost\n" in ran.out
     assert run("doctor", "nothing_there:app").code == 3
+    assert run("doctor", "examples.chat:app", "--strict").code == 1, "rules of level must need the adapter"
+    assert "--strict judges an app; name it: MODULE:ATTR" in run("doctor", "--strict").err
 
 
 def test_doctor_reads_what_is_deployed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

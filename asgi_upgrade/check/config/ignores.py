@@ -6,15 +6,13 @@ which then hides nothing. What is ignored stays in every count.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, TypeAlias
 
 from asgi_upgrade.check.probes.catalogue import NAMES, PROBED
-from asgi_upgrade.check.reports.wording import clean
 from asgi_upgrade.check.result import Location, Report, Result, TargetReport
 from asgi_upgrade.check.wire.request import shown_path
 from asgi_upgrade.config import STRING, STRINGS, Kind, Table
@@ -25,6 +23,9 @@ from asgi_upgrade.text import suggest
 _DATE = Kind("a date", "2027-01-31", lambda value: isinstance(value, date) and not isinstance(value, datetime))
 _KEYS = {"reason": STRING, "paths": STRINGS, "until": _DATE}
 _EXAMPLE = '{ reason = "..." }'
+
+Locate: TypeAlias = Callable[[str], Location | None]
+"""Finds where an ignore stands, by its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +87,9 @@ def _read(table: Table, key: str, value: object) -> Ignore:
     )
 
 
-def apply_ignores(report: Report, ignores: Sequence[Ignore], *, today: date, pinned: TargetReport) -> Report:
+def apply_ignores(
+    report: Report, ignores: Sequence[Ignore], *, today: date, pinned: TargetReport, line: Locate = lambda _: None
+) -> Report:
     """Mark what is ignored, and report on the ignores themselves.
 
     Args:
@@ -94,19 +97,42 @@ def apply_ignores(report: Report, ignores: Sequence[Ignore], *, today: date, pin
         ignores: What is ignored.
         today: The day that counts.
         pinned: What findings on the ignores belong to: the file they stand in, as a target without results.
+        line: Finds the line of an ignore in that file, by its name.
 
     Returns:
         The report, with another target for the file if an ignore is past its date or was needed by nothing. Nothing
         can be said on the need of a rule that was not exercised, or of a run that is not complete.
     """
+    marked = mark(report, ignores, today=today)
+    found = [
+        replace(_expired(ignore) if ignore.is_past(today) else _unused(ignore), location=line(ignore.probe))
+        for ignore in stale(marked, ignores, today=today)
+    ]
+    return replace(marked, targets=(*marked.targets, replace(pinned, results=tuple(found)))) if found else marked
+
+
+def mark(report: Report, ignores: Sequence[Ignore], *, today: date) -> Report:
+    """Mark what is ignored, and say nothing on the ignores themselves."""
     valid = [ignore for ignore in ignores if not ignore.is_past(today)]
-    targets = tuple(_marked(target, valid) for target in report.targets)
-    complete = not report.interrupted and all(target.problem is None for target in targets)
-    found = [_expired(ignore) for ignore in ignores if ignore.is_past(today)]
-    if complete:
-        results = [result for target in targets for result in target.results]
-        found += [_unused(ignore) for ignore in valid if _is_unused(ignore, results)]
-    return replace(report, targets=(*targets, replace(pinned, results=tuple(found))) if found else targets)
+    return replace(report, targets=tuple(_marked(target, valid) for target in report.targets))
+
+
+def stale(marked: Report, ignores: Sequence[Ignore], *, today: date) -> list[Ignore]:
+    """Return the ignores that hide nothing any more: first those past their date, then those that nothing needed.
+
+    Args:
+        marked: What came of a run, with what is ignored marked.
+        ignores: What is ignored.
+        today: The day that counts.
+
+    Returns:
+        They; of a run that is not complete those past their date only.
+    """
+    past = [ignore for ignore in ignores if ignore.is_past(today)]
+    if marked.interrupted or any(target.problem is not None for target in marked.targets):
+        return past
+    results = [result for _, result in marked.results()]
+    return past + [ignore for ignore in ignores if not ignore.is_past(today) and _is_unused(ignore, results)]
 
 
 def _marked(target: TargetReport, ignores: Sequence[Ignore]) -> TargetReport:
@@ -153,48 +179,3 @@ def _finding(rule: Rule, ignore: Ignore, message: str) -> Result:
 def pinned_to(path: str, location: Location | None) -> TargetReport:
     """Return the target that findings on the ignores of a file belong to."""
     return TargetReport(name=path, location=location)
-
-
-def write_ignores(report: Report, ignores: Sequence[Ignore], *, today: date) -> str:
-    """Return the table that ignores the present failures, to be pasted in place of the present one.
-
-    Args:
-        report: What came of the run, with ignores applied.
-        ignores: What is ignored already; those that are in use stay as they are.
-        today: The day that counts.
-
-    Returns:
-        The table as TOML. A rule that failed on some paths only is ignored on those.
-    """
-    results = [result for _, result in report.results() if result.rule.id in RULES]
-    kept = [
-        ignore
-        for ignore in ignores
-        if not ignore.is_past(today)
-        and any(result.verdict == "ignored" and ignore.covers(result) for result in results)
-    ]
-    failed: dict[str, list[Result]] = {}
-    for result in results:
-        if result.verdict == "fail":
-            failed.setdefault(result.rule.id, []).append(result)
-    lines = [_line(ignore) for ignore in kept]
-    for rule_id, failures in failed.items():
-        elsewhere = any(result.rule.id == rule_id and result.verdict == "pass" for result in results)
-        paths = tuple(dict.fromkeys(result.path for result in failures if result.path)) if elsewhere else ()
-        lines.append(_line(Ignore(probe=rule_id, reason=f"found on {today}: {failures[0].message}", paths=paths)))
-    return "\n".join(["[tool.asgi-upgrade.ignore]", *lines]) + "\n"
-
-
-def _line(ignore: Ignore) -> str:
-    parts = [f"reason = {_string(ignore.reason)}"]
-    if ignore.paths:
-        parts.append(f"paths = [{', '.join(map(_string, ignore.paths))}]")
-    if ignore.until:
-        parts.append(f"until = {ignore.until}")
-    key = ignore.probe if "[" not in ignore.probe else _string(ignore.probe)
-    return f"{key} = {{ {', '.join(parts)} }}"
-
-
-def _string(text: str) -> str:
-    # What is printable needs the two escapes that JSON and TOML share, and no other.
-    return json.dumps(clean(text), ensure_ascii=False)

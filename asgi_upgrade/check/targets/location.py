@@ -7,6 +7,7 @@ slashes.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -86,6 +87,31 @@ def locate_table(path: Path, prefix: str, root: Path) -> Location:
         if line.strip().startswith(f"[{prefix}"):
             return Location(file=relative(path, root), line=number, end_line=number, end_column=len(line) + 1)
     return Location(file=relative(path, root))
+
+
+def locate_key(path: Path, table: str, key: str, root: Path) -> Location:
+    """Find a key of a table of a TOML file, or the table of that name within it; the table itself if it is not seen.
+
+    Args:
+        path: The file.
+        table: The table's whole name.
+        key: The key; it may stand in quotes.
+        root: The root of the repository.
+
+    Returns:
+        Its line.
+    """
+    name = rf"(?:{re.escape(key)}|\"{re.escape(key)}\"|'{re.escape(key)}')"
+    own = re.compile(rf"\s*\[\s*{re.escape(table)}\s*\.\s*{name}\s*\]|\s*{name}\s*[.=]")
+    header = locate_table(path, table, root)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return header
+    for number, line in enumerate(lines[header.line - 1 :], header.line):
+        if own.match(line):
+            return Location(file=header.file, line=number, end_line=number, end_column=len(line) + 1)
+    return header
 
 
 def parse_source(text: str) -> Location:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import replace
 from datetime import date, timedelta
-from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from asgi_upgrade.check.config.ignores import Ignore, apply_ignores, pinned_to, read_ignores, write_ignores
-from asgi_upgrade.check.result import Report, Result
-from asgi_upgrade.config import load_section
-from tests.support.samples import HTTP10, PASSED, PLACE, SKIPPED, UNREACHABLE, report, result, target
+from asgi_upgrade.check.config.ignores import Ignore, apply_ignores, pinned_to
+from asgi_upgrade.check.result import Location, Report
+from tests.support.samples import HTTP10, PASSED, PLACE, UNREACHABLE, report, result, target
 
 TODAY = date(2026, 11, 26)
 PINNED = pinned_to("pyproject.toml", PLACE)
@@ -71,6 +66,19 @@ def test_an_ignore_that_matches_nothing_is_a_finding_on_its_file() -> None:
     assert replace(judged, fail_on="should").exit_code == 1
 
 
+def test_a_finding_on_an_ignore_stands_at_the_line_of_the_ignore() -> None:
+    own = Location(file="pyproject.toml", line=9)
+    past = replace(HTTP10_IGNORE, until=TODAY - timedelta(days=1))
+    judged = apply_ignores(
+        report(target(HTTP10)),
+        [past],
+        today=TODAY,
+        pinned=PINNED,
+        line=lambda probe: own if probe == "upgrade-http10-ignore" else None,
+    )
+    assert judged.targets[-1].results[0].location == own
+
+
 def test_an_ignore_of_what_no_probe_judges_matches_nothing() -> None:
     judged = apply(report(target(PASSED)), Ignore(probe="max-connections", reason="x"))
     assert [found.message for found in judged.targets[-1].results] == [
@@ -106,45 +114,3 @@ def test_an_ignore_holds_on_its_last_day() -> None:
     assert verdicts(apply(report(target(HTTP10)), replace(HTTP10_IGNORE, until=TODAY))) == [
         ("upgrade-http10-ignore", "/ws", "ignored")
     ]
-
-
-def read_back(text: str, folder: Path) -> tuple[Ignore, ...]:
-    path = folder / "pyproject.toml"
-    path.write_text(text, encoding="utf-8")
-    table = load_section(path).table("ignore")
-    assert table is not None
-    return read_ignores(table)
-
-
-def test_the_table_for_the_present_failures_can_be_pasted(tmp_path: Path) -> None:
-    kept = Ignore(probe="ws-version-mismatch[14]", reason='a "quoted" reason', until=date(2027, 1, 31))
-    gone = Ignore(probe="ws-key-present", reason="not needed")
-    of = report(target(HTTP10, MISMATCH, PASSED, SKIPPED, replace(HTTP10, path="/b", verdict="pass")))
-    text = write_ignores(apply(of, kept, gone), [kept, gone], today=TODAY)
-    assert text == (
-        "[tool.asgi-upgrade.ignore]\n"
-        '"ws-version-mismatch[14]" = { reason = "a \\"quoted\\" reason", until = 2027-01-31 }\n'
-        "upgrade-http10-ignore = { reason = "
-        '"found on 2026-11-26: switched protocols for an HTTP/1.0 request", paths = ["/ws"] }\n'
-    )
-    ignores = read_back(text, tmp_path)
-    assert ignores[0] == kept
-    assert apply(of, *ignores).exit_code == 0
-    assert len(apply(of, *ignores).targets) == 1
-
-
-def test_an_expired_ignore_is_written_anew_and_a_rule_without_passes_for_every_path() -> None:
-    past = replace(HTTP10_IGNORE, until=TODAY - timedelta(days=1))
-    of = apply(report(target(HTTP10, replace(HTTP10, path=""))), past)
-    assert write_ignores(of, [past], today=TODAY).splitlines()[1:] == [
-        'upgrade-http10-ignore = { reason = "found on 2026-11-26: switched protocols for an HTTP/1.0 request" }'
-    ]
-
-
-@given(message=st.text(max_size=20), path=st.text(max_size=10))
-def test_the_table_is_toml_whatever_was_seen(message: str, path: str) -> None:
-    failed: Result = replace(HTTP10, message=message, path=path)
-    passed = replace(HTTP10, verdict="pass", path="/other")
-    text = write_ignores(report(target(failed, passed)), [], today=TODAY)
-    entry = tomllib.loads(text)["tool"]["asgi-upgrade"]["ignore"]["upgrade-http10-ignore"]
-    assert entry["reason"].startswith("found on 2026-11-26: ")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from asgi_upgrade.check.result import Location
-from asgi_upgrade.check.targets.location import locate_app, locate_table, parse_source, relative
+from asgi_upgrade.check.targets.location import locate_app, locate_key, locate_table, parse_source, relative
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,30 @@ def test_a_table_is_found_by_its_line(tmp_path: Path) -> None:
     assert locate_table(path, "tool.asgi-upgrade.ignore", tmp_path).line == 5
     assert locate_table(path, "tool.other", tmp_path).line == 1
     assert locate_table(tmp_path / "missing.toml", "tool", tmp_path) == Location(file="missing.toml")
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ('ws-body = { reason = "x" }', "ws-body"),
+        ('  ws-body={ reason = "x" }', "ws-body"),
+        ("ws-body.reason = 1", "ws-body"),
+        ('"ws-body[a.b]" = 1', "ws-body[a.b]"),
+        ("'ws-body[a]' = 1", "ws-body[a]"),
+        ("[tool.asgi-upgrade.ignore.ws-body]", "ws-body"),
+        ('[ tool.asgi-upgrade.ignore . "ws-body[a]" ]', "ws-body[a]"),
+    ],
+)
+def test_a_key_is_found_by_its_line(tmp_path: Path, line: str, key: str) -> None:
+    path = tmp_path / "pyproject.toml"
+    before = f"{line.removeprefix('[')}\n[tool.asgi-upgrade.ignore]\nws-body-other = 1\n# {line}\n"
+    path.write_text(f"{before}{line}\n")
+    found = locate_key(path, "tool.asgi-upgrade.ignore", key, tmp_path)
+    assert found == Location(file="pyproject.toml", line=5, end_line=5, end_column=len(line) + 1)
+    path.write_text(before)
+    assert locate_key(path, "tool.asgi-upgrade.ignore", key, tmp_path).line == 2, "not seen: the table"
+    missing = locate_key(tmp_path / "missing.toml", "tool.asgi-upgrade.ignore", key, tmp_path)
+    assert missing == Location(file="missing.toml")
 
 
 @pytest.mark.parametrize(
