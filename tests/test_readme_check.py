@@ -49,7 +49,7 @@ def test_the_options_shown_for_pytest_are_some() -> None:
     assert shown is not None
     options = eval(f"dict({shown[1]})", {"dict": dict})  # noqa: S307 - the README is ours
     server = options.pop("server_options")
-    assert CheckOptions(**options).ws_paths == ("/ws",)
+    assert CheckOptions(**options) == CheckOptions()
     assert uvicorn.Config("shop.main:app", **server).http == "asgi_upgrade.uvicorn:AutoProtocol"
 
 
