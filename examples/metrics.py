@@ -29,7 +29,7 @@ Counters = Mapping[tuple[str, str, str], int]
 
 
 class PrometheusCollector(Collector):
-    """Read the counters whenever they are scraped; with several workers, each has its own."""
+    """Read the counters whenever they are scraped; for several workers see ``examples/metrics_workers.py``."""
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 import httpx
@@ -78,6 +79,26 @@ def test_metrics_are_there_for_prometheus() -> None:
         ("websocket", "switch", ""): 1,
         ("other", "ignore", "upgrade-unknown-token"): 1,
     }
+
+
+def test_metrics_of_several_workers_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scrape until both workers have answered: each knows what the other has counted."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    with documented("metrics_workers", "--workers", "2") as (address, _):
+        # A worker says that it has started before it listens.
+        with httpx.Client(transport=httpx.HTTPTransport(retries=8)) as patient:
+            assert patient.get(f"{address}/metrics").text == ""
+        url = address.replace("http", "ws") + "/ws"
+        for _ in range(10):
+            with connect(url, origin=websockets.Origin("https://evil.example")) as client:
+                client.send("hello")
+                assert client.recv(TIMEOUT) == "hello"
+        for _ in range(10):
+            (family,) = text_string_to_metric_families(httpx.get(f"{address}/metrics").text)
+            assert {tuple(sample.labels[name] for name in LABELS): sample.value for sample in family.samples} == {
+                ("websocket", "report", "ws-origin-check"): 10,
+                ("websocket", "switch", ""): 10,
+            }
 
 
 def test_metrics_are_there_for_opentelemetry() -> None:

@@ -41,9 +41,11 @@ def documented(example: str, *options: str) -> Iterator[tuple[str, list[str]]]:
         assert stderr is not None
 
         def read() -> None:
+            waits_for = {"Uvicorn running on", "Application startup complete."}  # in either order, with workers
             for line in stderr:
                 log.append(line)
-                if "Uvicorn running on" in line:
+                waits_for -= {words for words in waits_for if words in line}
+                if not waits_for:
                     started.set()
 
         reader = threading.Thread(target=read)
