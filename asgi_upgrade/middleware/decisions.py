@@ -257,10 +257,13 @@ class Decisions:
         """Warn of a WebSocket handshake that reached this service without Upgrade, or over HTTP/1.0."""
         if not facts.http_version.startswith("1"):
             return  # over HTTP/2 a handshake has no Upgrade
-        rule = RULES["upgrade-stripped"]
+        what = "over HTTP/1.0" if facts.http_version in {"1", "1.0"} else "without Upgrade"
+        self._left_plain(RULES["upgrade-stripped"], f"a WebSocket handshake {what}", facts, policy)
+
+    def _left_plain(self, rule: Rule, why: str, facts: Facts, policy: UpgradePolicy) -> None:
+        """Warn of a WebSocket handshake that is no refusal, and yet its client does not get what it came for."""
         if logger.isEnabledFor(logging.WARNING) and (turn := self._throttle.turn(rule.id)):
-            what = "over HTTP/1.0" if facts.http_version in {"1", "1.0"} else "without Upgrade"
-            line = f"{_whose(facts, policy)} is served as plain HTTP: a WebSocket handshake {what}"
+            line = f"{_whose(facts, policy)} is served as plain HTTP: {why}"
             logger.warning("%s [%s]; remedy: %s%s", line, rule.id, rule.fix, turn.said)
 
     def may_say(self, kind: str) -> bool:
@@ -283,10 +286,8 @@ class Decisions:
         """
         if isinstance(verdict, Ignore):
             if verdict.rule is not None:
-                logger.debug("ignored Upgrade of %s: %s [%s]", _whose(facts, policy), verdict.detail, verdict.rule.id)
                 self._count_and_call(verdict, facts, scope, policy)
-                if verdict.rule.id == "upgrade-http10-ignore" and field_values(facts.headers, b"sec-websocket-key"):
-                    self.stripped(facts, policy)
+                self._ignored(verdict.rule, verdict.detail, facts, policy)
             return
         if verdict.notes and not report_only:
             self._note(verdict.notes, facts, policy)
@@ -299,6 +300,16 @@ class Decisions:
         decision = self._count_and_call(verdict, facts, scope, policy, report_only=report_only)
         if logger.isEnabledFor(logging.WARNING) and (turn := self._throttle.turn(verdict.rule.id)):
             _write(verdict, facts, policy, decision, turn)
+
+    def _ignored(self, rule: Rule, detail: str, facts: Facts, policy: UpgradePolicy) -> None:
+        """Write the line of an ignored Upgrade: a warning where a WebSocket was wanted and will not come."""
+        wanted = rule.id in {"upgrade-http10-ignore", "upgrade-not-here"}
+        if not (wanted and field_values(facts.headers, b"sec-websocket-key")):
+            logger.debug("ignored Upgrade of %s: %s [%s]", _whose(facts, policy), detail, rule.id)
+        elif rule.id == "upgrade-not-here":
+            self._left_plain(rule, detail, facts, policy)
+        else:
+            self.stripped(facts, policy)
 
     @property
     def tells_ends(self) -> bool:

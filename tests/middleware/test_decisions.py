@@ -138,6 +138,17 @@ def test_handshake_that_a_proxy_has_broken_is_plain_http_and_a_warning(
     assert "held back" in caplog.messages[9]
 
 
+def test_handshake_on_a_closed_path_is_plain_http_and_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    app = UpgradeMiddleware(Recorder(), routes={"/ws": None})
+    assert run(app, http_scope(HANDSHAKE))[0]["status"] == 200
+    assert caplog.messages == [
+        'GET "/ws" from 192.0.2.1:5000 is served as plain HTTP: no upgrade is served on this path [upgrade-not-here]; '
+        f"remedy: {RULES['upgrade-not-here'].fix}"
+    ]
+    run(app, http_scope(OTHER))
+    assert len(caplog.messages) == 1, "whoever offers something else gets what they asked for"
+
+
 def test_nobody_who_reads_no_lines_is_told_of_a_broken_handshake(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR, "asgi_upgrade")
     run(UpgradeMiddleware(Recorder()), http_scope(STRIPPED))

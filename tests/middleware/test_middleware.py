@@ -351,7 +351,7 @@ def test_path_without_upgrades_writes_its_line_when_it_refuses(caplog: pytest.Lo
     run(UpgradeMiddleware(Recorder(), routes={"/ws": None}), http_scope(HANDSHAKE))
     refused, ignored = (message for message in caplog.messages if "upgrade-not-here" in message)
     assert refused.startswith('rejected GET "/ws"')
-    assert ignored.startswith('ignored Upgrade of GET "/ws"')
+    assert ignored.startswith('GET "/ws" from 192.0.2.1:5000 is served as plain HTTP: ')
 
 
 def test_gauge_tells_what_is_live() -> None:
