@@ -1,4 +1,4 @@
-"""``python -m tests.conformance [ENGINE-PARSER...]``: all cases, or those configurations; some minutes for each."""
+"""``python -m tests.conformance [ENGINE-WAY...]``: all cases, or those configurations; some minutes for each."""
 
 from tests.conformance.full import main
 

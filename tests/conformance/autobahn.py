@@ -7,11 +7,12 @@ pings either: to an Autobahn case of more than the 20 seconds between them, a pi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,12 @@ KOSOKU = shutil.which("kosoku", path=str(Path(sys.executable).parent)) or shutil
 
 ENGINES = ("wsproto", "websockets")
 PARSERS = ("httptools", "h11")
+
+ENVOY = "envoy"
+"""Envoy in front, which turns each handshake into an extended CONNECT (RFC 8441) to the server on zttp."""
+
+WAYS = (*PARSERS, "zttp", ENVOY)
+"""The ways to the server: its parsers over HTTP/1.1, and over HTTP/2."""
 
 PASSED = frozenset({"OK", "INFORMATIONAL"})
 
@@ -71,7 +78,7 @@ def run(parser: str, engine: str, cases: Sequence[str], outdir: Path, *, timeout
     """Run cases.
 
     Args:
-        parser: uvicorn's HTTP parser.
+        parser: uvicorn's HTTP parser, or ENVOY.
         engine: The frame engine.
         cases: Case ids or globs.
         outdir: Where the reports go.
@@ -84,12 +91,25 @@ def run(parser: str, engine: str, cases: Sequence[str], outdir: Path, *, timeout
         subprocess.TimeoutExpired: It took longer.
     """
     options = WebSocketOptions(engine=engine, compression=Deflate(threshold=1), ping_interval=None)
-    with serve(UpgradeMiddleware(echo, websocket=options), http=parser, log_level="warning") as server:
-        results = _run(server.port, cases, outdir, parallel=2, timeout=timeout)
+    app, http = UpgradeMiddleware(echo, websocket=options), "zttp" if parser == ENVOY else parser
+    with serve(app, http=http, log_level="warning") as server, _front(parser, server.port, outdir) as port:
+        results = _run(port, cases, outdir, parallel=2, timeout=timeout)
         if again := [case for case, outcome in results.items() if not outcome.passed]:
             # Many cases give a server one second; on a busy machine that may pass before it has had its turn.
-            results |= _run(server.port, again, outdir, parallel=1, timeout=timeout)
+            results |= _run(port, again, outdir, parallel=1, timeout=timeout)
     return results
+
+
+@contextlib.contextmanager
+def _front(parser: str, port: int, folder: Path) -> Iterator[int]:
+    """Yield the port that clients connect to."""
+    if parser != ENVOY:
+        yield port
+        return
+    from tests.world.proxy import ENVOY_HTTP2
+
+    with ENVOY_HTTP2.before(port, folder) as front:
+        yield front
 
 
 def _run(port: int, cases: Sequence[str], outdir: Path, *, parallel: int, timeout: float) -> dict[str, Outcome]:

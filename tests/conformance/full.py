@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from tests.conformance.autobahn import BATCHES, CASES, ENGINES, PARSERS, Outcome, run
+from tests.conformance.autobahn import BATCHES, CASES, ENGINES, WAYS, Outcome, run
 
 TIMEOUT = 1200.0
 """How long one part may take, in seconds; Autobahn gives a single case up to eight minutes."""
@@ -37,8 +37,8 @@ def batch(engine: str, parser: str, cases: str) -> tuple[Results, float]:
 
 
 def configurations(wanted: list[str]) -> list[tuple[str, str]]:
-    """Return the engines and parsers to run."""
-    every = [(engine, parser) for engine in ENGINES for parser in PARSERS]
+    """Return the engines, and the ways to the server, to run."""
+    every = [(engine, way) for engine in ENGINES for way in WAYS]
     return [one for one in every if not wanted or "-".join(one) in wanted]
 
 
