@@ -15,7 +15,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from asgi_upgrade import UpgradeMiddleware
 from asgi_upgrade.types import ASGIApp, Message, Receive, Scope, Send
-from tests.benchmarks import checking, concurrent, idle, memory, others, process, traffic
+from tests.benchmarks import checking, concurrent, http2, idle, memory, others, process, traffic
 from tests.benchmarks.client import GET, Client, WebSocketClient
 from tests.benchmarks.measure import Comparison, Round, compare
 from tests.benchmarks.server import running
@@ -155,7 +155,7 @@ class Measurement(NamedTuple):
 
 def measurements() -> Iterator[Measurement]:
     """Every measurement."""
-    for parser in ("httptools", "h11"):
+    for parser in ("httptools", "h11", "zttp"):
         sides = f"ours-{parser}", f"stock-{parser}"
         title = f"plain GET, adapter and middleware / uvicorn, {parser}"
         yield Measurement(f"get-{parser}", title, "0.97", partial(over_a_wire, *sides, get_round))
@@ -196,6 +196,7 @@ def message_measurements() -> Iterator[Measurement]:
 REPORTS = {
     "check": checking.main,
     "concurrent": concurrent.main,
+    "http2": http2.main,
     "idle": idle.main,
     "memory": memory.main,
     "others": others.main,

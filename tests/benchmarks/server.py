@@ -83,7 +83,7 @@ def config(name: str) -> uvicorn.Config:
     if quiet:
         options["ws_ping_interval"] = None
     if kind == "ours":
-        classes = {"h11": "H11Protocol", "httptools": "HttpToolsProtocol"}
+        classes = {"h11": "H11Protocol", "httptools": "HttpToolsProtocol", "zttp": "ZttpProtocol"}
         # uvicorn's fastest class has this window.
         compression = Deflate(server_max_window_bits=12) if compressing else None
         engine = WebSocketOptions(engine=rest[0] if rest else "auto", compression=compression)
