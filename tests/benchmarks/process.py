@@ -55,8 +55,9 @@ class MemoryTransport(asyncio.Transport):
         super().__init__()
         self.written = b""
         self._closing = False
-        self._protocol: asyncio.BaseProtocol = make()
-        self._protocol.connection_made(self)
+        protocol = make()
+        self._protocol: asyncio.BaseProtocol | None = protocol
+        protocol.connection_made(self)
 
     def feed(self, octets: bytes) -> None:
         """Hand octets to whichever protocol has the connection now."""
@@ -65,9 +66,11 @@ class MemoryTransport(asyncio.Transport):
         protocol.data_received(octets)
 
     def lose(self) -> None:
-        """Lose the connection, as by a reset."""
+        """Lose the connection, as by a reset; the protocol is let go, as asyncio's and uvloop's transports do it."""
         self._closing = True
-        self._protocol.connection_lost(None)
+        protocol, self._protocol = self._protocol, None
+        assert protocol is not None
+        protocol.connection_lost(None)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Tell the addresses; there is no socket."""
