@@ -7,6 +7,7 @@ with none, so that a check asks a dict and nothing else.
 from __future__ import annotations
 
 import re
+from itertools import chain
 
 from asgi_upgrade.grammar.fields import OWS
 from asgi_upgrade.handshake.verdict import Facts, Ignore, Reject
@@ -42,7 +43,7 @@ PLAIN = Ignore()
 """The verdict on a request that asks for nothing but HTTP."""
 
 _NO_LINES: dict[bytes, tuple[bytes, ...]] = dict.fromkeys(READ, ())
-_AROUND = len("  HTTP/1.1\r\n\r\n")
+_AROUND, _BETWEEN = len("  HTTP/1.1\r\n\r\n"), len(": \r\n")
 _HTTP1 = re.compile(r"1(?:\.([0-9]))?")
 _VERSIONS = {"1.1": "1.1", "2": "h2", "3": "h2"}
 
@@ -58,17 +59,16 @@ class Head:
     __slots__ = ("facts", "lines", "native", "policy", "size", "strict", "version")
 
     def __init__(self, facts: Facts, policy: UpgradePolicy) -> None:
-        lines = _NO_LINES.copy()
-        size = len(facts.method) + len(facts.target) + _AROUND
-        for name, value in facts.headers:
-            size += len(name) + len(value) + 4
+        lines, fields = _NO_LINES.copy(), facts.headers
+        for name, value in fields:
             if name in lines or (name := name.lower()) in lines:
                 lines[name] += (value.strip(OWS),)
         self.facts = facts
         self.policy = policy
         self.lines = lines
         """The values of every line of each field of ``READ``, in the order received."""
-        self.size = size
+        octets = sum(map(len, chain.from_iterable(fields))) + len(fields) * _BETWEEN
+        self.size = len(facts.method) + len(facts.target) + _AROUND + octets
         """The size of the head on the wire, in octets."""
         self.native = facts.native
         self.strict = policy.mode == "strict"

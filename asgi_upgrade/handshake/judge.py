@@ -162,7 +162,9 @@ def _version(head: Head) -> Verdict | None:
 def _tokens(head: Head, offers: FieldList[Offer], options: FieldList[ConnectionOption]) -> Verdict | None:
     """What Upgrade and Connection say, before anyone asks which protocol (RFC 9110 sections 7.6.1 and 7.8)."""
     react = head.react
-    if crowded := head.crowded("upgrade", offers.empty) or head.crowded("connection", options.empty):
+    if (offers.empty or options.empty) and (
+        crowded := head.crowded("upgrade", offers.empty) or head.crowded("connection", options.empty)
+    ):
         return crowded
     if offers.malformed and (
         verdict := react("upgrade-malformed", "not name or name/version", ("upgrade", offers.malformed[0]))

@@ -6,7 +6,7 @@ Target, host, origin and the amount of content are asked of the handshakes of ot
 from __future__ import annotations
 
 import re
-from base64 import b64encode
+from binascii import b2a_base64
 from hashlib import sha1
 
 from asgi_upgrade.grammar.fields import FieldList, Malformed, parse_length, parse_upgrade
@@ -41,7 +41,7 @@ def accept_value(key: bytes) -> bytes:
     Returns:
         28 characters of base64.
     """
-    return b64encode(sha1(key + _GUID, usedforsecurity=False).digest())
+    return b2a_base64(sha1(key + _GUID, usedforsecurity=False).digest(), newline=False)
 
 
 def judge_websocket(head: Head) -> Verdict:

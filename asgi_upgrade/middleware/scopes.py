@@ -90,7 +90,7 @@ def whole_path(scope: Scope, target: bytes) -> str:
         The path that the application's router begins with.
     """
     path: str = scope["path"]
-    if not target.startswith(b"/"):
+    if target[:1] != b"/":
         absolute = parse_absolute(target)
         if absolute is not None and not _is_split(scope, absolute):
             path = _path_of(absolute, scope.get("root_path", ""))
@@ -98,7 +98,8 @@ def whole_path(scope: Scope, target: bytes) -> str:
 
 
 def _routed_path(scope: Scope, target: bytes) -> str:
-    return route_path(whole_path(scope, target), scope.get("root_path", ""))
+    path, root_path = whole_path(scope, target), scope.get("root_path", "")
+    return route_path(path, root_path) if root_path else path
 
 
 def _client(scope: Scope) -> Peer:
@@ -151,13 +152,12 @@ def switch_scope(scope: Scope, target: AbsoluteTarget | None) -> Scope:
     copy = dict(scope)
     _drop_extension(copy)
     copy[JUDGED] = True
-    _put_target(copy, target)
+    if target is not None:
+        _put_target(copy, target)
     return copy
 
 
-def _put_target(copy: dict[str, Any], target: AbsoluteTarget | None) -> None:
-    if target is None:
-        return
+def _put_target(copy: dict[str, Any], target: AbsoluteTarget) -> None:
     if not _is_split(copy, target):
         root_path = copy.get("root_path", "")
         copy["path"] = _path_of(target, root_path)
@@ -191,7 +191,8 @@ def judged_websocket_scope(scope: Scope, subprotocols: Sequence[str], target: Ab
     copy = dict(scope)
     copy["subprotocols"] = list(subprotocols)
     copy[JUDGED] = True
-    _put_target(copy, target)
+    if target is not None:
+        _put_target(copy, target)
     if scope.get("http_version") in {"2", "3"}:
         copy["headers"] = without_upgrade(copy["headers"])  # lenient overlooks them; RFC 9113 section 8.2.2
     return copy
@@ -214,12 +215,20 @@ def websocket_scope(scope: Scope, subprotocols: Sequence[str], target: AbsoluteT
     Returns:
         A copy that says what a server of its own would say.
     """
-    made = switch_scope(scope, target)
+    extensions = {**(scope.get("extensions") or {}), "websocket.http.response": {}}
+    for name in OWN:
+        extensions.pop(name, None)
+    made = {
+        **scope,
+        "type": "websocket",
+        "asgi": {**scope.get("asgi", {}), "spec_version": "2.5"},
+        # A proxy may have named any of the four.
+        "scheme": "wss" if scope.get("scheme") in {"https", "wss"} else "ws",
+        "subprotocols": list(subprotocols),
+        "extensions": extensions,
+        JUDGED: True,
+    }
     made.pop("method", None)
-    made["type"] = "websocket"
-    made["asgi"] = {**scope.get("asgi", {}), "spec_version": "2.5"}
-    # A proxy may have named any of the four.
-    made["scheme"] = "wss" if scope.get("scheme") in {"https", "wss"} else "ws"
-    made["subprotocols"] = list(subprotocols)
-    made["extensions"] = {**(made.get("extensions") or {}), "websocket.http.response": {}}
+    if target is not None:
+        _put_target(made, target)
     return made
