@@ -72,11 +72,12 @@ def accept_breaches(
         chosen, names = _shown([str(subprotocol)], public), _shown(offered, public) if offered else "none"
         breaches.append(Breach("ws-subprotocol-offered", f"subprotocol {chosen} was not offered (offered: {names})"))
         cleaned["subprotocol"] = None
-    rules = ("asgi-accept-owned", "asgi-accept-headers")
-    of_fields, kept = _sorted_fields(message.get("headers") or (), "websocket.accept", OWNED, rules)
     if "headers" in message:  # a server of spec_version 2.0 does not know the key
+        rules = ("asgi-accept-owned", "asgi-accept-headers")
+        of_fields, kept = _sorted_fields(message["headers"] or (), "websocket.accept", OWNED, rules)
+        breaches += of_fields
         cleaned["headers"] = kept
-    return breaches + of_fields, cleaned
+    return breaches, cleaned
 
 
 def _shown(subprotocols: Iterable[str], public: Collection[str]) -> str:

@@ -33,6 +33,10 @@ class Content(NamedTuple):
     body: bytes = b""
 
 
+NOTHING = Content(End.COMPLETE)
+"""All of the content of a request that has none."""
+
+
 def is_announced(headers: Fields) -> bool:
     """Tell whether a request announces content (RFC 9112 section 6.3); one pass over the names."""
     lengths: list[bytes] = []
@@ -88,7 +92,7 @@ async def read_off(receive: Receive, limit: int, *, keep: bool = False) -> Conte
         if keep:
             parts.append(part)
         if not message.get("more_body", False):
-            return Content(End.COMPLETE, size, b"".join(parts))
+            return Content(End.COMPLETE, size, b"".join(parts)) if size else NOTHING
         if size > limit:
             return Content(End.TOO_LONG, size)
 

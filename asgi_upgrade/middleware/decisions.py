@@ -284,6 +284,9 @@ class Decisions:
             policy: The policy that it was judged by.
             report_only: Whether it is a rejection that is not carried out: the request goes on and is judged again.
         """
+        if isinstance(verdict, Switch) and self._on_decision is None and not verdict.notes:
+            self._count(verdict.protocol, "switch", "")  # nobody reads more
+            return
         if isinstance(verdict, Ignore):
             if verdict.rule is not None:
                 self._count_and_call(verdict, facts, scope, policy)
@@ -291,13 +294,9 @@ class Decisions:
             return
         if verdict.notes and not report_only:
             self._note(verdict.notes, facts, policy)
-        if isinstance(verdict, Switch):
-            if self._on_decision is None:  # nobody reads more than the counter
-                self._count(verdict.protocol, "switch", "")
-            else:
-                self._count_and_call(verdict, facts, scope, policy)
-            return
         decision = self._count_and_call(verdict, facts, scope, policy, report_only=report_only)
+        if isinstance(verdict, Switch):
+            return
         if logger.isEnabledFor(logging.WARNING) and (turn := self._throttle.turn(verdict.rule.id)):
             _write(verdict, facts, policy, decision, turn)
 

@@ -110,6 +110,8 @@ class Enforcer:
         Returns:
             The place; or the rejection where there is none, which is recorded.
         """
+        if not self._limited:
+            return Place(self.decisions.live, ())
         room = self.room(facts, scope)
         return room if isinstance(room, Reject) else Place(self.decisions.live, ((self, room),))
 
@@ -151,9 +153,10 @@ class Enforcer:
             HandshakeViolation: It would break the handshake, and the mode is strict.
         """
         breaches, cleaned = accept_breaches(message, switch.subprotocols, self.policy.subprotocols or ())
-        for warning in resolve(breaches, strict=self.policy.strict):
-            logger.warning("%s", warning)
-        if cleaned.get("subprotocol") is None and switch.subprotocol is not None:
+        if breaches:
+            for warning in resolve(breaches, strict=self.policy.strict):
+                logger.warning("%s", warning)
+        if switch.subprotocol is not None and cleaned.get("subprotocol") is None:
             cleaned["subprotocol"] = switch.subprotocol
         return cleaned
 

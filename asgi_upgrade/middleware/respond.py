@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from asgi_upgrade import websocket
 from asgi_upgrade.errors import HandshakeViolation
@@ -17,7 +18,16 @@ from asgi_upgrade.handshake.guard import check_denial, listed, repaired_response
 from asgi_upgrade.handshake.rejection import render
 from asgi_upgrade.handshake.verdict import Facts, Ignore, Reject, Switch, Verdict
 from asgi_upgrade.handshake.websocket import BODY_LIMIT
-from asgi_upgrade.middleware.content import Content, End, is_announced, is_expecting, read_in_time, read_off, replayed
+from asgi_upgrade.middleware.content import (
+    NOTHING,
+    Content,
+    End,
+    is_announced,
+    is_expecting,
+    read_in_time,
+    read_off,
+    replayed,
+)
 from asgi_upgrade.middleware.enforce import Enforcer, Place
 from asgi_upgrade.middleware.handlers import Handler, UpgradeRequest, serve
 from asgi_upgrade.middleware.scopes import judged_websocket_scope, plain_scope, switch_scope, websocket_scope
@@ -188,7 +198,7 @@ async def _switch(switch: Switch, request: Request, handler: Handler | None) -> 
         content = await _content(request, extension["stream"], handler)
         if content.end is End.DISCONNECTED:
             return None
-        failure = _unread(content, request, handler)
+        failure = None if content is NOTHING else _unread(content, request, handler)
         if failure is None:
             enforcer.record(switch, facts, scope)
             if handler is None:
@@ -203,13 +213,13 @@ async def _switch(switch: Switch, request: Request, handler: Handler | None) -> 
         await _decline(request, content.body)
 
 
-async def _content(request: Request, stream: UpgradedStream, handler: Handler | None) -> Content:
+def _content(request: Request, stream: UpgradedStream, handler: Handler | None) -> Awaitable[Content]:
     """Read the content: the request is complete, and a 100 that is expected is sent, before the 101 (RFC 9110 7.8)."""
     keep, limit = handler is not None, _content_limit(request, handler)
     if not is_announced(request.facts.headers):
-        return await read_off(request.receive, limit)
+        return read_off(request.receive, limit)
     seconds = request.enforcer.policy.websocket.open_timeout
-    return await read_in_time(request.receive, limit, seconds, keep=keep, shutdown=stream.shutdown)
+    return read_in_time(request.receive, limit, seconds, keep=keep, shutdown=stream.shutdown)
 
 
 def _content_limit(request: Request, handler: Handler | None) -> int:
@@ -231,30 +241,30 @@ def _unread(content: Content, request: Request, handler: Handler | None) -> Reje
 
 
 def _serve_websocket(switch: Switch, request: Request, extension: UpgradeExtension, place: Place) -> Awaitable[None]:
-    enforcer, send = request.enforcer, request.send
-
-    async def guarded(message: Message) -> None:
-        denied = message["type"] == "http.response.start" and message["status"] != 101
-        await send(_repaired(message, h2=False) if denied else message)
-
-    def accepted(message: Message) -> Message:
-        cleaned = enforcer.accepted(message, switch)
-        enforcer.opened(place, switch.protocol, request.facts, request.scope)
-        return cleaned
-
+    enforcer = request.enforcer
     return websocket.serve(
         request.app,
         websocket_scope(request.scope, switch.subprotocols, switch.target),
-        guarded,
+        request.send,
         stream=extension["stream"],
         fields=switch.fields,
         limits=enforcer.limits(extension.get("settings", {})),
-        guard=accepted,
+        guard=partial(_accepted, request, switch, place),
         close_denied=enforcer.policy.strict,
-        rejected=lambda reject: enforcer.record(reject, request.facts, request.scope),
+        rejected=partial(_rejected, request),
         ended=place.release,
         extensions=switch.extensions,
     )
+
+
+def _accepted(request: Request, switch: Switch, place: Place, message: Message) -> Message:
+    cleaned = request.enforcer.accepted(message, switch)
+    request.enforcer.opened(place, switch.protocol, request.facts, request.scope)
+    return cleaned
+
+
+def _rejected(request: Request, reject: Reject) -> None:
+    request.enforcer.record(reject, request.facts, request.scope)
 
 
 async def _handle(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from asgi_upgrade.handshake.guard import check_denial, listed
+from asgi_upgrade.handshake.guard import check_denial, listed, repaired_response
 from asgi_upgrade.handshake.rejection import Answer
 from asgi_upgrade.text import quote
 from asgi_upgrade.types import Field, Message
@@ -106,7 +106,8 @@ def denial_start(message: Message, *, close: bool) -> Message:
         close: Whether the connection ends with the response.
 
     Returns:
-        The http message; the server frames the content, so a Transfer-Encoding is dropped (ASGI, Response Start).
+        The http message; the server frames the content, so a Transfer-Encoding is dropped (ASGI, Response Start), and
+        Upgrade and Connection are as they must be.
 
     Raises:
         RuntimeError: As ``check_denial``.
@@ -116,4 +117,5 @@ def denial_start(message: Message, *, close: bool) -> Message:
     headers = [field for field in message.get("headers") or () if field[0].lower() != b"transfer-encoding"]
     if close and _CLOSE not in headers:
         headers.append(_CLOSE)  # beside the application's own: two lines are one list
+    headers = repaired_response(message["status"], headers, h2=False) or headers
     return {"type": "http.response.start", "status": message["status"], "headers": headers}

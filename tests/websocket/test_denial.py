@@ -72,13 +72,21 @@ async def test_denial_response_may_come_in_parts() -> None:
     ],
 )
 async def test_fields_of_a_denial(given_fields: list[Field], expected: list[Field]) -> None:
-    start = {"type": "websocket.http.response.start", "status": 426, "headers": given_fields}
+    start = {"type": "websocket.http.response.start", "status": 403, "headers": given_fields}
     server = Server(sending(start, {"type": "websocket.http.response.body"}))
     await server.end()
     assert server.sent == [
-        {"type": "http.response.start", "status": 426, "headers": expected},
+        {"type": "http.response.start", "status": 403, "headers": expected},
         {"type": "http.response.body", "body": b"", "more_body": False},
     ]
+
+
+async def test_denial_with_426_names_what_to_upgrade_to() -> None:
+    start = {"type": "websocket.http.response.start", "status": 426, "headers": iter([(b"x-own", b"1")])}
+    server = Server(sending(start, {"type": "websocket.http.response.body"}), close_denied=False)
+    await server.end()
+    expected = [(b"x-own", b"1"), (b"upgrade", b"websocket"), (b"connection", b"Upgrade")]
+    assert server.sent[0] == {"type": "http.response.start", "status": 426, "headers": expected}
 
 
 @pytest.mark.parametrize("status", [101, 200, 204, 299, 600])
