@@ -199,8 +199,9 @@ class Handshake:
         self._connection.begin(self)
         if self._why is not None:
             return False
-        self._task = asyncio.current_task()
-        self._timer = asyncio.get_running_loop().call_later(self._limits.open_timeout, self._late)
+        loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task(loop)
+        self._timer = loop.call_later(self._limits.open_timeout, self._late)
         return True
 
     async def answer(self, message: Message) -> None:
@@ -287,7 +288,8 @@ class Handshake:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self.was_cancelled()
+        if self._cancelling is not None:
+            self.was_cancelled()
 
     def was_cancelled(self) -> bool:
         """Take the cancellation of an application back; tell whether there was one, and nobody else's beside it."""

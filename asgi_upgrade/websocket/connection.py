@@ -37,6 +37,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from enum import Enum, auto
+from functools import cache
 from typing import Protocol
 
 from asgi_upgrade.errors import ClientDisconnected
@@ -283,13 +284,15 @@ class Connection:
         """The application has ended. Leave no timer behind, and no cycle for the garbage collector."""
         self.opening = None
         self._resting = False
-        self.end(1006, "")
-        if self._state is not State.OPENING:
+        if self._disconnect is None:
+            self.end(1006, "")
+        if self._state is State.OPEN or self._state is State.CLOSING:
             self._finish()
         if self._timer is not None:
             self._timer.cancel()
         self._stream.unset_receiver()
-        self.tell_end()
+        if self._ended is not None:
+            self.tell_end()
 
     # The client's side
 
@@ -509,11 +512,16 @@ def new_engine(name: str, max_size: int, agreement: Agreement | None = None) -> 
     Returns:
         The engine.
     """
-    # Importing asgi_upgrade needs no third party.
-    if engine_name(name) == "websockets":
+    return _kind_of_engine(engine_name(name))(max_size, agreement)
+
+
+@cache
+def _kind_of_engine(name: str) -> Callable[[int, Agreement | None], Engine]:
+    """Import an engine when it is first needed: importing asgi_upgrade needs no third party."""
+    if name == "websockets":
         from asgi_upgrade.websocket.engine_websockets import WebsocketsEngine  # noqa: PLC0415
 
-        return WebsocketsEngine(max_size, agreement)
+        return WebsocketsEngine
     from asgi_upgrade.websocket.engine_wsproto import WsprotoEngine  # noqa: PLC0415
 
-    return WsprotoEngine(max_size, agreement)
+    return WsprotoEngine
