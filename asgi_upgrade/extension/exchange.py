@@ -77,7 +77,8 @@ class Exchange:
         self._extension = extension
         self.websocket = websocket
         """Whether the request asks for ``websocket``."""
-        self._watched = websocket and extension is not None
+        self._watched = extension if websocket else None
+        """What says whether a WebSocket handshake was judged, until its response starts."""
         self._connect = connect
         self._extended = extension is not None and "protocol" in extension
         self._status = 200 if self._extended else 101
@@ -110,8 +111,11 @@ class Exchange:
         if self._refused:
             return  # the answer has been given in the place of the application's own
         if message["type"] == "http.response.start":
-            self._warn()
-            if self._switches(message["status"]):
+            if self._watched is not None:
+                if not self._watched.get("judged"):
+                    self._connection.warn_once(UNJUDGED)
+                self._watched = None
+            if self._switches(message["status"]) if self._extended else message["status"] == 101:
                 self._fields = self._checked(message)
                 return
             if (self._connect or self._extended) and 200 <= message["status"] <= 299:
@@ -125,8 +129,7 @@ class Exchange:
         await self._send_http(message)
 
     def _switches(self, status: int) -> bool:
-        if not self._extended:
-            return status == self._status
+        """Tell whether an extended CONNECT is switched by a response with this status."""
         if status == 101:
             raise RuntimeError("status 101: HTTP/2 has none, an extended CONNECT is answered 200 (RFC 8441 section 5)")
         return status == self._status and cast(UpgradeExtension, self._extension).get("switching", False)
@@ -143,11 +146,6 @@ class Exchange:
         fields = [(b"content-length", b"0"), *(() if self._extended else ((b"connection", b"close"),))]
         await self._send_http({"type": "http.response.start", "status": 501, "headers": fields})
         await self._send_http({"type": "http.response.body", "body": b"", "more_body": False})
-
-    def _warn(self) -> None:
-        if self._watched and self._extension is not None and not self._extension.get("judged"):
-            self._connection.warn_once(UNJUDGED)
-        self._watched = False
 
     @staticmethod
     def _closing(message: Message) -> Message:

@@ -386,10 +386,12 @@ class UpgradedStream:
         if self._receiver is None:
             return
         if self.is_open:
-            self.resume()  # before the hand-over: a receiver that pauses in it must stay paused
+            if self._reading is Reading.PAUSED:
+                self.resume()  # before the hand-over: a receiver that pauses in it must stay paused
             while self._kept and self._writing is not Writing.CLOSING:
                 self._call(self._receiver, self._first_kept())
-        self._tell_end()
+        if self._reading is Reading.ENDED:
+            self._tell_end()
 
     def _first_kept(self) -> bytes:
         """Take the rest of the first segment."""
@@ -440,7 +442,7 @@ class ServerStream(UpgradedStream):
 
     def feed_eof(self) -> None:
         """The peer ended its half."""
-        if not self._has_ended:
+        if self._reading is not Reading.TOLD:
             self._reading = Reading.ENDED
         self._change.tell()
         self._tell_end()

@@ -129,8 +129,8 @@ class UpgradingProtocol(_UvicornProtocol):
 
     def _take(self, data: bytes) -> None:
         """Take octets that are not the parser's."""
-        if self._phase is Phase.SWITCHED:
-            cast(ServerStream, self._stream).feed(data)
+        if self._phase is Phase.SWITCHED and self._stream is not None:
+            self._stream.feed(data)
         elif self._phase is Phase.HOLDING:
             self._hold(data)
         else:
@@ -181,7 +181,8 @@ class UpgradingProtocol(_UvicornProtocol):
     def _start_holding(self, data: bytes = b"") -> None:
         self._held = bytearray()
         self._phase = Phase.HOLDING
-        self._hold(data)
+        if data:
+            self._hold(data)
 
     def _hold(self, data: bytes) -> None:
         self._held += data
@@ -209,7 +210,8 @@ class UpgradingProtocol(_UvicornProtocol):
         self._unset_keepalive_if_required()
         self.server_state.total_requests += 1
         log_switch(self, cycle.scope, 101)
-        self._trace("made")
+        if self.logger.level <= TRACE_LOG_LEVEL:
+            self._trace("made")
         self.transport.write(head_of_101(fields, vars(self.server_state)["asgi_upgrade_fields"]))
         early, self._held = self._early(), bytearray()
         self._phase = Phase.SWITCHED
@@ -222,10 +224,9 @@ class UpgradingProtocol(_UvicornProtocol):
 
     def _trace(self, what: str) -> None:
         """Write what uvicorn's own WebSocket classes write at its level TRACE."""
-        if self.logger.isEnabledFor(TRACE_LOG_LEVEL):
-            prefix = f"{self.client[0]}:{self.client[1]} - " if self.client else ""
-            kind = "WebSocket" if self._exchange is not None and self._exchange.websocket else "Upgraded"
-            self.logger.log(TRACE_LOG_LEVEL, "%s%s connection %s", prefix, kind, what)
+        prefix = f"{self.client[0]}:{self.client[1]} - " if self.client else ""
+        kind = "WebSocket" if self._exchange is not None and self._exchange.websocket else "Upgraded"
+        self.logger.log(TRACE_LOG_LEVEL, "%s%s connection %s", prefix, kind, what)
 
     def finish_switched(self) -> None:
         """Close behind an application that has returned, and do not wait for a peer that never reads."""
@@ -259,7 +260,7 @@ class UpgradingProtocol(_UvicornProtocol):
     def _refuse(self, msg: str) -> None:
         """Send uvicorn's own 400, and linger where uvicorn closes."""
         transport = self.transport
-        self.transport = LingeringTransport(transport, lambda: None)
+        self.transport = cast(asyncio.Transport, LingeringTransport(transport, lambda: None))
         try:
             super().send_400_response(msg)
         finally:
@@ -297,7 +298,7 @@ class UpgradingProtocol(_UvicornProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody, and leave no timer and no cycle of references behind."""
-        if self._phase is Phase.SWITCHED:
+        if self._phase is Phase.SWITCHED and self.logger.level <= TRACE_LOG_LEVEL:
             self._trace("lost")
         super().connection_lost(exc)
         exchange, self._exchange = self._exchange, None
@@ -376,8 +377,8 @@ def head_of_101(fields: list[Field], others: bytes) -> bytes:
     Returns:
         The octets, the handshake's names spelled as in RFC 6455 section 4.2.2: some clients compare to the letter.
     """
-    lines = b"".join([b"%b: %b\r\n" % (_SPELLED.get(name, name), value) for name, value in fields])
-    return b"HTTP/1.1 101 Switching Protocols\r\n%b%b\r\n" % (lines, others)
+    lines = [b"%b: %b\r\n" % (_SPELLED.get(name, name), value) for name, value in fields]
+    return b"HTTP/1.1 101 Switching Protocols\r\n%b%b\r\n" % (b"".join(lines), others)
 
 
 def _settings(config: Config) -> Mapping[str, Any]:

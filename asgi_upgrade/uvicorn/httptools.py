@@ -168,7 +168,7 @@ def _parseable(target: bytes, *, connect: bool) -> bytes:
     """Stand in for a target that uvicorn cannot split: authority-form, and absolute-form without a path."""
     if connect:
         return b"/"
-    if not target.startswith(b"/"):
+    if target[:1] != b"/":
         url = httptools.parse_url(target)
         if not url.path:
             return b"/?" + url.query if url.query else b"/"

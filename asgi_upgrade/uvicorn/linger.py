@@ -67,16 +67,17 @@ class Lingering:
         self._timer = self._loop.call_later(self._abort_after, self._transport.abort)
 
 
-class LingeringTransport(asyncio.Transport):
-    """What a request's cycle writes to: its ``close`` lingers.
+class LingeringTransport:
+    """What a request's cycle writes to, as much of a transport as it uses: its ``close`` lingers.
 
     Args:
         transport: The connection.
         linger: Called for the first ``close``.
     """
 
+    __slots__ = ("_closed", "_linger", "_transport")
+
     def __init__(self, transport: asyncio.Transport, linger: Callable[[], None]) -> None:
-        super().__init__()
         self._transport = transport
         self._linger = linger
         self._closed = False
