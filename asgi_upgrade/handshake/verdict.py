@@ -1,4 +1,8 @@
-"""What the judge is told about a request, and what it answers: plain values."""
+"""What the judge is told about a request, and what it answers: plain values.
+
+``Facts`` and ``Switch`` are made for every handshake that is let in. As named tuples they cost a call less for each of
+their fields than as frozen dataclasses, which the others are.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +19,7 @@ HTTP2 = frozenset({"h2c", "h2", "http/2.0", "http/2"})
 """The members of Upgrade, in lower case, that ask for HTTP/2."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(NamedTuple):
     """What is known of a request.
 
     Args:
@@ -110,8 +113,7 @@ class Ignore:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Switch:
+class Switch(NamedTuple):
     """Switch protocols, if the application agrees.
 
     Args:

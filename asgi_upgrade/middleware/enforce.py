@@ -183,7 +183,7 @@ class Enforcer:
         if self._unfiltered is None or self.policy.subprotocols is None or not isinstance(verdict, Switch):
             return verdict
         offered = evaluate(facts, self._unfiltered)
-        return replace(verdict, subprotocols=offered.subprotocols if isinstance(offered, Switch) else ())
+        return verdict._replace(subprotocols=offered.subprotocols if isinstance(offered, Switch) else ())
 
     def _enforced(self, reject: Reject, facts: Facts, scope: Scope) -> Reject | None:
         """Record a rejection of the policy's, and return it unless it is only reported."""
@@ -257,7 +257,7 @@ class Together(Enforcer):
         names = tuple(name for name in first.subprotocols if all(name in each.subprotocols for each in switches))
         choosing = any(each.policy.subprotocols is not None for each in self._enforcers)
         notes = tuple(dict.fromkeys(note for each in switches for note in each.notes))
-        return replace(first, subprotocols=names, subprotocol=names[0] if names and choosing else None, notes=notes)
+        return first._replace(subprotocols=names, subprotocol=names[0] if names and choosing else None, notes=notes)
 
     def judge_plain(self, facts: Facts, scope: Scope) -> Reject | None:
         """Return the first rejection of a request that stays plain HTTP."""

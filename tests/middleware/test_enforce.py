@@ -304,7 +304,7 @@ def test_what_report_only_lets_pass_the_relaxed_policy_admits(data: st.DataObjec
     elif isinstance(enforced, Switch):
         assert isinstance(reported, Switch)
         assert set(enforced.subprotocols) <= set(reported.subprotocols)
-        assert replace(reported, subprotocols=enforced.subprotocols) == enforced
+        assert reported._replace(subprotocols=enforced.subprotocols) == enforced
     else:
         assert reported == enforced
 
