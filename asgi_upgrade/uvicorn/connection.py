@@ -377,8 +377,11 @@ def head_of_101(fields: list[Field], others: bytes) -> bytes:
     Returns:
         The octets, the handshake's names spelled as in RFC 6455 section 4.2.2: some clients compare to the letter.
     """
-    lines = [b"%b: %b\r\n" % (_SPELLED.get(name, name), value) for name, value in fields]
-    return b"HTTP/1.1 101 Switching Protocols\r\n%b%b\r\n" % (b"".join(lines), others)
+    head = [b"HTTP/1.1 101 Switching Protocols\r\n"]
+    for name, value in fields:
+        head += (_SPELLED.get(name, name), b": ", value, b"\r\n")
+    head += (others, b"\r\n")
+    return b"".join(head)
 
 
 def _settings(config: Config) -> Mapping[str, Any]:
