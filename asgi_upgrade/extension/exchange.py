@@ -170,7 +170,10 @@ class Exchange:
         if not self._body_read:
             # RFC 9110 section 7.8: the switch comes after the request, so its body must have been read.
             raise RuntimeError("status 101: call receive until more_body is false first (RFC 9110 section 7.8)")
-        fields = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
+        fields = [
+            (name if type(name) is bytes else bytes(name), value if type(value) is bytes else bytes(value))
+            for name, value in message.get("headers", ())
+        ]
         octets = b"".join(chain.from_iterable(fields))
         if not _HANDSHAKE.issuperset(dict(fields)) or b"\r" in octets or b"\n" in octets or b"\0" in octets:
             for name, value in fields:

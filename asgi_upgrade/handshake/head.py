@@ -56,7 +56,7 @@ class Head:
         policy: What the service wants.
     """
 
-    __slots__ = ("facts", "lines", "native", "policy", "size", "strict", "version")
+    __slots__ = ("facts", "lines", "native", "octets", "policy", "size", "strict", "version")
 
     def __init__(self, facts: Facts, policy: UpgradePolicy) -> None:
         lines, fields = _NO_LINES.copy(), facts.headers
@@ -67,11 +67,12 @@ class Head:
         self.policy = policy
         self.lines = lines
         """The values of every line of each field of ``READ``, in the order received."""
-        octets = sum(map(len, chain.from_iterable(fields))) + len(fields) * _BETWEEN
-        self.size = len(facts.method) + len(facts.target) + _AROUND + octets
+        self.octets = b"".join(chain.from_iterable(fields))
+        """All names and values, without what stands between them."""
+        self.size = len(facts.method) + len(facts.target) + _AROUND + len(self.octets) + len(fields) * _BETWEEN
         """The size of the head on the wire, in octets."""
         self.native = facts.native
-        self.strict = policy.mode == "strict"
+        self.strict = policy.strict
         version = facts.http_version
         self.version = _VERSIONS[version] if version in _VERSIONS else _version_of(version)
         """The HTTP version as ``"1.0"``, ``"1.1"``, ``"h2"`` (2 and 3) or ``""`` for one that is not known."""

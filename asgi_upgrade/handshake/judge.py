@@ -7,13 +7,19 @@ None as well, and the next check has its turn.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain
 from typing import TypeVar
 
-from asgi_upgrade.grammar.fields import OWS, FieldList, Offer, parse_connection, parse_length, parse_upgrade
+from asgi_upgrade.grammar.fields import (
+    OWS,
+    FieldList,
+    Offer,
+    has_control,
+    parse_connection,
+    parse_length,
+    parse_upgrade,
+)
 from asgi_upgrade.handshake.head import PLAIN, Head
 from asgi_upgrade.handshake.verdict import HTTP2, Facts, Ignore, Reject, Verdict
 from asgi_upgrade.handshake.websocket import (
@@ -32,7 +38,6 @@ V = TypeVar("V", bound=Verdict | None)
 MAX_FIELD_LINES = 200
 
 _END_TO_END = frozenset({b"host", b"origin", b"cookie", b"authorization"})
-_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 def evaluate(facts: Facts, policy: UpgradePolicy) -> Verdict:
@@ -113,13 +118,13 @@ def _unswitched(head: Head, verdict: V) -> V | Reject:
 
 def _framing(head: Head) -> Verdict | None:
     """The head as a whole, and where the content ends (RFC 9112 section 6)."""
-    limit, lines, react = head.policy.max_head_size, head.lines, head.react
+    limit, lines = head.policy.max_head_size, head.lines
     if head.size > limit:
-        return react("upgrade-head-size", f"the head has {head.size} octets, {limit} at most")
+        return head.react("upgrade-head-size", f"the head has {head.size} octets, {limit} at most")
     if (count := len(head.facts.headers)) > MAX_FIELD_LINES:
-        return react("upgrade-head-size", f"the head has {count} field lines, {MAX_FIELD_LINES} at most")
-    if _CONTROL.search(b"".join(chain.from_iterable(lines.values()))):
-        return _control(head)
+        return head.react("upgrade-head-size", f"the head has {count} field lines, {MAX_FIELD_LINES} at most")
+    if has_control(head.octets) and (verdict := _control(head)):
+        return verdict
     if head.version == "h2" or not lines[b"upgrade"]:
         return None  # HTTP/2 frames its content itself, and a native scope without Upgrade shows nothing of it
     lengths, codings = lines[b"content-length"], lines[b"transfer-encoding"]
@@ -127,21 +132,23 @@ def _framing(head: Head) -> Verdict | None:
         return None
     length = head.joined(b"content-length")
     if lengths and codings:
-        return react("cl-and-te", "one of the two only", ("content-length", length))
+        return head.react("cl-and-te", "one of the two only", ("content-length", length))
     if lengths and parse_length(length) is None:
-        return react("content-length-invalid", "not one length in decimal digits", ("content-length", length))
+        return head.react("content-length-invalid", "not one length in decimal digits", ("content-length", length))
     if codings and codings[-1].rpartition(b",")[2].strip(OWS).lower() != b"chunked":
         received = ("transfer-encoding", head.joined(b"transfer-encoding"))
-        return react("te-not-final-chunked", "chunked does not come last", received)
+        return head.react("te-not-final-chunked", "chunked does not come last", received)
     return None
 
 
 def _control(head: Head) -> Verdict | None:
     """The first control octet in a value that is read, in the order in which the fields came."""
     names = dict.fromkeys(name.lower() for name, _ in head.facts.headers)
-    received = ((name, value) for name in names for value in head.lines.get(name, ()))
-    name, value = next((name, value) for name, value in received if _CONTROL.search(value))
-    return head.react("field-crlf-nul", "a control octet in a value", (name.decode("ascii"), value))
+    for name in names:
+        for value in head.lines.get(name, ()):
+            if has_control(value):
+                return head.react("field-crlf-nul", "a control octet in a value", (name.decode("ascii"), value))
+    return None
 
 
 def _version(head: Head) -> Verdict | None:
@@ -161,31 +168,30 @@ def _version(head: Head) -> Verdict | None:
 
 def _tokens(head: Head, offers: FieldList[Offer], options: FieldList[ConnectionOption]) -> Verdict | None:
     """What Upgrade and Connection say, before anyone asks which protocol (RFC 9110 sections 7.6.1 and 7.8)."""
-    react = head.react
     if (offers.empty or options.empty) and (
         crowded := head.crowded("upgrade", offers.empty) or head.crowded("connection", options.empty)
     ):
         return crowded
     if offers.malformed and (
-        verdict := react("upgrade-malformed", "not name or name/version", ("upgrade", offers.malformed[0]))
+        verdict := head.react("upgrade-malformed", "not name or name/version", ("upgrade", offers.malformed[0]))
     ):
         return verdict
     if options.malformed and (
-        verdict := react("connection-grammar", "not a token", ("connection", options.malformed[0]))
+        verdict := head.react("connection-grammar", "not a token", ("connection", options.malformed[0]))
     ):
         return verdict
     for option in options.members:
         if (option in _END_TO_END or option.startswith(b"sec-websocket-")) and (
-            verdict := react("connection-no-e2e", "that field is meant for the other end", ("connection", option))
+            verdict := head.react("connection-no-e2e", "that field is meant for the other end", ("connection", option))
         ):
             return verdict
     if not offers.members:
-        return react("upgrade-empty", "Upgrade names no protocol")
-    if connect := _connect(head):
-        return connect
+        return head.react("upgrade-empty", "Upgrade names no protocol")
+    if head.facts.method == "CONNECT":
+        return _connect(head)
     if b"upgrade" not in options.members:
         received = ("connection", head.joined(b"connection"))
-        return react("upgrade-without-connection", "Connection does not name upgrade", received)
+        return head.react("upgrade-without-connection", "Connection does not name upgrade", received)
     return None
 
 

@@ -69,7 +69,7 @@ def judge_websocket(head: Head) -> Verdict:
     keys = lines[b"sec-websocket-key"]
     if len(keys) != 1 or not is_key(keys[0]):
         return _key(head, keys)
-    return _judge_offers(head, target, (*UPGRADE_FIELDS, _accept(keys[0])))
+    return _judge_offers(head, target, (*UPGRADE_FIELDS, (b"sec-websocket-accept", accept_value(keys[0]))))
 
 
 def judge_without_upgrade(head: Head) -> Verdict:
@@ -119,7 +119,8 @@ def judge_connect(head: Head, protocol: str) -> Verdict:
     if versions != _VERSION_13:
         return _version(head)
     # Nobody asks for a key here. One that came all the same is an HTTP/1.1 client's, passed on by its proxy.
-    return _judge_offers(head, None, (_accept(keys[0]),) if len(keys) == 1 and is_key(keys[0]) else ())
+    asked = len(keys) == 1 and is_key(keys[0])
+    return _judge_offers(head, None, ((b"sec-websocket-accept", accept_value(keys[0])),) if asked else ())
 
 
 def judge_other(head: Head, protocol: str) -> Verdict:
@@ -165,6 +166,8 @@ def _method(head: Head) -> Verdict | None:
     if method != "GET":
         received = ("method", method.encode("utf-8", "backslashreplace"))
         return head.react("ws-method-get", "the method is not GET", received, fields=((b"allow", b"GET"),))
+    if not lines[b"transfer-encoding"] and not lines[b"content-length"]:
+        return None
     # A native scope cannot read content off, and the server behind it would take the octets for frames.
     react = head.reject if head.native else head.react
     if lines[b"transfer-encoding"]:
@@ -232,10 +235,6 @@ def _key(head: Head, keys: tuple[bytes, ...]) -> Verdict:
     return head.reject("ws-key-16-bytes", "not 22 characters and ==", (name, keys[0]))
 
 
-def _accept(key: bytes) -> Field:
-    return b"sec-websocket-accept", accept_value(key)
-
-
 def _judge_offers(head: Head, target: AbsoluteTarget | None, fields: tuple[Field, ...] = ()) -> Verdict:
     """Extensions and subprotocols; who is calling; then the fields of the answer (RFC 6455 section 4.2.2)."""
     lines, policy = head.lines, head.policy
@@ -247,7 +246,7 @@ def _judge_offers(head: Head, target: AbsoluteTarget | None, fields: tuple[Field
         if verdict := _extensions(head, parsed):
             return verdict
         extensions = parsed.members
-    offered = _offered(head)
+    offered = _offered(head) if lines[b"sec-websocket-protocol"] or head.native else _NOTHING
     acceptable = _acceptable(policy, offered) if offered.members else ()
     if (offered is not _NOTHING or policy.require_subprotocol) and (
         verdict := _subprotocols(head, offered, acceptable)

@@ -156,6 +156,10 @@ class UpgradePolicy:
     hosts: HostRules | None = field(init=False, repr=False, compare=False)
     proxies: ProxyRules = field(init=False, repr=False, compare=False)
     websocket_paths: tuple[paths.PathPattern, ...] = field(init=False, repr=False, compare=False)
+    strict: bool = field(init=False, repr=False, compare=False)
+    """Whether the mode is strict."""
+    checks_origin: bool = field(init=False, repr=False, compare=False)
+    """Whether Origin is compared at all; lenient does only when an origin option is set."""
 
     def __new__(cls, **options: Any) -> Self:
         """Refuse a name that is no option, with the nearest that is."""
@@ -194,6 +198,9 @@ class UpgradePolicy:
         keep("hosts", compile_hosts(self.allowed_hosts))
         keep("proxies", compile_proxies(self.trusted_proxies))
         keep("websocket_paths", paths.compile_paths(self.websocket_only, "websocket_only"))
+        keep("strict", self.mode == "strict")
+        asked = self.strict or self.check_origin is not None or self._has_origin_option
+        keep("checks_origin", asked and self.check_origin is not False)
 
     def _check_origin_options(self) -> None:
         check = self.check_origin
@@ -261,20 +268,6 @@ class UpgradePolicy:
             max_connections=None,
             max_connections_per_client=None,
         )
-
-    @property
-    def strict(self) -> bool:
-        """Whether the mode is strict."""
-        return self.mode == "strict"
-
-    @property
-    def checks_origin(self) -> bool:
-        """Whether Origin is compared at all; lenient does only when an origin option is set."""
-        if self.check_origin is False:
-            return False
-        if self.strict or self.check_origin is not None:
-            return True
-        return self._has_origin_option
 
     @property
     def _has_origin_option(self) -> bool:

@@ -204,8 +204,11 @@ class Handshake:
         self._timer = loop.call_later(self._limits.open_timeout, self._late)
         return True
 
-    async def answer(self, message: Message) -> None:
+    def answer(self, message: Message) -> Awaitable[None]:
         """Take a message from the application.
+
+        Returns:
+            What sends the answer, to be awaited at once.
 
         Raises:
             ClientDisconnected: The client is gone.
@@ -220,18 +223,18 @@ class Handshake:
         if self._stage is Stage.DENYING:
             if kind != "websocket.http.response.body":
                 raise RuntimeError(f"unexpected message {quote(kind)}; the connection is denying")
-            return await self._deny_body(message)
+            return self._deny_body(message)
         match kind:
             case "websocket.accept":
-                await self._accept(self._guard(message))
+                return self._accept(self._guard(message))
             case "websocket.close":
                 self._decided()
-                await self._respond(bare_denial(close=self._close_denied))
+                return self._respond(bare_denial(close=self._close_denied))
             case "websocket.http.response.start":
                 start = denial_start(message, close=self._close_denied)
                 self._decided()
                 self._stage = Stage.DENYING
-                await self._send(start)
+                return self._send(start)
             case _:
                 raise RuntimeError(f"expected websocket.accept, .close or .http.response.start, got {quote(kind)}")
 

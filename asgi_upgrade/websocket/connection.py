@@ -35,7 +35,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from functools import cache
 from typing import Protocol
@@ -87,8 +87,8 @@ class State(Enum):
 class Opening(Protocol):
     """What answers in the place of a connection that is not open yet."""
 
-    async def answer(self, message: Message) -> None:
-        """Take a message from the application."""
+    def answer(self, message: Message) -> Awaitable[None]:
+        """Take a message from the application; what is returned sends the answer."""
 
     def shut_down(self) -> None:
         """The server begins a graceful shutdown."""
