@@ -122,6 +122,11 @@ def _read_offer(element: bytes) -> Offer | None:
     return Offer(name.decode("ascii").lower(), version.decode("ascii") if slash else None)
 
 
+_WEBSOCKET = FieldList((Offer("websocket", None),), (), 0)
+_UPGRADE = FieldList((ConnectionOption(b"upgrade"),), (), 0)
+"""What nearly every request for an upgrade has in Upgrade and in Connection."""
+
+
 def parse_upgrade(lines: Iterable[bytes]) -> FieldList[Offer]:
     """Parse all Upgrade field lines into the protocols offered, in order.
 
@@ -131,7 +136,8 @@ def parse_upgrade(lines: Iterable[bytes]) -> FieldList[Offer]:
     Returns:
         The offers; names in lower case, versions as sent (RFC 9110 section 7.8).
     """
-    return read_list(tuple(lines), _read_offer)
+    lines = tuple(lines)
+    return _WEBSOCKET if lines == (b"websocket",) else read_list(lines, _read_offer)
 
 
 def _read_option(element: bytes) -> ConnectionOption | None:
@@ -147,7 +153,8 @@ def parse_connection(lines: Iterable[bytes]) -> FieldList[ConnectionOption]:
     Returns:
         The options, in order.
     """
-    return read_list(tuple(lines), _read_option)
+    lines = tuple(lines)
+    return _UPGRADE if lines == (b"Upgrade",) else read_list(lines, _read_option)
 
 
 def parse_length(value: bytes) -> int | None:

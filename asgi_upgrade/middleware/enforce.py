@@ -314,5 +314,6 @@ class Place:
 
     def leave(self) -> None:
         """The application has returned, and the connection ends with it; to be called once."""
-        self.release()
+        if self._is_live:
+            self.release()
         self._live.applications -= 1

@@ -215,10 +215,11 @@ async def _switch(switch: Switch, request: Request, handler: Handler | None) -> 
 
 def _content(request: Request, stream: UpgradedStream, handler: Handler | None) -> Awaitable[Content]:
     """Read the content: the request is complete, and a 100 that is expected is sent, before the 101 (RFC 9110 7.8)."""
-    keep, limit = handler is not None, _content_limit(request, handler)
-    if not is_announced(request.facts.headers):
+    policy, limit = request.enforcer.policy, _content_limit(request, handler)
+    # Strict mode has rejected a WebSocket handshake that announces content.
+    if (policy.strict and handler is None) or not is_announced(request.facts.headers):
         return read_off(request.receive, limit)
-    seconds = request.enforcer.policy.websocket.open_timeout
+    seconds, keep = policy.websocket.open_timeout, handler is not None
     return read_in_time(request.receive, limit, seconds, keep=keep, shutdown=stream.shutdown)
 
 
