@@ -34,6 +34,9 @@ class Change:
     def wait(self) -> asyncio.Future[None]:
         """Return what to await until the next change; each waiter has one of its own and may give it up."""
         waiter = asyncio.get_running_loop().create_future()
-        # Those that were given up are dropped here, so that they do not pile up.
-        self._waiters = [*(other for other in self._waiters if not other.done()), waiter]
+        if self._waiters:
+            # Those that were given up are dropped here, so that they do not pile up.
+            self._waiters = [*(other for other in self._waiters if not other.done()), waiter]
+        else:
+            self._waiters = (waiter,)
         return waiter

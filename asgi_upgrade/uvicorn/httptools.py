@@ -80,7 +80,8 @@ class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
             # An h11 error in here reaches uvicorn as a parser error, which is answered 400.
             limit = self.config.h11_max_incomplete_event_size
             reader = BodyReader(self.headers, DEFAULT_MAX_INCOMPLETE_EVENT_SIZE if limit is None else limit)
-        switchable = flagged and not connect and is_later_http1(self.parser.get_http_version())
+        version = self.parser.get_http_version()
+        switchable = flagged and not connect and (version == "1.1" or is_later_http1(version))
         self.app = exchange = self._begin(target, switchable=switchable, connect=connect, websocket=websocket)
         self.url = _parseable(target, connect=connect)
         try:

@@ -176,7 +176,8 @@ class Connection:
     async def receive(self) -> Message:
         """Return the next message; after the end, ``websocket.disconnect`` every time."""
         while not self._queue:
-            self._settle()
+            if self._last is not None:
+                self._settle()
             if self._disconnect is not None:
                 return dict(self._disconnect)
             await self._change.wait()

@@ -139,7 +139,7 @@ class WebsocketsEngine(FrameWriter):
     def _drop(self) -> None:
         self._done = True
         self._data, self._at, self._mask, self._parts, self._inflater = b"", 0, b"", Parts(b""), None
-        self._later.clear()
+        self._later = []
 
     def _read(self) -> Event | None:
         """Return the next event, taking up segments as they are needed."""
