@@ -6,6 +6,7 @@ Messages are put together here, within ``max_size``: wsproto hands over what has
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, Frame, FrameDecoder, FrameProtocol, Opcode, ParseFailed, RsvBits
@@ -71,23 +72,28 @@ class WsprotoEngine(FrameWriter):
         agreement: What is agreed about compression; None: nothing.
     """
 
-    __slots__ = ("_binary", "_frames", "_max_size", "_received", "_size", "_text")
+    __slots__ = ("_done", "_extensions", "_frames", "_max_size", "_parts", "_received", "_size")
 
     def __init__(self, max_size: int, agreement: Agreement | None = None) -> None:
         super().__init__(agreement)
-        extensions: list[Extension] = [] if agreement is None else [Compression(agreement, max_size)]
-        self._frames: FrameProtocol | None = FrameProtocol(client=False, extensions=extensions)
-        """None when there is nothing more to read."""
+        self._extensions: tuple[Extension, ...] = () if agreement is None else (Compression(agreement, max_size),)
+        self._frames: FrameProtocol | None = None
+        """Made when the first octets come: many connections only listen."""
         self._max_size = max_size
         self._size = 0
-        self._binary = Parts(b"")
-        self._text = Parts("")
-        self._received: Iterator[Frame] = iter(())
+        self._parts: Parts[Any] | None = None
+        """Of the message that is arriving; None until there is more than one."""
+        self._received: Iterator[Frame] | None = None
+        self._done = False
+        """Whether there is nothing more to read."""
 
     def feed(self, data: bytes) -> None:
         """Take octets off the wire; after Close or Failure they mean nothing and are not kept."""
-        if self._frames is not None:
-            self._frames.receive_bytes(data)
+        if self._done:
+            return
+        if self._frames is None:
+            self._frames = FrameProtocol(client=False, extensions=list(self._extensions))
+        self._frames.receive_bytes(data)
 
     def next_event(self) -> Event | None:
         """Return the next event; None until more octets come, and for ever after Close or Failure."""
@@ -95,7 +101,7 @@ class WsprotoEngine(FrameWriter):
             return None
         try:
             # wsproto's iterator ends where octets are missing, and another one goes on from there.
-            frame = next(self._received, None)
+            frame = None if self._received is None else next(self._received, None)
             if frame is None:
                 self._received = iter(self._frames.received_frames())
                 frame = next(self._received, None)
@@ -112,7 +118,8 @@ class WsprotoEngine(FrameWriter):
         self._drop()
 
     def _drop(self) -> None:
-        self._frames, self._received, self._binary, self._text = None, iter(()), Parts(b""), Parts("")
+        self._done = True
+        self._frames = self._received = self._parts = None
 
     def _event(self, frame: Frame) -> Event:
         payload = frame.payload
@@ -130,20 +137,26 @@ class WsprotoEngine(FrameWriter):
     def _more_text(self, part: str, *, complete: bool) -> Event:
         if failure := self._too_big(len(part) if part.isascii() else len(part.encode())):
             return failure
-        return self._more(self._text, part, complete=complete)
+        return self._more(part, "", complete=complete)
 
     def _more_binary(self, part: bytes, *, complete: bool) -> Event:
         if failure := self._too_big(len(part)):
             return failure
-        return self._more(self._binary, part, complete=complete)
+        return self._more(part, b"", complete=complete)
 
-    def _more(self, parts: Parts[T], part: T, *, complete: bool) -> T | More:
+    def _more(self, part: T, empty: T, *, complete: bool) -> T | More:
         if complete:
             self._size = 0
-            if not parts.size:
+        parts: Parts[T] | None = self._parts
+        if parts is None:
+            if complete:
                 return part
+            self._parts = parts = Parts(empty)
         parts.add(part)
-        return parts.take() if complete else MORE
+        if not complete:
+            return MORE
+        self._parts = None
+        return parts.take()
 
     def _too_big(self, more: int) -> Failure | None:
         """Count, and fail as soon as a message has more octets than it may (RFC 6455 section 10.4)."""

@@ -218,11 +218,12 @@ def test_message_in_many_tiny_fragments_stays_proportional() -> None:
     for _ in range(19_998):
         engine.feed(frame(CONTINUATION, b"ab", fin=False))
         assert engine.next_event() is MORE
-    assert engine._text.size == 39_998
+    assert engine._parts is not None
+    assert engine._parts.size == 39_998
     assert engine._frames is not None
     assert len(engine._frames._frame_decoder.buffer) == 0
     assert events(engine, frame(CONTINUATION, b"ab")) == ["ab" * 20_000]
-    assert (engine._text.size, engine._size) == (0, 0)
+    assert (engine._parts, engine._size) == (None, 0)
 
 
 def test_endless_empty_fragments_take_no_memory() -> None:
@@ -232,7 +233,8 @@ def test_endless_empty_fragments_take_no_memory() -> None:
     for _ in range(5000):
         engine.feed(frame(CONTINUATION, fin=False))
         assert engine.next_event() is MORE
-    assert engine._text.size == 0
+    assert engine._parts is not None
+    assert engine._parts.size == 0
 
 
 # Properties
