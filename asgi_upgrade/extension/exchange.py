@@ -68,6 +68,27 @@ class Exchange:
         connect: Whether the method is CONNECT.
     """
 
+    __slots__ = (
+        "_app",
+        "_body_read",
+        "_connect",
+        "_connection",
+        "_extended",
+        "_extension",
+        "_fields",
+        "_receive_http",
+        "_refused",
+        "_send_http",
+        "_status",
+        "_switched",
+        "_watched",
+        "cycle",
+        "websocket",
+    )
+
+    _receive_http: Receive
+    _send_http: Send
+
     def __init__(
         self,
         connection: Connection,
@@ -93,8 +114,7 @@ class Exchange:
         self._body_read = self._extended  # an extended CONNECT has no content
         self._switched = False
         self._fields: list[Field] | None = None
-        self._receive_http: Receive
-        self._send_http: Send
+        """Of a 101, until it is written."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         """Run the application, and close the connection behind it once it was switched."""
@@ -112,7 +132,7 @@ class Exchange:
         return message
 
     async def _send(self, message: Message) -> None:
-        if self._fields is not None and not self._switched:
+        if self._fields is not None:
             self._switch(message, self._fields)
             return
         if self._refused:
@@ -189,7 +209,7 @@ class Exchange:
             raise RuntimeError(f"status {self._status} has no content: send one http.response.body, empty and final")
         if self.cycle is None or self.cycle.disconnected:
             return
-        self._switched = True
+        self._switched, self._fields = True, None
         self._connection.switch_protocols(fields)
 
 

@@ -202,7 +202,9 @@ async def _switch(switch: Switch, request: Request, handler: Handler | None) -> 
         if failure is None:
             enforcer.record(switch, facts, scope)
             if handler is None:
-                return await _serve_websocket(switch, request, extension, place)
+                serving = _serve_websocket(switch, request, extension, place)
+                del switch, request, facts, scope, extension, content  # not kept while the connection is open
+                return await serving
             failure, answered = await _handle(handler, switch, request, content.body, place)
     finally:
         place.leave()

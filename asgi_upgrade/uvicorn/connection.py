@@ -207,6 +207,7 @@ class UpgradingProtocol(_UvicornProtocol):
         stream, cycle = cast(ServerStream, self._stream), self.cycle
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
+        cycle.transport = self.transport
         self._unset_keepalive_if_required()
         self.server_state.total_requests += 1
         log_switch(self, cycle.scope, 101)
