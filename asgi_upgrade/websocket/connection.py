@@ -403,9 +403,10 @@ class Connection:
 
     def _end_received(self) -> None:
         """The peer has ended its half, or is gone."""
-        if self._last is not None and not self._stream.is_closing:
-            return  # it has closed properly, and may still read what the application answers
-        self._settle()
+        if self._last is not None:
+            if not self._stream.is_closing:
+                return  # it has closed properly, and may still read what the application answers
+            self._settle()
         self._lost("the client went away without closing")
 
     def _lost(self, why: str) -> None:

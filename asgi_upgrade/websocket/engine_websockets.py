@@ -96,7 +96,8 @@ class WebsocketsEngine(FrameWriter):
         # The message whose frames are arriving; there is none while the opcode is 0.
         self._opcode = 0
         self._compressed = False
-        self._parts = Parts(b"")
+        self._parts: Parts[bytes] | None = None
+        """Of the message, once there is more than one."""
         self._check: IncrementalDecoder | None = None
         """Checks text that comes in parts; made for the first such message."""
         self._done = False
@@ -138,7 +139,7 @@ class WebsocketsEngine(FrameWriter):
 
     def _drop(self) -> None:
         self._done = True
-        self._data, self._at, self._mask, self._parts, self._inflater = b"", 0, b"", Parts(b""), None
+        self._data, self._at, self._mask, self._parts, self._inflater = b"", 0, b"", None, None
         self._later = []
 
     def _read(self) -> Event | None:
@@ -175,7 +176,8 @@ class WebsocketsEngine(FrameWriter):
                 raise _BrokenError(1002, "length not in its shortest form")  # RFC 6455 section 5.2
         kind = head & _OPCODE
         compressed = self._compressed if kind == CONTINUATION else head & RSV1 != 0
-        if kind < CLOSE and not compressed and size > self._max_size - self._parts.size:
+        kept = 0 if self._parts is None else self._parts.size
+        if kind < CLOSE and not compressed and size > self._max_size - kept:
             raise _BrokenError(1009, f"message larger than {self._max_size} octets")  # RFC 6455 section 10.4
         if len(data) < at + 4 + (size if kind >= CLOSE else 0):
             return False
@@ -218,18 +220,19 @@ class WebsocketsEngine(FrameWriter):
         complete = self._fin and not self._left
         if self._compressed and self._inflater is not None:
             part = self._inflater.inflate(part, final=complete)
-        if complete and not self._parts.size:
+        if complete and self._parts is None:
             opcode, self._opcode = self._opcode, 0
             return part.decode() if opcode == TEXT else part
         if self._opcode == TEXT:
             if self._check is None:
                 self._check = _decoder()
             self._check.decode(part, complete)  # at once, not when the message ends
-        self._parts.add(part)
+        parts = self._parts = self._parts or Parts(b"")
+        parts.add(part)
         if not complete:
             return None if self._left else MORE
-        opcode, self._opcode = self._opcode, 0
-        message = self._parts.take()
+        opcode, self._opcode, self._parts = self._opcode, 0, None
+        message = parts.take()
         return message.decode() if opcode == TEXT else message
 
     def _control(self) -> Event:

@@ -171,7 +171,7 @@ def test_nothing_is_kept_behind_the_end(last: bytes) -> None:
     assert len(taken(engine)) == 1
     engine.feed(bytes(1000))
     assert taken(engine) == []
-    assert (engine._data, engine._later, engine._parts.size) == (b"", [], 0)
+    assert (engine._data, engine._later, engine._parts) == (b"", [], None)
 
 
 @pytest.mark.parametrize(("opcode", "part"), [(TEXT, b"ab"), (BINARY, b"ab"), (TEXT, b"")])
@@ -190,7 +190,7 @@ def test_message_in_many_tiny_fragments_stays_proportional(opcode: int, part: by
     assert used < 100_000
     (message,) = parse(frame(CONTINUATION, b"."), engine)
     assert message == (part * 20_001 + b"." if opcode == BINARY else part.decode() * 20_001 + ".")
-    assert (engine._parts.size, engine._data, engine._opcode) == (0, b"", 0)
+    assert (engine._parts, engine._data, engine._opcode) == (None, b"", 0)
 
 
 # Compression
