@@ -45,7 +45,8 @@ class Enforcer:
         self.decisions = decisions
         self._relaxed = policy.relaxed() if policy.report_only else None
         self._unfiltered = replace(self._relaxed, subprotocols=None) if self._relaxed else None
-        self._limited = policy.max_connections is not None or policy.max_connections_per_client is not None
+        self.is_limited = policy.max_connections is not None or policy.max_connections_per_client is not None
+        """Whether its connections are counted: without a limit they are not."""
         self._live: Counter[str] = Counter()
         self._total = 0
         self._settings: Mapping[str, Any] = {}
@@ -110,15 +111,13 @@ class Enforcer:
         Returns:
             The place; or the rejection where there is none, which is recorded.
         """
-        if not self._limited:
+        if not self.is_limited:
             return Place(self.decisions.live, ())
         room = self.room(facts, scope)
         return room if isinstance(room, Reject) else Place(self.decisions.live, ((self, room),))
 
     def room(self, facts: Facts, scope: Scope) -> str | Reject | None:
         """Return the client to count a connection by, or the rejection, recorded, where there is no place for it."""
-        if not self._limited:
-            return None
         client = client_of(facts.peer, facts.headers, self.policy.proxies)
         if client is None and self.policy.max_connections_per_client is not None:
             self.decisions.warn_once("client", _UNKNOWN_CLIENT)
@@ -161,13 +160,12 @@ class Enforcer:
         return cleaned
 
     def count(self, client: str | None, change: int) -> None:
-        """Count a connection, or take it off the count; without a limit nothing is counted."""
-        if self._limited:
-            self._total += change
-            if client is not None:
-                self._live[client] += change
-                if not self._live[client]:
-                    del self._live[client]  # what is gone leaves nothing behind
+        """Count a connection, or take it off the count."""
+        self._total += change
+        if client is not None:
+            self._live[client] += change
+            if not self._live[client]:
+                del self._live[client]  # what is gone leaves nothing behind
 
     def _full(self, client: str | None) -> str | None:
         """Return the id of the rule that one more connection of a client would break."""
@@ -267,10 +265,11 @@ class Together(Enforcer):
         """Take a place under each of them, or under none."""
         rooms: list[tuple[Enforcer, str | None]] = []
         for enforcer in self._enforcers:
-            room = enforcer.room(facts, scope)
-            if isinstance(room, Reject):
-                return room
-            rooms.append((enforcer, room))
+            if enforcer.is_limited:
+                room = enforcer.room(facts, scope)
+                if isinstance(room, Reject):
+                    return room
+                rooms.append((enforcer, room))
         return Place(self.decisions.live, tuple(rooms))
 
 

@@ -285,8 +285,7 @@ class Connection:
         """The application has ended. Leave no timer behind, and no cycle for the garbage collector."""
         self.opening = None
         self._resting = False
-        if self._disconnect is None:
-            self.end(1006, "")
+        self.end(1006, "")
         if self._state is State.OPEN or self._state is State.CLOSING:
             self._finish()
         if self._timer is not None:

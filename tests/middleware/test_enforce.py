@@ -541,6 +541,19 @@ def test_place_is_taken_under_every_policy_or_under_none() -> None:
     assert isinstance(enforcer.take(facts, scope), Place)
 
 
+@pytest.mark.parametrize("options", [({}, {"max_connections": 1}), ({"max_connections": 1}, {})])
+def test_place_is_counted_where_there_is_a_limit(options: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    facts, scope = handshake(), http_scope([])
+    enforcer = together(*options)
+    first = enforcer.take(facts, scope)
+    assert isinstance(first, Place)
+    assert isinstance(enforcer.take(facts, scope), Reject)
+    assert live_of(enforcer) == (1, 1)
+    first.leave()
+    assert live_of(enforcer) == (0, 0)
+    assert isinstance(enforcer.take(facts, scope), Place)
+
+
 def test_request_that_stays_plain_must_pass_every_policy_too() -> None:
     facts, scope = handshake({b"upgrade": b"irc"}), http_scope([])
     rejection = together({}, {"websocket_only": ["/chat"]}).judge_plain(facts, scope)
