@@ -223,7 +223,7 @@ def load_section(path: str | Path) -> Table:
 
 
 def load_policy(path: str | Path) -> UpgradePolicy:
-    """Read the policy in ``[tool.asgi-upgrade.policy]``.
+    r"""Read the policy in ``[tool.asgi-upgrade.policy]``.
 
     The keys are the fields of UpgradePolicy in kebab case, and those of WebSocketOptions in its table ``websocket``,
     where ``ping-interval = false`` stands for None. ``compression`` is true, false, or a table with the fields of
@@ -238,6 +238,16 @@ def load_policy(path: str | Path) -> UpgradePolicy:
     Raises:
         ConfigurationError: The file cannot be read or is not TOML, the table is missing, a key is unknown (the text
             suggests the nearest), or a value cannot mean what was written.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from asgi_upgrade.config import load_policy
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "pyproject.toml")
+        ...     _ = path.write_text('[tool.asgi-upgrade.policy]\nsubprotocols = ["chat"]\n')
+        ...     load_policy(path).subprotocols
+        ('chat',)
     """
     section = load_section(path)
     table = section.table("policy")

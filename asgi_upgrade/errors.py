@@ -16,7 +16,13 @@ from asgi_upgrade.text import quote
 
 
 class UpgradeError(Exception):
-    """The base of every exception that this package raises on purpose."""
+    """The base of every exception that this package raises on purpose.
+
+    Example:
+        >>> from asgi_upgrade import ClientDisconnected, ConfigurationError, HandshakeViolation, UpgradeError
+        >>> [issubclass(each, UpgradeError) for each in (ClientDisconnected, ConfigurationError, HandshakeViolation)]
+        [True, True, True]
+    """
 
 
 class ConfigurationError(UpgradeError, ValueError):
@@ -27,6 +33,13 @@ class ConfigurationError(UpgradeError, ValueError):
         value: The value given.
         remedy: What to write instead.
         shown: How the value is written where it stands, if not as in Python.
+
+    Example:
+        >>> from asgi_upgrade import UpgradePolicy
+        >>> UpgradePolicy(allow_origins=["shop.example"])
+        Traceback (most recent call last):
+            ...
+        asgi_upgrade.errors.ConfigurationError: allow_origins="shop.example": write "https://shop.example"
     """
 
     def __init__(self, option: str, value: object, remedy: str, shown: str | None = None) -> None:
@@ -45,11 +58,15 @@ class ConfigurationError(UpgradeError, ValueError):
 
 
 class HandshakeViolation(UpgradeError, RuntimeError):
-    """What the application sent would break the rules of the handshake.
+    r"""What the application sent would break the rules of the handshake.
 
     Args:
         rule: The id of the rule, for ``asgi_upgrade.rules.RULES``.
         what: What was sent, and what to send instead.
+
+    Example:
+        >>> print(HandshakeViolation("ws-subprotocol-offered", "subprotocol \"b\" was not offered (offered: \"a\")"))
+        subprotocol "b" was not offered (offered: "a") [ws-subprotocol-offered]
     """
 
     def __init__(self, rule: str, what: str) -> None:
@@ -62,7 +79,15 @@ class HandshakeViolation(UpgradeError, RuntimeError):
 
 
 class ClientDisconnected(UpgradeError, OSError):
-    """The connection is closed; stop sending on it (ASGI HTTP and WebSocket 2.4)."""
+    """The connection is closed; stop sending on it (ASGI HTTP and WebSocket 2.4).
+
+    Example:
+        >>> try:  # around ``await send(...)``
+        ...     raise ClientDisconnected
+        ... except OSError as error:
+        ...     print(error)
+        the connection is closed
+    """
 
     def __str__(self) -> str:
         return "the connection is closed"

@@ -51,6 +51,29 @@ class UpgradeTransport(httpx.AsyncBaseTransport):
         settings: The server's own WebSocket settings, as in the extension; none by default.
         state: The lifespan state that scopes carry a copy of.
         http2: Whether requests reach the application as over HTTP/2, from a proxy; HTTP/1.1 by default.
+
+    Example:
+        >>> import asyncio
+        >>> import httpx
+        >>> from asgi_upgrade import UpgradeMiddleware
+        >>> from asgi_upgrade.testing import UpgradeTransport
+        >>> async def app(scope, receive, send):
+        ...     await receive()
+        ...     await send({"type": "websocket.accept"})
+        >>> handshake = {
+        ...     "Upgrade": "websocket",
+        ...     "Connection": "Upgrade",
+        ...     "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        ...     "Sec-WebSocket-Version": "13",
+        ... }
+        >>> async def main() -> None:
+        ...     async with httpx.AsyncClient(transport=UpgradeTransport(UpgradeMiddleware(app))) as client:
+        ...         for origin in ("http://shop.example", "https://evil.example"):
+        ...             response = await client.get("http://shop.example/ws", headers={**handshake, "Origin": origin})
+        ...             print(response.status_code)
+        >>> asyncio.run(main())
+        101
+        403
     """
 
     def __init__(
@@ -348,7 +371,15 @@ class _Connection:
 
 
 class NetworkStream:
-    """The client's end of an upgraded connection, as httpcore's AsyncNetworkStream."""
+    """The client's end of an upgraded connection, as httpcore's AsyncNetworkStream.
+
+    Example:
+        >>> # response = await client.get(...), which was answered with 101
+        >>> async def exchange(response) -> bytes:
+        ...     stream: NetworkStream = response.extensions["network_stream"]
+        ...     await stream.write(b"hello")
+        ...     return await stream.read(65536)
+    """
 
     def __init__(self, connection: _Connection) -> None:
         self._connection = connection

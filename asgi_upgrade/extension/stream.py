@@ -93,6 +93,12 @@ class UpgradedStream:
 
     Args:
         transport: The connection.
+
+    Example:
+        >>> async def echo(stream: UpgradedStream) -> None:
+        ...     while data := await stream.receive():  # b"" at the end
+        ...         await stream.send(data)  # waits while the peer does not read
+        ...     await stream.aclose()
     """
 
     __slots__ = (

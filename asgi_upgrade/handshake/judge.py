@@ -49,6 +49,16 @@ def evaluate(facts: Facts, policy: UpgradePolicy) -> Verdict:
 
     Returns:
         Switch, Ignore or Reject; for any input whatever.
+
+    Example:
+        >>> from asgi_upgrade import Facts, UpgradePolicy, evaluate
+        >>> offer = [(b"host", b"shop.example"), (b"upgrade", b"h2c"), (b"connection", b"Upgrade")]
+        >>> facts = Facts(method="GET", http_version="1.1", scheme="http", target=b"/", path="/", headers=offer)
+        >>> verdict = evaluate(facts, UpgradePolicy())
+        >>> verdict.rule.id, verdict.status
+        ('h2c-obsolete', 400)
+        >>> evaluate(facts, UpgradePolicy(h2c="ignore")).rule.id
+        'h2c-obsolete'
     """
     head = Head(facts, policy)
     if facts.connect_protocol is not None:

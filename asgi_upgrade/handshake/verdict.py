@@ -36,6 +36,25 @@ class Facts(NamedTuple):
         protocols: The members of Upgrade that can be spoken here, in lower case.
         connect_protocol: ``:protocol`` of an extended CONNECT, as received; None for every other request.
         ended: Whether that CONNECT's stream was ended by its client at once.
+
+    Example:
+        >>> facts = Facts(
+        ...     method="GET",
+        ...     http_version="1.1",
+        ...     scheme="http",
+        ...     target=b"/ws",
+        ...     path="/ws",
+        ...     headers=[
+        ...         (b"host", b"shop.example"),
+        ...         (b"upgrade", b"websocket"),
+        ...         (b"connection", b"Upgrade"),
+        ...         (b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+        ...         (b"sec-websocket-version", b"13"),
+        ...         (b"origin", b"https://evil.example"),
+        ...     ],
+        ... )
+        >>> facts.http_version, facts.native
+        ('1.1', False)
     """
 
     method: str
@@ -73,6 +92,11 @@ class Reject:
         fields: Fields that belong to this rejection (Upgrade, Allow, Sec-WebSocket-Version).
         close: Whether the connection ends with the answer.
         notes: For the operator.
+
+    Example:
+        >>> reject = Reject.of("max-connections", "the limit of live connections is reached")
+        >>> reject.status, reject.rule.reference
+        (503, 'RFC 9110 section 15.6.4')
     """
 
     rule: Rule
@@ -107,6 +131,11 @@ class Ignore:
     Args:
         rule: The rule that decided; None if nothing was offered.
         detail: Why, in one sentence.
+
+    Example:
+        >>> from asgi_upgrade import RULES
+        >>> Ignore(rule=RULES["upgrade-unknown-token"], detail="no protocol that is known here").rule.title
+        'Upgrade to a protocol that is not spoken here'
     """
 
     rule: Rule | None = None
@@ -126,6 +155,11 @@ class Switch(NamedTuple):
         pending: The rejection that stands unless ``check_origin`` admits the origin.
         origin: The origin to ask ``check_origin`` about.
         notes: For the operator.
+
+    Example:
+        >>> switch = Switch(protocol="websocket", fields=((b"upgrade", b"websocket"), (b"connection", b"Upgrade")))
+        >>> switch.subprotocol is None
+        True
     """
 
     protocol: str

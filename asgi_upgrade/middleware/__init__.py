@@ -50,6 +50,14 @@ class UpgradeMiddleware:
     Raises:
         TypeError: ``policy`` and ``fields`` are both given, or there is no such option.
         ConfigurationError: An option cannot mean what was written.
+
+    Example:
+        >>> from asgi_upgrade import UpgradeMiddleware, UpgradePolicy
+        >>> async def app(scope, receive, send): ...
+        >>> admin = UpgradePolicy(allowed_hosts=["admin.shop.example"])
+        >>> routes = {"/admin/{path:path}": admin, "/api/{path:path}": None}
+        >>> UpgradeMiddleware(app, routes=routes, subprotocols=["chat"]).policy_of("/api/v1") is None
+        True
     """
 
     def __init__(
@@ -233,9 +241,7 @@ def protect(app: Any, **arguments: Unpack[Arguments]) -> Any:
     """Put an UpgradeMiddleware around an application, and check what is given at once.
 
     ``app.add_middleware`` checks nothing before the first request, and a server may take the error for an application
-    without lifespan. To be called last, so that the middleware stands outermost::
-
-        app = protect(FastAPI(), allow_origins=["https://shop.example"])
+    without lifespan. To be called last, so that the middleware stands outermost.
 
     Args:
         app: The application.
@@ -248,6 +254,13 @@ def protect(app: Any, **arguments: Unpack[Arguments]) -> Any:
     Raises:
         TypeError: There is no such option, or ``policy`` is given together with its fields.
         ConfigurationError: An option cannot mean what was written.
+
+    Example:
+        >>> from starlette.applications import Starlette
+        >>> from asgi_upgrade import protect
+        >>> app = protect(Starlette(), allow_origins=["https://shop.example"])
+        >>> type(app).__name__
+        'Starlette'
     """
     if not hasattr(app, "add_middleware"):
         return UpgradeMiddleware(app, **arguments)

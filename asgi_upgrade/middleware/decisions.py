@@ -110,6 +110,21 @@ class Decision:
         report_only: Whether this rejection is only reported: the request went on, and another decision follows.
         code: The close code of a WebSocket that has ended; None for all else, and where it is not known.
         duration: How long the connection was open, in seconds; None if none has ended.
+
+    Example:
+        >>> def on_decision(decision, scope):
+        ...     if decision.verdict == "reject":
+        ...         print(decision.status, decision.rule, decision.client)
+        >>> decision = Decision(
+        ...     verdict="reject",
+        ...     protocol="websocket",
+        ...     rule="ws-origin-check",
+        ...     status=403,
+        ...     client="192.0.2.7:5000",
+        ...     path="/ws",
+        ... )
+        >>> on_decision(decision, {})
+        403 ws-origin-check 192.0.2.7:5000
     """
 
     verdict: Literal["switch", "ignore", "reject", "end"]
@@ -183,7 +198,14 @@ Counters: TypeAlias = dict[tuple[str, str, str], int]
 
 
 class Live:
-    """How many there are now, of one middleware."""
+    """How many there are now, of one middleware.
+
+    Example:
+        >>> from asgi_upgrade import UpgradeMiddleware
+        >>> async def app(scope, receive, send): ...
+        >>> UpgradeMiddleware(app).live
+        Live(connections=0, applications=0)
+    """
 
     __slots__ = ("applications", "connections")
 

@@ -44,6 +44,16 @@ class UpgradeRequest:
         fields: The fields of the 101 that say what is switched to.
         strict: Whether a field that may not be sent raises, and a rejection closes the connection.
         open_timeout: How long the handler may take to answer, in seconds.
+
+    Example:
+        >>> from asgi_upgrade import UpgradeMiddleware, UpgradeRequest
+        >>> async def tcp(request: UpgradeRequest) -> None:
+        ...     async with request.switch([(b"x-session", b"7")]) as stream:
+        ...         while data := await stream.receive():
+        ...             await stream.send(data)
+        >>> async def app(scope, receive, send): ...
+        >>> UpgradeMiddleware(app, protocols={"tcp": tcp})
+        UpgradeMiddleware(strict)
     """
 
     def __init__(

@@ -129,6 +129,15 @@ class UpgradePolicy:
     Raises:
         TypeError: There is no such option; the text suggests the nearest.
         ConfigurationError: An option cannot mean what was written; the text says what to write.
+
+    Example:
+        >>> policy = UpgradePolicy(allow_origins=["https://*.shop.example"], subprotocols=["chat"])
+        >>> policy.strict, policy.max_head_size
+        (True, 65536)
+        >>> UpgradePolicy(allow_origin=["https://shop.example"])
+        Traceback (most recent call last):
+            ...
+        TypeError: there is no option 'allow_origin'; did you mean 'allow_origins'?
     """
 
     mode: Mode = "strict"

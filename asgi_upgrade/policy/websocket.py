@@ -56,6 +56,11 @@ class Deflate:
     Raises:
         TypeError: There is no such option; the text suggests the nearest.
         ConfigurationError: A window is not from 9 to 15, a flag is not a bool, or the threshold is not positive.
+
+    Example:
+        >>> from asgi_upgrade import WebSocketOptions
+        >>> WebSocketOptions(compression=Deflate(threshold=512)).compression.server_max_window_bits
+        15
     """
 
     server_max_window_bits: int = 15
@@ -163,6 +168,12 @@ class WebSocketOptions:
         TypeError: There is no such option; the text suggests the nearest.
         ConfigurationError: A size or time is not positive, or the engine is unknown or not installed, or compression
             is neither a Deflate nor None.
+
+    Example:
+        >>> from asgi_upgrade import UpgradePolicy
+        >>> policy = UpgradePolicy(websocket=WebSocketOptions(max_size=1024 * 1024, ping_interval=None))
+        >>> policy.websocket.open_timeout
+        10.0
     """
 
     max_size: int | Unset = UNSET

@@ -37,6 +37,12 @@ class Rule:
         closes: Whether its rejection closes the connection in lenient mode, too: nothing that follows can be trusted.
         reported: Whether it is the service's wish and no fault of the protocol, so that ``report_only`` lets it pass.
         lenient_where: Where alone lenient mode judges it at all; empty for everywhere.
+
+    Example:
+        >>> from asgi_upgrade import RULES
+        >>> rule = RULES["ws-key-present"]
+        >>> rule.level, rule.strict, rule.reference
+        ('must', 400, 'RFC 6455 section 4.2.1')
     """
 
     id: str

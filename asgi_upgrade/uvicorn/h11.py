@@ -31,7 +31,14 @@ _SPENT = _Connection(h11.SERVER)
 
 
 class H11Protocol(UpgradingProtocol, h11_impl.H11Protocol):
-    """uvicorn's h11 protocol with the ``http.upgrade`` extension."""
+    """uvicorn's h11 protocol with the ``http.upgrade`` extension.
+
+    Example:
+        >>> import uvicorn
+        >>> config = uvicorn.Config("shop.main:app", http="asgi_upgrade.uvicorn:H11Protocol", log_config=None)
+        >>> config.http  # the same as uvicorn shop.main:app --http asgi_upgrade.uvicorn:H11Protocol
+        'asgi_upgrade.uvicorn:H11Protocol'
+    """
 
     conn: _Connection
 

@@ -22,7 +22,14 @@ _plain_headers_complete = httptools_impl.HttpToolsProtocol.on_headers_complete
 
 
 class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
-    """uvicorn's httptools protocol with the ``http.upgrade`` extension."""
+    """uvicorn's httptools protocol with the ``http.upgrade`` extension.
+
+    Example:
+        >>> import uvicorn
+        >>> config = uvicorn.Config("shop.main:app", http="asgi_upgrade.uvicorn:HttpToolsProtocol", log_config=None)
+        >>> config.http  # the same as uvicorn shop.main:app --http asgi_upgrade.uvicorn:HttpToolsProtocol
+        'asgi_upgrade.uvicorn:HttpToolsProtocol'
+    """
 
     __slots__ = ("_body",)
 

@@ -286,6 +286,12 @@ class ZttpProtocol(auto_zttp_impl.AutoZttpProtocol):
     """HTTP/1.1 and HTTP/2 on one port: by ALPN over TLS, by HTTP/2's preface in cleartext.
 
     It stands for uvicorn's ``--http zttp --http2``, which takes uvicorn's own classes only.
+
+    Example:
+        >>> import uvicorn
+        >>> config = uvicorn.Config("shop.main:app", http="asgi_upgrade.uvicorn:ZttpProtocol", log_config=None)
+        >>> config.http  # HTTP/2 too, without --http2
+        'asgi_upgrade.uvicorn:ZttpProtocol'
     """
 
     def _switch(self, http2: bool, initial_data: bytes = b"") -> None:
