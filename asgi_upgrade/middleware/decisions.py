@@ -26,6 +26,7 @@ from asgi_upgrade.policy.websocket import engine_name
 from asgi_upgrade.rules import RULES, Rule
 from asgi_upgrade.text import callback_name, quote, whose, without_secrets
 from asgi_upgrade.types import Scope
+from asgi_upgrade.websocket.deflate import libraries
 
 LINES = 10
 """How many lines of one rule are written in a period."""
@@ -273,7 +274,9 @@ class Decisions:
         if adapter is None:
             logger.info("upgrades: no adapter, so handshakes are judged by what the server's own WebSocket scopes show")
         else:
-            logger.info("upgrades: adapter %s, engine %s", adapter, engine_name(policy.websocket.engine))
+            engine = engine_name(policy.websocket.engine)
+            compression = "none" if policy.websocket.compression is None else libraries()[-1].name
+            logger.info("upgrades: adapter %s, engine %s, compression %s", adapter, engine, compression)
 
     def stripped(self, facts: Facts, policy: UpgradePolicy) -> None:
         """Warn of a WebSocket handshake that reached this service without Upgrade, or over HTTP/1.0."""

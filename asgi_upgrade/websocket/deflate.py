@@ -1,10 +1,15 @@
-"""permessage-deflate (RFC 7692): which offer is accepted, and the codec of the messages of one connection."""
+"""permessage-deflate (RFC 7692): which offer is accepted, and the codec of the messages of one connection.
+
+The codec works on zlib, or on zlib-ng where it is installed, which does the same in about half the time. What differs
+between the two is said in ``Library`` and nowhere else.
+"""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple, Protocol
 
 from asgi_upgrade.grammar.websocket import ExtensionOffer
 from asgi_upgrade.policy.websocket import Deflate
@@ -29,6 +34,67 @@ _PARAMETERS: Mapping[str, frozenset[str | None]] = {
 """What an offer may hold, and with which values (RFC 7692 section 7.1)."""
 
 
+class Compressor(Protocol):
+    """What compresses the messages of one direction, such as ``zlib.compressobj``."""
+
+    def compress(self, data: bytes, /) -> bytes: ...  # noqa: D102 - as zlib.Compress
+    def flush(self, mode: int, /) -> bytes: ...  # noqa: D102
+
+
+class Decompressor(Protocol):
+    """What inflates the messages of one direction, such as ``zlib.decompressobj``."""
+
+    @property
+    def eof(self) -> bool: ...  # noqa: D102 - as zlib.Decompress
+    @property
+    def unused_data(self) -> bytes: ...  # noqa: D102
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...  # noqa: D102
+
+
+class Library(NamedTuple):
+    """A library that reads and writes raw deflate (RFC 1951) through the interface of zlib.
+
+    Args:
+        name: Its name, for the log.
+        module: Its module.
+        level: How hard it tries: as hard as it takes to compress as far as zlib does at its default level.
+    """
+
+    name: str
+    module: Any
+    level: int
+
+    def compressor(self, bits: int) -> Compressor:
+        """Make a compressor with a window of so many bits, 9 to 15."""
+        stream: Compressor = self.module.compressobj(self.level, wbits=-bits)
+        return stream
+
+    def decompressor(self, bits: int) -> Decompressor:
+        """Make a decompressor with a window of so many bits, 9 to 15."""
+        stream: Decompressor = self.module.decompressobj(wbits=-bits)
+        return stream
+
+    @property
+    def error(self) -> type[Exception]:
+        """What it raises for data that is not deflate's."""
+        error: type[Exception] = self.module.error
+        return error
+
+
+ZLIB = Library("zlib", zlib, zlib.Z_DEFAULT_COMPRESSION)
+"""The library that is always there."""
+
+
+@cache
+def libraries() -> tuple[Library, ...]:
+    """Return, the same for the whole process, what is installed; the fastest comes last."""
+    try:
+        from zlib_ng import zlib_ng  # noqa: PLC0415 - need not be installed, and takes its time to import
+    except ImportError:
+        return (ZLIB,)
+    return ZLIB, Library("zlib-ng", zlib_ng, 4)
+
+
 class Agreement(NamedTuple):
     """What both sides keep to: the parameters of the response (RFC 7692 section 7.1).
 
@@ -38,6 +104,7 @@ class Agreement(NamedTuple):
         server_no_context_takeover: Whether the server compresses every message by itself.
         client_no_context_takeover: Whether the client does.
         threshold: The smallest message that the server compresses, in octets; the client is not told.
+        library: What compresses and inflates; the client cannot tell.
     """
 
     server_max_window_bits: int | None = None
@@ -45,6 +112,7 @@ class Agreement(NamedTuple):
     server_no_context_takeover: bool = False
     client_no_context_takeover: bool = False
     threshold: int = 64
+    library: Library = ZLIB
 
     @property
     def field(self) -> bytes:
@@ -92,6 +160,7 @@ def _accept(parameters: tuple[tuple[str, str | None], ...], options: Deflate) ->
         # A mere hint (RFC 7692 section 7.1.1.2); saying it back saves the window between messages.
         options.client_no_context_takeover or "client_no_context_takeover" in offered,
         options.threshold,
+        libraries()[-1],
     )
 
 
@@ -136,9 +205,10 @@ class Inflater:
         self._bits = max(9, agreement.client_max_window_bits or 15)
         self._takeover = not agreement.client_no_context_takeover
         self._max_size = max_size
+        self._library = agreement.library
+        self._stream = self._library.decompressor(self._bits)
         self._size = 0
         self._at_start = True
-        self._stream = zlib.decompressobj(-self._bits)
 
     def inflate(self, data: bytes, *, final: bool) -> bytes:
         """Inflate a part of a message.
@@ -158,7 +228,7 @@ class Inflater:
             if not self._at_start:
                 parts += self._pieces(_TAIL)
             if not self._takeover:
-                self._stream = zlib.decompressobj(-self._bits)
+                self._stream = self._library.decompressor(self._bits)
             self._at_start, self._size = True, 0
         return b"".join(parts)
 
@@ -173,10 +243,10 @@ class Inflater:
         """Inflate up to the end of the data or of a final block, which other libraries than zlib may write."""
         if self._stream.eof:
             # RFC 7692 section 7.2.3.4: more blocks follow a final one. Who writes it starts afresh behind it.
-            self._stream = zlib.decompressobj(-self._bits)
+            self._stream = self._library.decompressor(self._bits)
         try:
             piece = self._stream.decompress(data, self._max_size - self._size + 1)
-        except zlib.error as error:
+        except self._library.error as error:
             raise InflateError(1002, "compressed data is corrupt") from error
         self._size += len(piece)
         if self._size > self._max_size:
@@ -197,7 +267,8 @@ class Deflater:
         self._bits = agreement.server_max_window_bits or 15
         self._takeover = not agreement.server_no_context_takeover
         self._threshold = agreement.threshold
-        self._kept: zlib._Compress | None = None  # most of the memory: not before there is something to compress
+        self._library = agreement.library
+        self._kept: Compressor | None = None  # most of the memory: not before there is something to compress
 
     def deflate(self, data: bytes) -> bytes | None:
         """Compress a message.
@@ -210,7 +281,7 @@ class Deflater:
         """
         if not data or len(data) < self._threshold:
             return None
-        stream = self._kept or zlib.compressobj(wbits=-self._bits)
+        stream = self._kept or self._library.compressor(self._bits)
         if self._takeover:
             self._kept = stream
         return (stream.compress(data) + stream.flush(zlib.Z_SYNC_FLUSH)).removesuffix(_TAIL)

@@ -8,6 +8,8 @@ import zlib
 
 import pytest
 
+from asgi_upgrade.websocket.deflate import Library
+from tests.support.libraries import each_library
 from tests.support.measured import HAS_PROC, MESSAGE, watched
 from tests.support.peer import BINARY, CONTINUATION, frame
 from tests.support.serving import RawClient
@@ -46,12 +48,13 @@ def stuff(client: RawClient, data: bytes) -> int:
 
 
 @either_engine
+@each_library
 @pytest.mark.parametrize("size", [1 << 20, 1000], ids=["one frame", "fragments"])
-def test_bomb_is_closed_before_it_goes_off(engine: str, size: int) -> None:
+def test_bomb_is_closed_before_it_goes_off(engine: str, library: Library, size: int) -> None:
     payload = bomb(100 * MIB)
     assert 90_000 < len(payload) < 110_000
     with (
-        watched("httptools", engine=engine, max_size=MIB, compression={}) as server,
+        watched("httptools", engine=engine, max_size=MIB, compression={}, library=library.name) as server,
         server.connect(b"/ws", deflate=True) as client,
     ):
         client.send(frame(BINARY, b"warm"))
@@ -60,7 +63,18 @@ def test_bomb_is_closed_before_it_goes_off(engine: str, size: int) -> None:
         client.send(fragments(payload, size))
         assert client.recv_exactly(4)[2:] == (1009).to_bytes(2)
         assert server.peak() < 16 * MIB
-        print(f"peak growth {server.peak() / MIB:.1f} MiB, {engine}")
+        print(f"peak growth {server.peak() / MIB:.1f} MiB, {engine}, {library.name}")
+
+
+@either_engine
+@each_library
+def test_corrupt_stream_is_closed_at_once(engine: str, library: Library) -> None:
+    with (
+        watched("httptools", engine=engine, compression={}, library=library.name) as server,
+        server.connect(b"/ws", deflate=True) as client,
+    ):
+        client.send(frame(BINARY, b"\xff" * 1000, rsv=4))
+        assert client.recv_exactly(4)[2:] == (1002).to_bytes(2)
 
 
 @either_engine

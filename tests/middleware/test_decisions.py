@@ -20,9 +20,10 @@ from asgi_upgrade import RULES, ConfigurationError, Decision, UpgradeMiddleware,
 from asgi_upgrade.handshake.judge import evaluate
 from asgi_upgrade.handshake.verdict import Facts
 from asgi_upgrade.middleware.decisions import Counters, Decisions, Throttle, Turn, decide
-from asgi_upgrade.policy.websocket import engine_name
+from asgi_upgrade.policy.websocket import Deflate, WebSocketOptions, engine_name
 from asgi_upgrade.testing import UpgradeTransport
 from asgi_upgrade.types import Message, Receive, Scope, Send
+from asgi_upgrade.websocket.deflate import libraries
 from tests.support.asgi import FOREIGN, HANDSHAKE, Recorder, http_scope, problem, run, websocket_scope
 from tests.support.facts import handshake, native, reject
 from tests.support.peer import Transport
@@ -90,14 +91,21 @@ def test_client_cannot_fill_the_log_through_check_origin(answer: Any, caplog: py
     assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 10
 
 
-def test_adapter_and_engine_are_told_with_the_first_upgrade(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("compression", "library"),
+    [pytest.param(None, "none", id="off"), pytest.param(Deflate(), libraries()[-1].name, id="on")],
+)
+def test_adapter_and_engine_are_told_with_the_first_upgrade(
+    compression: Deflate | None, library: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "asgi_upgrade")
-    app = UpgradeMiddleware(Recorder())
+    app = UpgradeMiddleware(Recorder(), websocket=WebSocketOptions(compression=compression))
     extensions = {"http.upgrade": {"adapter": "a server"}}
     for _ in range(2):
         run(app, http_scope([(b"upgrade", b"x"), (b"connection", b"upgrade")], extensions=extensions))
     engine = engine_name("auto")
-    assert caplog.messages == ["policy in force: strict", f"upgrades: adapter a server, engine {engine}"]
+    assert caplog.messages[0].startswith("policy in force: strict")
+    assert caplog.messages[1:] == [f"upgrades: adapter a server, engine {engine}, compression {library}"]
 
 
 def test_lack_of_an_adapter_is_told_with_what_it_means(caplog: pytest.LogCaptureFixture) -> None:

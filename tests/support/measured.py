@@ -1,7 +1,7 @@
 """A server in a process of its own, whose memory can be watched from outside.
 
 ``python -m tests.support.measured PARSER OPTIONS`` serves on a loopback port that it prints, with WebSocketOptions
-from JSON (``compression`` is an object of Deflate's), until its standard input ends.
+from JSON (``compression`` is an object of Deflate's, ``library`` what compresses), until its standard input ends.
 """
 
 from __future__ import annotations
@@ -128,6 +128,8 @@ def watched(parser: str, **options: Any) -> Iterator[Watched]:
 def main() -> None:
     """Serve."""
     options = json.loads(sys.argv[2])
+    if options.pop("library", "") == "zlib":
+        sys.modules["zlib_ng"] = None  # type: ignore[assignment]  # as where it is not installed
     if "compression" in options:
         options["compression"] = Deflate(**options["compression"])
     app = UpgradeMiddleware(Application(), websocket=WebSocketOptions(**options))

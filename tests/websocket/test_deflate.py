@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import subprocess
+import sys
 import zlib
 from itertools import pairwise
 from typing import Any
@@ -16,7 +19,17 @@ from asgi_upgrade.grammar.fields import FieldList
 from asgi_upgrade.grammar.websocket import ExtensionOffer, parse_extensions
 from asgi_upgrade.policy.websocket import Deflate
 from asgi_upgrade.text import quote
-from asgi_upgrade.websocket.deflate import Agreement, Deflater, InflateError, Inflater, negotiate
+from asgi_upgrade.websocket.deflate import (
+    ZLIB,
+    Agreement,
+    Deflater,
+    InflateError,
+    Inflater,
+    Library,
+    libraries,
+    negotiate,
+)
+from tests.support.libraries import each_library
 
 TAIL = b"\x00\x00\xff\xff"
 LARGE = 1 << 24
@@ -226,7 +239,7 @@ def test_client_that_cannot_be_limited_is_declined() -> None:
 def test_agreement_is_what_the_response_says() -> None:
     options = Deflate(client_max_window_bits=10, threshold=7)
     agreement = negotiate(offers(NAME + b"; client_max_window_bits", NAME), options)
-    assert agreement == Agreement(client_max_window_bits=10, threshold=7)
+    assert agreement == Agreement(client_max_window_bits=10, threshold=7, library=libraries()[-1])
 
 
 _PARAMETER = st.tuples(
@@ -284,10 +297,11 @@ class Sender:
         return payload.removesuffix(TAIL) or b"\x00"  # RFC 7692 section 7.2.3.6
 
 
-def inflate(payload: bytes, max_size: int = LARGE) -> bytes:
-    return Inflater(Agreement(), max_size).inflate(payload, final=True)
+def inflate(library: Library, payload: bytes, max_size: int = LARGE) -> bytes:
+    return Inflater(Agreement(library=library), max_size).inflate(payload, final=True)
 
 
+@each_library
 @pytest.mark.parametrize(
     ("payload", "message"),
     [
@@ -303,8 +317,8 @@ def inflate(payload: bytes, max_size: int = LARGE) -> bytes:
         pytest.param("", b"", id="no payload at all"),
     ],
 )
-def test_message_as_others_write_it(payload: str, message: bytes) -> None:
-    inflater = Inflater(Agreement(), LARGE)
+def test_message_as_others_write_it(library: Library, payload: str, message: bytes) -> None:
+    inflater = Inflater(Agreement(library=library), LARGE)
     octets = bytes.fromhex(payload)
     sender = Sender()
     assert inflater.inflate(octets, final=True) == message
@@ -315,14 +329,16 @@ def test_message_as_others_write_it(payload: str, message: bytes) -> None:
     assert inflater.inflate(b"", final=True) == b""
 
 
-def test_message_that_refers_to_the_one_before() -> None:
-    inflater = Inflater(Agreement(), LARGE)
+@each_library
+def test_message_that_refers_to_the_one_before(library: Library) -> None:
+    inflater = Inflater(Agreement(library=library), LARGE)
     assert inflater.inflate(bytes.fromhex("f248cdc9c90700"), final=True) == b"Hello"
     assert inflater.inflate(bytes.fromhex("f200110000"), final=True) == b"Hello"  # RFC 7692 section 7.2.3.2
 
 
-def test_window_is_dropped_between_messages_if_agreed() -> None:
-    inflater = Inflater(Agreement(client_no_context_takeover=True), LARGE)
+@each_library
+def test_window_is_dropped_between_messages_if_agreed(library: Library) -> None:
+    inflater = Inflater(Agreement(library=library, client_no_context_takeover=True), LARGE)
     assert inflater.inflate(bytes.fromhex("f248cdc9c90700"), final=True) == b"Hello"
     assert inflater.inflate(bytes.fromhex("f248cdc9c90700"), final=True) == b"Hello"
     with pytest.raises(InflateError) as caught:
@@ -330,28 +346,32 @@ def test_window_is_dropped_between_messages_if_agreed() -> None:
     assert caught.value.code == 1002
 
 
-def test_hint_that_is_not_agreed_keeps_the_window() -> None:
-    inflater, sender = Inflater(Agreement(), LARGE), Sender(takeover=False)  # pmd-cnct-hint
+@each_library
+def test_hint_that_is_not_agreed_keeps_the_window(library: Library) -> None:
+    inflater, sender = Inflater(Agreement(library=library), LARGE), Sender(takeover=False)  # pmd-cnct-hint
     for _ in range(3):
         assert inflater.inflate(sender.send(b"message" * 50), final=True) == b"message" * 50
 
 
-def test_reference_beyond_the_agreed_window_is_corrupt() -> None:
-    sender, inflater = Sender(bits=15), Inflater(Agreement(client_max_window_bits=9), LARGE)
+@each_library
+def test_reference_beyond_the_agreed_window_is_corrupt(library: Library) -> None:
+    sender, inflater = Sender(bits=15), Inflater(Agreement(library=library, client_max_window_bits=9), LARGE)
     assert inflater.inflate(sender.send(NOISE[:4000]), final=True) == NOISE[:4000]
     with pytest.raises(InflateError) as caught:
         inflater.inflate(sender.send(NOISE[:100]), final=True)
     assert caught.value.code == 1002
 
 
+@each_library
 @pytest.mark.parametrize("bits", range(8, 16))
-def test_every_window_that_can_be_agreed_is_inflated(bits: int) -> None:
-    inflater = Inflater(Agreement(client_max_window_bits=bits), LARGE)
+def test_every_window_that_can_be_agreed_is_inflated(library: Library, bits: int) -> None:
+    inflater = Inflater(Agreement(library=library, client_max_window_bits=bits), LARGE)
     sender = Sender(bits=max(9, bits))
     for _ in range(2):
         assert inflater.inflate(sender.send(b"abcdefg" * 20_000), final=True) == b"abcdefg" * 20_000
 
 
+@each_library
 @pytest.mark.parametrize(
     "payload",
     [
@@ -361,14 +381,15 @@ def test_every_window_that_can_be_agreed_is_inflated(bits: int) -> None:
         pytest.param(bytes.fromhex("f200110000"), id="reference to nothing"),
     ],
 )
-def test_corrupt_data_is_an_error(payload: bytes) -> None:
+def test_corrupt_data_is_an_error(library: Library, payload: bytes) -> None:
     with pytest.raises(InflateError) as caught:
-        inflate(payload)
+        inflate(library, payload)
     assert (caught.value.code, caught.value.reason) == (1002, "compressed data is corrupt")
 
 
-def test_message_of_just_the_greatest_size_passes() -> None:
-    inflater, sender = Inflater(Agreement(), 1000), Sender()
+@each_library
+def test_message_of_just_the_greatest_size_passes(library: Library) -> None:
+    inflater, sender = Inflater(Agreement(library=library), 1000), Sender()
     for _ in range(3):
         payload = sender.send(b"x" * 1000)
         assert inflater.inflate(payload[:5], final=False) + inflater.inflate(payload[5:], final=True) == b"x" * 1000
@@ -377,51 +398,56 @@ def test_message_of_just_the_greatest_size_passes() -> None:
     assert (caught.value.code, caught.value.reason) == (1009, "message larger than 1000 octets")
 
 
-def test_bomb_is_stopped_while_it_goes_off(monkeypatch: pytest.MonkeyPatch) -> None:
+@each_library
+def test_bomb_is_stopped_while_it_goes_off(library: Library) -> None:
     stream = zlib.compressobj(9, wbits=-15)
     bomb = b"".join(stream.compress(bytes(1 << 20)) for _ in range(100)) + stream.flush(zlib.Z_SYNC_FLUSH)
     assert len(bomb) < 110_000
     produced: list[int] = []
 
     class Counting:
-        def __init__(self, wbits: int) -> None:
-            self.stream = original(wbits)
+        error = library.error
+
+        def decompressobj(self, wbits: int) -> Counting:
+            self.stream = library.module.decompressobj(wbits=wbits)
+            return self
 
         def decompress(self, data: bytes, max_length: int) -> bytes:
-            octets = self.stream.decompress(data, max_length)
+            octets: bytes = self.stream.decompress(data, max_length)
             produced.append(len(octets))
             return octets
 
         def __getattr__(self, name: str) -> Any:
             return getattr(self.stream, name)
 
-    original = zlib.decompressobj
-    monkeypatch.setattr(zlib, "decompressobj", Counting)
-    inflater = Inflater(Agreement(), 1 << 20)
+    inflater = Inflater(Agreement(library=library._replace(module=Counting())), 1 << 20)
     with pytest.raises(InflateError) as caught:
         inflater.inflate(bomb, final=True)
     assert caught.value.code == 1009
     assert sum(produced) == (1 << 20) + 1
 
 
-def test_bomb_behind_final_blocks_is_counted_as_one_message() -> None:
+@each_library
+def test_bomb_behind_final_blocks_is_counted_as_one_message(library: Library) -> None:
     stream = zlib.compressobj(wbits=-15)
     block = stream.compress(bytes(600)) + stream.flush()
-    assert inflate(block, 1000) == bytes(600)
+    assert inflate(library, block, 1000) == bytes(600)
     with pytest.raises(InflateError) as caught:
-        inflate(block + block, 1000)
+        inflate(library, block + block, 1000)
     assert caught.value.code == 1009
 
 
-def test_bomb_in_fragments_is_counted_as_one_message() -> None:
-    inflater, sender = Inflater(Agreement(), 1000), Sender()
+@each_library
+def test_bomb_in_fragments_is_counted_as_one_message(library: Library) -> None:
+    inflater, sender = Inflater(Agreement(library=library), 1000), Sender()
     assert inflater.inflate(sender.send(bytes(600)) + TAIL, final=False) == bytes(600)
     with pytest.raises(InflateError) as caught:
         inflater.inflate(sender.send(bytes(600)), final=False)
     assert caught.value.code == 1009
 
 
-def test_many_final_blocks_cost_no_more_than_they_are_long(monkeypatch: pytest.MonkeyPatch) -> None:
+@each_library
+def test_many_final_blocks_cost_no_more_than_they_are_long(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     piece = Inflater._piece
 
@@ -431,17 +457,20 @@ def test_many_final_blocks_cost_no_more_than_they_are_long(monkeypatch: pytest.M
 
     monkeypatch.setattr(Inflater, "_piece", counted)
     empty = b"\x03\x00"
-    assert inflate(empty * 20_000) == b""
+    assert inflate(library, empty * 20_000) == b""
     assert len(seen) == 20_000
     assert max(seen) == 4096
 
 
+@each_library
 @given(st.lists(st.binary(max_size=300), max_size=5), st.integers(9, 15), st.booleans(), st.data())
 def test_what_zlib_compresses_is_inflated_wherever_it_is_cut(
-    messages: list[bytes], bits: int, takeover: bool, data: st.DataObject
+    library: Library, messages: list[bytes], bits: int, takeover: bool, data: st.DataObject
 ) -> None:
     sender = Sender(bits=bits, takeover=takeover)
-    inflater = Inflater(Agreement(client_max_window_bits=bits, client_no_context_takeover=not takeover), LARGE)
+    inflater = Inflater(
+        Agreement(library=library, client_max_window_bits=bits, client_no_context_takeover=not takeover), LARGE
+    )
     for message in messages:
         payload = sender.send(message)
         cuts = data.draw(st.lists(st.integers(0, len(payload)), max_size=5).map(sorted))
@@ -450,9 +479,12 @@ def test_what_zlib_compresses_is_inflated_wherever_it_is_cut(
         assert found + inflater.inflate(payload[cuts[-1] if cuts else 0 :], final=True) == message
 
 
+@each_library
 @given(st.lists(st.tuples(st.binary(max_size=200), st.booleans()), max_size=6), st.integers(1, 500))
-def test_any_octets_give_bounded_octets_or_an_error(parts: list[tuple[bytes, bool]], max_size: int) -> None:
-    inflater, size = Inflater(Agreement(), max_size), 0
+def test_any_octets_give_bounded_octets_or_an_error(
+    library: Library, parts: list[tuple[bytes, bool]], max_size: int
+) -> None:
+    inflater, size = Inflater(Agreement(library=library), max_size), 0
     try:
         for part, final in parts:
             size += len(inflater.inflate(part, final=final))
@@ -460,6 +492,20 @@ def test_any_octets_give_bounded_octets_or_an_error(parts: list[tuple[bytes, boo
             size = 0 if final else size
     except InflateError as error:
         assert error.code in {1002, 1009}  # noqa: PT017 - either outcome is right
+
+
+@given(st.lists(st.tuples(st.binary(max_size=200), st.booleans()), max_size=6), st.integers(1, 500))
+def test_libraries_agree_on_any_octets(parts: list[tuple[bytes, bool]], max_size: int) -> None:
+    outcomes: list[list[bytes | int]] = []
+    for library in libraries():
+        inflater, outcome = Inflater(Agreement(library=library), max_size), list[bytes | int]()
+        outcomes.append(outcome)
+        try:
+            for part, final in parts:
+                outcome.append(inflater.inflate(part, final=final))
+        except InflateError as error:
+            outcome.append(error.code)
+    assert all(outcome == outcomes[0] for outcome in outcomes)
 
 
 # Compressing
@@ -481,51 +527,94 @@ def compress(deflater: Deflater, *messages: bytes) -> list[bytes]:
     return [payload for payload in payloads if payload is not None]
 
 
+@each_library
 @pytest.mark.parametrize("size", [0, 1, 63, 64, 65])
-def test_message_below_the_threshold_goes_as_it_is(size: int) -> None:
-    assert (Deflater(Agreement(threshold=64)).deflate(b"x" * size) is None) is (size < 64)
+def test_message_below_the_threshold_goes_as_it_is(library: Library, size: int) -> None:
+    assert (Deflater(Agreement(library=library, threshold=64)).deflate(b"x" * size) is None) is (size < 64)
 
 
-def test_empty_message_is_never_compressed() -> None:
-    deflater = Deflater(Agreement(threshold=0))
+@each_library
+def test_empty_message_is_never_compressed(library: Library) -> None:
+    deflater = Deflater(Agreement(library=library, threshold=0))
     assert deflater.deflate(b"") is None
     assert compress(deflater, b"Hello") == [bytes.fromhex("f248cdc9c90700")]
 
 
-def test_context_is_taken_over_across_messages_that_are_not_compressed() -> None:
-    deflater = Deflater(Agreement(threshold=64))
+@each_library
+def test_context_is_taken_over_across_messages_that_are_not_compressed(library: Library) -> None:
+    deflater = Deflater(Agreement(library=library, threshold=64))
     noise = NOISE[:200]
     first, second = compress(deflater, noise, b"short", noise)
     assert len(second) < 20 < len(first)
     assert receive([first, second]) == [noise, noise]
 
 
-def test_every_message_is_compressed_from_an_empty_window_if_agreed() -> None:
-    deflater = Deflater(Agreement(server_no_context_takeover=True))  # pmd-snct-effect
+@each_library
+def test_every_message_is_compressed_from_an_empty_window_if_agreed(library: Library) -> None:
+    deflater = Deflater(Agreement(library=library, server_no_context_takeover=True))  # pmd-snct-effect
     first, second = compress(deflater, b"message" * 20, b"message" * 20)
     assert first == second
     assert receive([first, second], takeover=False) == [b"message" * 20] * 2
 
 
+@each_library
 @pytest.mark.parametrize("bits", range(9, 16))
-def test_window_is_no_larger_than_agreed(bits: int) -> None:
-    agreement = Agreement(server_max_window_bits=bits)  # pmd-smwb-effect
+def test_window_is_no_larger_than_agreed(library: Library, bits: int) -> None:
+    agreement = Agreement(library=library, server_max_window_bits=bits)  # pmd-smwb-effect
     # Each message repeats what is as far behind as a window reaches, and farther.
     messages = [NOISE[:size] for size in (20_000, 500, 300, 40_000)]
     assert receive(compress(Deflater(agreement), *messages), bits=bits) == messages
 
 
+@each_library
 @given(st.lists(st.binary(min_size=1, max_size=500), max_size=5), _OPTIONS)
-def test_what_is_compressed_goes_round(messages: list[bytes], options: Deflate) -> None:
+def test_what_is_compressed_goes_round(library: Library, messages: list[bytes], options: Deflate) -> None:
     agreement = negotiate([ExtensionOffer("permessage-deflate", (("client_max_window_bits", None),))], options)
     assert agreement is not None
-    deflater = Deflater(agreement)
+    deflater = Deflater(agreement._replace(library=library))
     long = [message for message in messages if len(message) >= options.threshold]
     takeover = not agreement.server_no_context_takeover
     bits = agreement.server_max_window_bits or 15
     payloads = compress(deflater, *messages)
     assert receive(payloads, bits=bits, takeover=takeover) == long
     # The same parameters for the other direction: this side inflates what it compresses.
-    mirrored = Agreement(client_max_window_bits=bits, client_no_context_takeover=not takeover)
+    mirrored = Agreement(library=library, client_max_window_bits=bits, client_no_context_takeover=not takeover)
     inflater = Inflater(mirrored, LARGE)
     assert [inflater.inflate(payload, final=True) for payload in payloads] == long
+
+
+@each_library
+@pytest.mark.parametrize("bits", [12, 15])
+def test_libraries_compress_alike(library: Library, bits: int) -> None:
+    messages = [json.dumps({"id": n, "name": f"item {n * n % 97}", "price": n / 7}).encode() * 2 for n in range(200)]
+    sizes = [
+        sum(map(len, compress(Deflater(Agreement(library=each, server_max_window_bits=bits)), *messages)))
+        for each in (library, ZLIB)
+    ]
+    assert 0.8 < sizes[0] / sizes[1] < 1.1
+
+
+# The library
+
+
+def test_fastest_library_is_taken() -> None:
+    agreement = negotiate(offers(NAME), Deflate())
+    assert agreement is not None
+    assert agreement.library is libraries()[-1]
+    assert [library.name for library in libraries()] == ["zlib", "zlib-ng"][: len(libraries())]
+
+
+def test_without_zlib_ng_there_is_zlib() -> None:
+    code = (
+        "import sys; sys.modules['zlib_ng'] = None\n"
+        "from asgi_upgrade.websocket.deflate import libraries\n"
+        "print([library.name for library in libraries()])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "['zlib']\n"
+
+
+def test_zlib_ng_is_imported_where_messages_are_compressed_only() -> None:
+    code = "import sys, asgi_upgrade.websocket\nprint('zlib_ng' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -17,11 +17,12 @@ from asgi_upgrade.policy import websocket as options
 from asgi_upgrade.policy.websocket import engine_name
 from asgi_upgrade.types import Field
 from asgi_upgrade.websocket.connection import new_engine
-from asgi_upgrade.websocket.deflate import Agreement
+from asgi_upgrade.websocket.deflate import Agreement, Library
 from asgi_upgrade.websocket.engine_websockets import WebsocketsEngine
 from asgi_upgrade.websocket.engine_wsproto import Compression, WsprotoEngine
 from asgi_upgrade.websocket.frames import MORE, Close, Engine, Failure, Frame, More, Ping, Pong
 from asgi_upgrade.websocket.messages import accept_fields, close_of, frame_of, message_of
+from tests.support.libraries import each_library
 from tests.support.peer import BINARY, CLOSE, CONTINUATION, MASK, PING, PONG, TEXT, close_frame, frame, octets_of
 
 MAX_SIZE = 1024
@@ -391,8 +392,8 @@ def test_option_means_an_engine(name: str, installed: bool, expected: str, monke
 # Compression
 
 
-def compressing(name: str, max_size: int = MAX_SIZE, **agreed: Any) -> Engine:
-    return new_engine(name, max_size, Agreement(**agreed))
+def compressing(name: str, library: Library, max_size: int = MAX_SIZE) -> Engine:
+    return new_engine(name, max_size, Agreement(library=library))
 
 
 def deflated(*messages: bytes) -> list[bytes]:
@@ -438,11 +439,12 @@ COMPRESSED = [
 
 
 @either_engine
+@each_library
 @pytest.mark.parametrize(("frames", "expected"), COMPRESSED)
-def test_events_of_compressed_frames(name: str, frames: list[bytes], expected: list[Event]) -> None:
+def test_events_of_compressed_frames(name: str, library: Library, frames: list[bytes], expected: list[Event]) -> None:
     stream = b"".join(frames)
-    assert events(compressing(name), stream) == expected
-    assert events(compressing(name), *(stream[i : i + 1] for i in range(len(stream)))) == expected
+    assert events(compressing(name, library), stream) == expected
+    assert events(compressing(name, library), *(stream[i : i + 1] for i in range(len(stream)))) == expected
 
 
 COMPRESSED_FAULTS = [
@@ -465,10 +467,11 @@ COMPRESSED_FAULTS = [
 
 
 @either_engine
+@each_library
 @pytest.mark.parametrize(("octets", "code"), COMPRESSED_FAULTS)
-def test_broken_compression_is_one_failure_and_the_end(name: str, octets: bytes, code: int) -> None:
+def test_broken_compression_is_one_failure_and_the_end(name: str, library: Library, octets: bytes, code: int) -> None:
     for segments in ([octets], [octets[i : i + 1] for i in range(len(octets))]):
-        engine = compressing(name)
+        engine = compressing(name, library)
         (failure,) = events(engine, *segments)
         assert isinstance(failure, Failure)
         assert (failure.code, bool(failure.reason)) == (code, True)
@@ -476,26 +479,33 @@ def test_broken_compression_is_one_failure_and_the_end(name: str, octets: bytes,
 
 
 @either_engine
-def test_bad_compressed_text_is_found_before_its_message_ends(name: str) -> None:
+@each_library
+def test_bad_compressed_text_is_found_before_its_message_ends(name: str, library: Library) -> None:
     (bad,) = deflated(b"a" * 50 + b"\xff")
-    (failure,) = events(compressing(name), frame(TEXT, bad + b"\x00\x00\xff\xff", fin=False, rsv=4))
+    (failure,) = events(compressing(name, library), frame(TEXT, bad + b"\x00\x00\xff\xff", fin=False, rsv=4))
     assert isinstance(failure, Failure)
     assert failure.code == 1007
 
 
 @either_engine
-def test_compressed_message_of_just_the_greatest_size_passes(name: str) -> None:
+@each_library
+def test_compressed_message_of_just_the_greatest_size_passes(name: str, library: Library) -> None:
     payloads = deflated(*[b"x" * MAX_SIZE] * 3)
-    assert events(compressing(name), *(frame(TEXT, payload, rsv=4) for payload in payloads)) == ["x" * MAX_SIZE] * 3
+    assert (
+        events(compressing(name, library), *(frame(TEXT, payload, rsv=4) for payload in payloads))
+        == ["x" * MAX_SIZE] * 3
+    )
 
 
 @either_engine
-def test_small_bomb_is_told_from_its_size(name: str) -> None:
-    (failure,) = events(compressing(name), frame(BINARY, deflated(bytes(1 << 24))[0], rsv=4))
+@each_library
+def test_small_bomb_is_told_from_its_size(name: str, library: Library) -> None:
+    (failure,) = events(compressing(name, library), frame(BINARY, deflated(bytes(1 << 24))[0], rsv=4))
     assert failure == Failure(1009, "message larger than 1024 octets")
 
 
 @either_engine
+@each_library
 @pytest.mark.parametrize(
     ("made", "head"),
     [
@@ -508,13 +518,14 @@ def test_small_bomb_is_told_from_its_size(name: str) -> None:
         pytest.param(lambda e: e.close(1000, "x" * 123), 0x88, id="close"),
     ],
 )
-def test_only_messages_of_some_length_are_compressed(name: str, made: Any, head: int) -> None:
-    assert made(compressing(name))[0] == head
+def test_only_messages_of_some_length_are_compressed(name: str, library: Library, made: Any, head: int) -> None:
+    assert made(compressing(name, library))[0] == head
 
 
 @either_engine
-def test_compressed_messages_are_read_by_a_client_of_another_hand(name: str) -> None:
-    engine = compressing(name, server_no_context_takeover=False)
+@each_library
+def test_compressed_messages_are_read_by_a_client_of_another_hand(name: str, library: Library) -> None:
+    engine = compressing(name, library)
     extension = PerMessageDeflate()
     extension.finalize("permessage-deflate")
     client = FrameProtocol(client=True, extensions=[extension])
@@ -525,9 +536,10 @@ def test_compressed_messages_are_read_by_a_client_of_another_hand(name: str) -> 
 
 
 @either_engine
+@each_library
 @given(st.lists(st.text(max_size=300) | st.binary(max_size=300), max_size=5), st.sets(st.integers(0, 2000), max_size=9))
 def test_compressed_messages_go_round_wherever_they_are_cut(
-    name: str, messages: list[str | bytes], cuts: set[int]
+    name: str, library: Library, messages: list[str | bytes], cuts: set[int]
 ) -> None:
     contents = [message.encode() if isinstance(message, str) else message for message in messages]
     # zlib writes nothing for an empty message behind a flush; RFC 7692 section 7.2.3.6 has one octet.
@@ -535,7 +547,7 @@ def test_compressed_messages_go_round_wherever_they_are_cut(
     opcodes = [TEXT if isinstance(message, str) else BINARY for message in messages]
     octets = b"".join(frame(opcode, payload, rsv=4) for opcode, payload in zip(opcodes, payloads, strict=True))
     places = [0, *sorted(cut for cut in cuts if cut < len(octets)), len(octets)]
-    assert events(compressing(name, 10_000), *(octets[a:b] for a, b in pairwise(places))) == messages
+    assert events(compressing(name, library, 10_000), *(octets[a:b] for a, b in pairwise(places))) == messages
 
 
 def test_server_offers_no_extension() -> None:
