@@ -7,7 +7,7 @@ between the two is said in ``Library`` and nowhere else.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple, Protocol
 
@@ -208,7 +208,8 @@ class Inflater:
         self._library = agreement.library
         self._stream = self._library.decompressor(self._bits)
         self._size = 0
-        self._at_start = True
+        self._open = False
+        """Whether a block of the message waits for the end that the sender has cut off."""
 
     def inflate(self, data: bytes, *, final: bool) -> bytes:
         """Inflate a part of a message.
@@ -223,21 +224,28 @@ class Inflater:
         Raises:
             InflateError: The message is too large, or not what deflate writes.
         """
-        parts = list(self._pieces(data))
+        end = _TAIL if final and (data or self._open) else b""
+        parts = self._pieces(data, end)
         if final:
-            if not self._at_start:
-                parts += self._pieces(_TAIL)
             if not self._takeover:
                 self._stream = self._library.decompressor(self._bits)
-            self._at_start, self._size = True, 0
-        return b"".join(parts)
+            self._open, self._size = False, 0
+        elif data:
+            self._open = not self._stream.eof
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _pieces(self, data: bytes) -> Iterator[bytes]:
-        for start in range(0, len(data), _SLICE):
-            rest = data[start : start + _SLICE]
+    def _pieces(self, data: bytes, end: bytes) -> list[bytes]:
+        """Inflate a payload; its end goes with the last octets, because a call costs more than a short message."""
+        parts = []
+        for start in range(0, len(data) or len(end), _SLICE):
+            tail = end if start + _SLICE >= len(data) else b""
+            rest = data[start : start + _SLICE] + tail
             while rest:
-                yield self._piece(rest)
+                parts.append(self._piece(rest))
                 rest = self._stream.unused_data
+                if rest == tail:
+                    break  # nothing was cut off behind a final block, and nothing is put back
+        return parts
 
     def _piece(self, data: bytes) -> bytes:
         """Inflate up to the end of the data or of a final block, which other libraries than zlib may write."""
@@ -251,8 +259,6 @@ class Inflater:
         self._size += len(piece)
         if self._size > self._max_size:
             raise InflateError(1009, f"message larger than {self._max_size} octets")
-        # Nothing was cut off behind a final block, and nothing is put back.
-        self._at_start = self._stream.eof and not self._stream.unused_data
         return piece
 
 
