@@ -42,6 +42,11 @@ _RSV, _OPCODE = 0x70, 0x0F
 _DEFINED_CODES = frozenset({*range(1000, 1004), *range(1007, 1014)})
 """The close codes below 3000 that a peer may send (RFC 6455 section 7.4)."""
 
+_WHOLE = frozenset({FIN | TEXT, FIN | BINARY})
+"""The first octet of a frame that is a message."""
+
+_WHOLE_OR_COMPRESSED = _WHOLE | {RSV1 | head for head in _WHOLE}
+
 _decoder = getincrementaldecoder("utf-8")
 
 
@@ -77,14 +82,14 @@ class WebsocketsEngine(FrameWriter):
         "_max_size",
         "_opcode",
         "_parts",
-        "_short",
+        "_whole",
     )
 
     def __init__(self, max_size: int, agreement: Agreement | None = None) -> None:
         super().__init__(agreement)
         self._inflater = None if agreement is None else Inflater(agreement, max_size)
         self._max_size = max_size
-        self._short = min(max_size, SHORT)
+        self._whole = _WHOLE if agreement is None else _WHOLE_OR_COMPRESSED
         self._data = b""
         self._at = 0
         self._later: list[bytes] = []
@@ -115,14 +120,21 @@ class WebsocketsEngine(FrameWriter):
         """Return the next event; None until more octets come, and for ever after Close or Failure."""
         data, at = self._data, self._at
         try:
-            # Most messages are one short frame that is all there.
-            if not self._opcode and len(data) - at >= 6:
-                size = data[at + 1] - 0x80
-                end = at + 6 + size
-                if 0 <= size <= self._short and end <= len(data) and (head := data[at]) in {0x81, 0x82}:
+            if at == len(data) and not self._later:
+                self._data, self._at = b"", 0
+                return None
+            # Most messages are one frame that is all there.
+            if not self._opcode and len(data) - at >= 8 and (head := data[at]) in self._whole:
+                size, start = data[at + 1] - 0x80, at + 6
+                if size > SHORT:
+                    size, start = _medium_size(data, at), at + 8
+                end = start + size
+                if 0 <= size <= self._max_size and end <= len(data):
                     self._at = end
-                    payload = apply_mask(data[at + 6 : end], data[at + 2 : at + 6])
-                    return payload.decode() if head == 0x81 else payload
+                    payload = apply_mask(data[start:end], data[start - 4 : start])
+                    if head & RSV1 and self._inflater is not None:
+                        payload = self._inflater.inflate(payload, final=True)
+                    return payload.decode() if head & TEXT else payload
             event = self._read()
         except (_BrokenError, InflateError) as error:
             event = Failure(error.code, error.reason)
@@ -247,3 +259,9 @@ class WebsocketsEngine(FrameWriter):
         if len(payload) == 1 or not (code in _DEFINED_CODES or 3000 <= code <= 4999):
             raise _BrokenError(1002, "close frame without a code that may be sent")  # RFC 6455 section 7.4
         return Close(code, payload[2:].decode())
+
+
+def _medium_size(data: bytes, at: int) -> int:
+    """Return the length of the frame there if it is written in two octets, as it may be; else -1."""
+    size = int.from_bytes(data[at + 2 : at + 4])
+    return size if data[at + 1] == 0xFE and size > SHORT else -1
