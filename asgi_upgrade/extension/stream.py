@@ -71,6 +71,13 @@ class Writing(Enum):
     LOST = auto()
 
 
+_OPEN = Writing.OPEN
+"""Asked for with every write; in Python 3.11 the member of an enum is slow to look up."""
+
+_CLOSING = Writing.CLOSING
+"""Asked for with every segment, likewise."""
+
+
 class StreamTransport(Protocol):
     """What a stream needs of the server's transport; ``asyncio.Transport`` is one."""
 
@@ -241,7 +248,7 @@ class UpgradedStream:
         """
         # A transport that has failed drops what it is given and never fills up: who sends without a pause would not be
         # stopped by it, and the loop would not come to tell of the loss.
-        if self._writing is not Writing.OPEN or self._transport.is_closing():
+        if self._writing is not _OPEN or self._transport.is_closing():
             raise self._not_writable()
         if self._later:
             self._later.append(data)
@@ -261,7 +268,7 @@ class UpgradedStream:
             ClientDisconnected: The connection is closed.
             RuntimeError: ``send_eof`` has ended the outgoing half.
         """
-        if self._writing is not Writing.OPEN or self._transport.is_closing():
+        if self._writing is not _OPEN or self._transport.is_closing():
             raise self._not_writable()
         if not self._later:
             asyncio.get_running_loop().call_soon(self._flush)
@@ -437,7 +444,7 @@ class ServerStream(UpgradedStream):
 
     def feed(self, data: bytes) -> None:
         """Octets arrived; after ``close`` nobody wants them."""
-        if self._writing is Writing.CLOSING:
+        if self._writing is _CLOSING:
             return
         if self._receiver is not None and self.is_open:
             self._call(self._receiver, data)

@@ -84,6 +84,10 @@ class State(Enum):
     CLOSED = auto()
 
 
+_OPEN = State.OPEN
+"""Asked for with every message; in Python 3.11 the member of an enum is slow to look up."""
+
+
 class Opening(Protocol):
     """What answers in the place of a connection that is not open yet."""
 
@@ -198,7 +202,7 @@ class Connection:
             HandshakeViolation: The accept would break the handshake.
         """
         kind = message["type"]
-        if self._state is State.OPEN and kind == "websocket.send":
+        if self._state is _OPEN and kind == "websocket.send":
             frame = frame_of(self._engine, message)
             if isinstance(frame, tuple):
                 for part in frame:
@@ -338,7 +342,7 @@ class Connection:
             self._stream.resume()
 
     def _deliver(self, content: str | bytes) -> None:
-        if self._state is not State.OPEN:
+        if self._state is not _OPEN:
             return  # we have sent a close frame; the application has had its last message
         self._queue.append(content)
         self._queued += len(content)
