@@ -6,10 +6,10 @@ Messages are put together here, within ``max_size``: wsproto hands over what has
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from wsproto.extensions import Extension
-from wsproto.frame_protocol import CloseReason, Frame, FrameDecoder, FrameProtocol, Opcode, ParseFailed, RsvBits
+from wsproto.frame_protocol import CloseReason, Frame, FrameDecoder, FrameProtocol, Header, Opcode, ParseFailed, RsvBits
 
 from asgi_upgrade.websocket.deflate import NAME, Agreement, InflateError, Inflater
 from asgi_upgrade.websocket.frames import MORE, Close, Event, Failure, FrameWriter, More, Parts, Ping, Pong, T
@@ -50,15 +50,13 @@ class Compression(Extension):
         return RsvBits(first, False, False)
 
     def frame_inbound_payload_data(self, proto: FrameDecoder | FrameProtocol, data: bytes) -> bytes:
-        """Inflate what has arrived of a frame."""
-        return self._inflate(data, final=False) if self._in_message and self._compressed else data
-
-    def frame_inbound_complete(self, proto: FrameDecoder | FrameProtocol, fin: bool) -> bytes | None:
-        """Return what the end of a message still gives."""
-        return self._inflate(b"", final=True) if fin and self._in_message and self._compressed else None
-
-    def _inflate(self, data: bytes, *, final: bool) -> bytes:
+        """Inflate what has arrived of a frame; the end of a message with its last octets, not in a call of its own."""
+        if not (self._in_message and self._compressed):
+            return data
+        decoder = cast(FrameDecoder, proto)
+        header = cast(Header, decoder.header)
         try:
+            final = header.fin and decoder.payload_consumed == header.payload_len
             return self._inflater.inflate(bytes(data), final=final)
         except InflateError as error:
             raise ParseFailed(error.reason, CloseReason(error.code)) from error
