@@ -15,6 +15,9 @@ prolongs it:
                                      waits behind them
     ===============================  =================================================================================
 
+All connections of one interval ping on common beats, so that the loop wakes once for many of them: waking it costs more
+than a ping does. Nobody keeps a list for that: each rounds its own times.
+
 Whoever owns the connection writes the ping and cuts the peer off.
 """
 
@@ -28,6 +31,10 @@ _PATIENCE = 3
 
 _EARLY = 0.001
 """How much, in seconds, a timer may be early; uvloop rounds to milliseconds."""
+
+_BEATS = 128
+"""How many beats there are in an interval: of connections that were opened evenly, no more than one in so many pings in
+one turn of the loop. A first ping is early by one beat at the most."""
 
 
 class Pinging(Protocol):
@@ -44,7 +51,7 @@ class Pinging(Protocol):
 
 
 class Keepalive:
-    """The pings of one connection, from now on; the first comes after one interval.
+    """The pings of one connection, from now on; the first comes on the last beat within one interval.
 
     Args:
         owner: The connection.
@@ -79,7 +86,7 @@ class Keepalive:
         self._stopped: float | None = None
         """When the time of a connection that is not read began."""
         self._unsent = 0
-        self._timer = self._loop.call_at(self._pinged + interval, self._look)
+        self._timer = self._loop.call_at(self._due(), self._look)
 
     def stop(self) -> None:
         """End, and leave no timer behind."""
@@ -93,7 +100,7 @@ class Keepalive:
         if later == 0:
             self._since = None
         elif 0 < later < self._count:
-            # Pings are sent an interval apart: the next one is that old at the most.
+            # Pings are sent an interval apart, or a beat less behind a late one: the next one is that old at the most.
             self._since = max(self._since, self._pinged - (later - 1) * self._interval)
 
     def reading_stopped(self) -> None:
@@ -127,14 +134,19 @@ class Keepalive:
         if self._deadline() <= now:
             self._owner.unresponsive(self._explanation())
             return
-        if self._pinged + self._interval <= now:
+        if self._due() <= now:
             self._count += 1
             self._pinged = self._loop.time()
             if self._since is None:
                 self._since = self._pinged
             self._owner.ping(self._count.to_bytes(8))
         self._unsent = self._owner.unsent()
-        self._timer = self._loop.call_at(min(self._pinged + self._interval, self._deadline()), self._look)
+        self._timer = self._loop.call_at(min(self._due(), self._deadline()), self._look)
+
+    def _due(self) -> float:
+        """Return when the next ping is due."""
+        latest = self._pinged + self._interval + _EARLY
+        return latest - latest % (self._interval / _BEATS)
 
     def _deadline(self) -> float:
         if self._timeout is not None:

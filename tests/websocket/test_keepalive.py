@@ -15,6 +15,8 @@ class Clock(asyncio.SelectorEventLoop):
     """A loop whose time passes only when a test says so."""
 
     now = 0.0
+    _clock_resolution: float
+    """How much a timer may be early, in seconds."""
 
     def time(self) -> float:
         return self.now
@@ -112,6 +114,65 @@ def test_pong_counts_once() -> None:
         assert len(peer.pings) == 2
 
     run(scenario)
+
+
+# Beats that all connections share
+
+
+def test_connections_ping_together_whenever_they_were_opened() -> None:
+    async def scenario(peer: Peer) -> None:
+        await peer.wait(3.14)
+        others = []
+        for _ in range(10):
+            others.append(Peer(peer.clock, 12.8, 10.0))  # a beat of 0.1 s
+            await peer.wait(0.005)
+        await peer.wait(15.8 - peer.clock.now)
+        assert not any(other.pings for other in others)
+        for count, beat in enumerate((15.9, 28.7, 41.5), start=1):
+            await peer.wait(beat - peer.clock.now)
+            assert {len(other.pings) for other in others} == {count}
+            for other in others:
+                other.pong()
+        for other in others:
+            other.keepalive.stop()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("opened", [0.0, 0.049, 0.05, 0.0985, 7.77])
+def test_first_ping_comes_on_the_last_beat_within_an_interval(opened: float) -> None:
+    async def scenario(peer: Peer) -> None:
+        await peer.wait(opened)
+        other = Peer(peer.clock, 12.8, 10.0)
+        await peer.wait(12.6)
+        assert other.pings == []
+        await peer.wait(0.2)
+        assert len(other.pings) == 1
+        other.keepalive.stop()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("off", "following"),
+    [
+        pytest.param(-0.0009, 25.6, id="early, as uvloop rounds"),
+        pytest.param(0.04, 25.6, id="late: the next is on the beat again"),
+        pytest.param(0.25, 25.8, id="late by some beats: the next is no more than one less than an interval later"),
+    ],
+)
+def test_timer_that_is_early_or_late_leaves_the_beat_where_it_is(off: float, following: float) -> None:
+    async def scenario(peer: Peer) -> None:
+        peer.clock._clock_resolution = 0.001
+        await peer.wait(12.8 + off)
+        assert len(peer.pings) == 1
+        peer.pong()
+        await peer.wait(following - 0.01 - peer.clock.now)
+        assert len(peer.pings) == 1
+        await peer.wait(0.01)
+        assert len(peer.pings) == 2
+
+    run(scenario, interval=12.8)
 
 
 # Pings go on while a pong is outstanding
