@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
@@ -109,7 +110,9 @@ def _url(target: str, options: CheckOptions) -> UrlTarget:
         remedy = f"it is not loopback; add --allow-host {host.name} if you may send it malformed requests"
         raise ConfigurationError("target", shown_path(target), remedy)
     secure = url.scheme in ("https", "wss")
-    tls, tls_h2 = (_tls(name, verify=not loopback) if secure else None for name in ("http/1.1", "h2"))
+    # A server that speaks one only may break off where it is not offered.
+    offers = (("http/1.1",), ("h2", "http/1.1"))
+    tls, tls_h2 = (_tls(names, verify=not loopback) if secure else None for names in offers)
     address = Address(
         host=host.name, port=port or SCHEMES[url.scheme], authority=url.netloc.lower(), tls=tls, tls_h2=tls_h2
     )
@@ -152,11 +155,11 @@ def _is_allowed(host: Host, allowed: tuple[str, ...]) -> bool:
     return any(entry is not None and entry.name == host.name and entry.port in (None, host.port) for entry in entries)
 
 
-def _tls(protocol: str, *, verify: bool) -> ssl.SSLContext:
+def _tls(protocols: Sequence[str], *, verify: bool) -> ssl.SSLContext:
     """Return how to speak TLS: certificates are verified except on loopback, where they are self-signed."""
     context = ssl.create_default_context()
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols([protocol])
+    context.set_alpn_protocols(list(protocols))
     return context

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -77,6 +80,30 @@ def test_tls_is_verified_except_on_loopback() -> None:
         assert tls is not None
         assert (tls.verify_mode, tls.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert url("ws://localhost/").address.tls is None
+
+
+@pytest.mark.parametrize(
+    ("spoken", "agreed"), [(["http/1.1"], ("http/1.1", "http/1.1")), (["h2", "http/1.1"], ("http/1.1", "h2"))]
+)
+def test_a_server_is_asked_for_http2_and_left_http1(spoken: list[str], agreed: tuple[str, str], tmp_path: Path) -> None:
+    pem = tmp_path / "server.pem"
+    trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    context.set_alpn_protocols(spoken)
+    address = url("https://localhost/").address
+    assert tuple(agreed_on(tls, context) for tls in (address.tls, address.tls_h2)) == agreed
+
+
+def agreed_on(client: ssl.SSLContext | None, server: ssl.SSLContext) -> str | None:
+    """Shake hands in memory; return the protocol that both speak."""
+    assert client is not None
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [client.wrap_bio(back, there), server.wrap_bio(there, back, server_side=True)]
+    for end in ends * 2:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    return ends[0].selected_alpn_protocol()
 
 
 @pytest.mark.parametrize("allowed", ["shop.example", "SHOP.example", "shop.example:8443"])
