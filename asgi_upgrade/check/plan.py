@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from asgi_upgrade.check.probes.catalogue import CONTROL
+from asgi_upgrade.check.probes.catalogue import CONTROL, CONTROL_H2
 from asgi_upgrade.check.probes.probe import Probe
 from asgi_upgrade.check.result import Result
 from asgi_upgrade.check.targets.routes import Routes
@@ -19,6 +19,7 @@ NO_WEBSOCKET = "no WebSocket path is known; name one with --ws-path, or say --ht
 NO_UPGRADE = "no WebSocket is meant here"
 NO_HTTP = "no path is known to be HTTP only; name one with --http-path"
 NO_CONTROL = "the valid handshake was not accepted"
+NO_CONTROL_H2 = "the valid handshake was not accepted over HTTP/2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +48,12 @@ class Socket:
     Args:
         base: What is known of it.
         result: The result of the control.
+        h2: The result of the control over HTTP/2, or why there is none.
     """
 
     base: Base
     result: Result
+    h2: Result | str = ""
 
     @property
     def is_open(self) -> bool:
@@ -61,7 +64,18 @@ class Socket:
         """Return a probe of this path: without a control that passed there is nothing to differ from."""
         if probe is CONTROL:
             return Job(probe=probe, path=self.base.shown_path, base=self.base, known=self.result)
-        return _on(probe, self.base) if self.is_open else Job(probe=probe, path=self.base.shown_path, reason=NO_CONTROL)
+        if not self.is_open:
+            return Job(probe=probe, path=self.base.shown_path, reason=NO_CONTROL)
+        return self._job_h2(probe) if probe.where == "websocket-h2" else _on(probe, self.base)
+
+    def _job_h2(self, probe: Probe) -> Job:
+        path = self.base.shown_path
+        if isinstance(self.h2, str):
+            return Job(probe=probe, path=path, reason=self.h2)
+        if probe is CONTROL_H2:
+            return Job(probe=probe, path=path, base=self.base, known=self.h2)
+        is_open = self.h2.verdict == "pass"
+        return _on(probe, self.base) if is_open else Job(probe=probe, path=path, reason=NO_CONTROL_H2)
 
 
 def plan(
@@ -89,7 +103,7 @@ def plan(
     nothing = lacking(page) if not any(socket.is_open for socket in sockets) else ""
     for probe in probes:
         match probe.where:
-            case "websocket":
+            case "websocket" | "websocket-h2":
                 yield from (socket.job(probe) for socket in sockets)
                 yield from (Job(probe=probe, path=each.path, reason=each.why) for each in paths.unasked("websocket"))
                 if not sockets and not paths.unasked("websocket"):

@@ -25,10 +25,12 @@ class Exchange:
     Args:
         sent: The octets sent.
         received: The octets received.
+        transcribed: Whether these are not the octets themselves, but in words what frames of HTTP/2 said.
     """
 
     sent: bytes
     received: bytes
+    transcribed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from asgi_upgrade.check.advice import ADVICE, advice
 from asgi_upgrade.check.config.options import CheckOptions
 from asgi_upgrade.check.plan import NO_WEBSOCKET, Job, Socket, best, lacking, plan
 from asgi_upgrade.check.probes.agreement import EXTENSIONS
-from asgi_upgrade.check.probes.catalogue import CONTROL
+from asgi_upgrade.check.probes.catalogue import CONTROL, CONTROL_H2
 from asgi_upgrade.check.probes.content import CONTENTS
 from asgi_upgrade.check.probes.probe import Probe
 from asgi_upgrade.check.result import Result, TargetReport, Verdict
@@ -22,6 +22,7 @@ from asgi_upgrade.check.targets import serving
 from asgi_upgrade.check.targets.routes import Routes, find_routes
 from asgi_upgrade.check.targets.target import AppTarget, TargetProblem, UrlTarget
 from asgi_upgrade.check.wire.exchange import Address, Answer, ExchangeError, Seen, Unreachable
+from asgi_upgrade.check.wire.http2 import lacking as lacking_h2
 from asgi_upgrade.check.wire.redaction import credentials, queries
 from asgi_upgrade.check.wire.response import Response
 from asgi_upgrade.check.wire.wire import Base, Wire
@@ -32,6 +33,9 @@ from asgi_upgrade.policy import UpgradePolicy
 from asgi_upgrade.text import quote
 
 T = TypeVar("T")
+
+SOCKETS = ("websocket", "websocket-h2")
+"""Where probes are that need a WebSocket path."""
 
 Progress: TypeAlias = Callable[[TargetReport | Result, int, int], None]
 """Called with each result, and each target when it is done, and how many results of how many there are."""
@@ -132,12 +136,12 @@ class Session:
         pages = await self._each(self._plain, base, paths.http or ("/",))
         page = best(pages)
         base = replace(base, http_path=page.path, usual=page.plain.status if page.plain is not None else None)
-        sockets = await self._each(self._open, base, paths.websocket)
+        sockets = await self._over_h2(await self._each(self._open, base, paths.websocket))
         pages = [replace(page, http_path=base.http_path, usual=base.usual) for page in pages]
         if (reason := lacking(page)) and not any(socket.is_open for socket in sockets):
             self._problem = self._problem or f"{reason}; {SERVED}"
         only = self._options.http_only
-        if not sockets and not only and any(probe.where == "websocket" for probe in self._probes):
+        if not sockets and not only and any(probe.where in SOCKETS for probe in self._probes):
             # What has tried no handshake must not be green.
             unasked = [each.why for each in paths.unasked("websocket")]
             self._problem = self._problem or next(iter(unasked), NO_WEBSOCKET)
@@ -238,6 +242,22 @@ class Session:
         job = Job(probe=CONTROL, path=base.shown_path, base=base)
         result = await self._run(job)
         return Socket(base=base, result=result if result.verdict == "pass" else replace(result, verdict="error"))
+
+    async def _over_h2(self, sockets: Sequence[Socket]) -> Sequence[Socket]:
+        """Find out which WebSocket paths are open over HTTP/2 too, where that is asked for and the server offers it."""
+        there = [socket for socket in sockets if socket.is_open]
+        if not there or all(probe.where != "websocket-h2" for probe in self._probes):
+            return sockets
+        reason = await lacking_h2(Wire(there[0].base, []))
+
+        async def one(socket: Socket) -> Socket:
+            if reason or not socket.is_open:
+                return replace(socket, h2=reason)
+            async with self._slots:
+                job = Job(probe=CONTROL_H2, path=socket.base.shown_path, base=socket.base)
+                return replace(socket, h2=await self._run(job))
+
+        return await asyncio.gather(*map(one, sockets))
 
     async def _with_compression(self, base: Base) -> Base:
         wire = Wire(base, self._seen)

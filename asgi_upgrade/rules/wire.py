@@ -4,6 +4,7 @@ No middleware decides them, so there is nothing to react with: the checker obser
 """
 
 from asgi_upgrade.rules.connection import CONNECTION, SEEN
+from asgi_upgrade.rules.http2 import HTTP2
 from asgi_upgrade.rules.rule import ANYONE, SERVER, WIRE_ONLY, rule
 
 # fmt: off
@@ -233,4 +234,4 @@ GRAMMAR = (
     ),
 )
 
-WIRE_RULES = (*ACCEPTANCE, *AGREEMENT, *GRAMMAR, *CONNECTION, *SEEN)
+WIRE_RULES = (*ACCEPTANCE, *AGREEMENT, *GRAMMAR, *CONNECTION, *SEEN, *HTTP2)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from asgi_upgrade.check.probes.probe import Outcome, Run
 from asgi_upgrade.check.wire import frames
-from asgi_upgrade.check.wire.exchange import CLOSED, SILENT, Answer, Connection, Missing
+from asgi_upgrade.check.wire.exchange import CLOSED, SILENT, Answer, Missing
 from asgi_upgrade.check.wire.request import Request
 from asgi_upgrade.check.wire.response import Response
 from asgi_upgrade.check.wire.wire import Wire
@@ -161,11 +161,23 @@ def unless_lenient(run: Run) -> Run:
     return run_unless
 
 
-async def ping(connection: Connection) -> Outcome:
+class Switched(Protocol):
+    """A connection, or a stream of one, that was switched to WebSocket."""
+
+    async def send(self, *parts: bytes) -> None:
+        """Send octets."""
+        ...
+
+    async def frame(self) -> frames.Frame | Missing:
+        """Read one frame, or tell why there is none."""
+        ...
+
+
+async def ping(connection: Switched) -> Outcome:
     """Ping a connection that was switched to WebSocket.
 
     Args:
-        connection: The connection, its 101 just read.
+        connection: The connection, the response that accepted just read.
 
     Returns:
         Whether a pong came, or a close frame that is no complaint.
@@ -177,13 +189,13 @@ async def ping(connection: Connection) -> Outcome:
     return await pong(connection)
 
 
-async def pong(connection: Connection) -> Outcome:
+async def pong(connection: Switched, payload: bytes = PAYLOAD) -> Outcome:
     """Wait for the pong to a ping that was sent, or for a close frame that is no complaint."""
     for _ in range(_MOST_FRAMES):
         frame = await connection.frame()
         if isinstance(frame, Missing):
             return failed(f"the switched connection {'was closed' if frame is CLOSED else 'is silent'}")
-        if frame.opcode == frames.PONG and frame.payload == PAYLOAD:
+        if frame.opcode == frames.PONG and frame.payload == payload:
             return passed("the switched connection answered a ping")
         if frame.opcode == frames.CLOSE:
             code = int.from_bytes(frame.payload[:2])

@@ -14,9 +14,9 @@ from asgi_upgrade.rules import RULES, Rule
 if TYPE_CHECKING:
     from asgi_upgrade.check.wire.wire import Wire
 
-Where: TypeAlias = Literal["websocket", "http", "every-http", "every", "seen"]
-"""On which paths: each WebSocket path; one HTTP path, for what the server does alike on all; every HTTP path; every
-path; or none, for what is judged by what the others have seen."""
+Where: TypeAlias = Literal["websocket", "websocket-h2", "http", "every-http", "every", "seen"]
+"""On which paths: each WebSocket path; each that is one over HTTP/2 too; one HTTP path, for what the server does alike
+on all; every HTTP path; every path; or none, for what is judged by what the others have seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

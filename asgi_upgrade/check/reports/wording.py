@@ -15,6 +15,7 @@ from asgi_upgrade.check.result import SEVERITY, Exchange, Location, Report, Resu
 from asgi_upgrade.rules import Level, Rule
 from asgi_upgrade.rules.checker import ALL_RULES
 from asgi_upgrade.rules.connection import CONNECTION, SEEN
+from asgi_upgrade.rules.http2 import HTTP2
 from asgi_upgrade.rules.request import FRAMING, UPGRADE
 from asgi_upgrade.rules.response import RESPONSE
 from asgi_upgrade.rules.rule import ON_REQUEST
@@ -34,6 +35,7 @@ _AREAS = {
     "grammar": GRAMMAR,
     "connection": CONNECTION,
     "every answer": SEEN,
+    "http2": HTTP2,
 }
 _AREA_OF = {rule.id: area for area, rules in _AREAS.items() for rule in rules}
 
@@ -246,6 +248,8 @@ def fix(rule: Rule) -> str:
         advice.append(_SOMETIMES_HIDDEN)
     else:
         advice += [where for enforcers, where in _WHERE if enforcers == by]
+    if rule.id.startswith("h2-"):
+        advice = [each.replace("AutoProtocol", "ZttpProtocol") for each in advice]  # the one that speaks HTTP/2
     if rule.level == "policy":
         advice.append(_MEANT.get(rule.id, "If it is meant, say so in [tool.asgi-upgrade.policy]."))
     return " ".join(advice)
@@ -315,7 +319,7 @@ def short(data: bytes) -> str:
 
 
 def reproduction(target: TargetReport, exchange: Exchange) -> str | None:
-    """Return a shell command that sends the very octets again, or None where the address is not known.
+    """Return a shell command that sends the very octets again, or None where they or the address are not known.
 
     Args:
         target: The target, for its address; TLS if its name says so.
@@ -325,7 +329,7 @@ def reproduction(target: TargetReport, exchange: Exchange) -> str | None:
         ``printf '...' | nc host port``. The format is of octal escapes and printable ASCII only, as POSIX has it.
     """
     host, _, port = target.address.rpartition(":")
-    if not host or not port.isdecimal() or not exchange.sent:
+    if not host or not port.isdecimal() or not exchange.sent or exchange.transcribed:
         return None
     host = _argument(host)
     secure = target.name.lower().startswith(("https:", "wss:"))

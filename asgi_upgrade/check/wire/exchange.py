@@ -18,7 +18,7 @@ from typing import Self, TypeAlias
 from asgi_upgrade.check.result import Exchange
 from asgi_upgrade.check.wire import frames
 from asgi_upgrade.check.wire.redaction import redact
-from asgi_upgrade.check.wire.request import REDACTED, Masked, Request
+from asgi_upgrade.check.wire.request import Masked, Request
 from asgi_upgrade.check.wire.response import NotHTTP, Response, content_length, dechunk, parse_head, split_head
 from asgi_upgrade.text import quote
 
@@ -121,7 +121,7 @@ class Connection:
         self._sent = bytearray()
         self._received = bytearray()
         self._switched = False
-        self._hides = False
+        self._transcribed = False
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
 
@@ -163,13 +163,21 @@ class Connection:
         """What went over the connection so far, for the report."""
         received = redact(bytes(self._received), self._secrets, cut=len(self._received) == SHOWN)
         sent = redact(bytes(self._sent[:SHOWN]), self._hidden, cut=len(self._sent) > SHOWN)
-        if self._hides and received:
-            received = REDACTED
-        return Exchange(sent=sent, received=received)
+        return Exchange(sent=sent, received=received, transcribed=self._transcribed)
 
-    def hide_received(self) -> None:
-        """Show nothing of what comes, where a secret could not be found in it."""
-        self._hides = bool(self._secrets)
+    def transcribe(self) -> None:
+        """Show what is told from now on, and not the octets, which are compressed: no secret is found in them."""
+        self._transcribed = True
+
+    def tell(self, *, sent: bytes = b"", received: bytes = b"") -> None:
+        """Show something in the place of octets.
+
+        Args:
+            sent: What they say that were sent, without what is in no report.
+            received: What they say that came.
+        """
+        self._sent += sent
+        self._received += received[: max(0, SHOWN - len(self._received))]
 
     async def send(self, *parts: Request | Masked | bytes) -> None:
         """Send octets, together; a peer that has gone shows when its answer is read."""
@@ -333,7 +341,8 @@ class Connection:
         except OSError:
             data = b""
         self._buffer += data
-        self._received += data[: max(0, SHOWN - len(self._received))]
+        if not self._transcribed:
+            self.tell(received=data)
         return bool(data)
 
 

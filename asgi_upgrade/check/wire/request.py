@@ -5,6 +5,7 @@ Nothing is validated here: a probe sends what no client library would.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 REDACTED = b"[redacted]"
@@ -25,6 +26,24 @@ def without_query(target: bytes) -> bytes:
 def shown_path(path: str) -> str:
     """Return a path as a report shows it: a query is masked."""
     return without_query(path.encode()).decode()
+
+
+def with_lines(
+    fields: tuple[tuple[bytes, bytes], ...], name: bytes, values: Sequence[bytes]
+) -> tuple[tuple[bytes, bytes], ...]:
+    """Return fields with these lines of one in place of its own.
+
+    Args:
+        fields: The field lines.
+        name: The field; lines stay where its first line was, or come last.
+        values: A line for each.
+
+    Returns:
+        The field lines changed.
+    """
+    index = next((at for at, field in enumerate(fields) if field[0].lower() == name.lower()), len(fields))
+    rest = (field for field in fields[index:] if field[0].lower() != name.lower())
+    return (*fields[:index], *((name, value) for value in values), *rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +111,7 @@ class Request:
         Returns:
             The request changed.
         """
-        lines = tuple((name, value) for value in values)
-        index = next((at for at, field in enumerate(self.fields) if field[0].lower() == name.lower()), len(self.fields))
-        rest = tuple(field for field in self.fields[index:] if field[0].lower() != name.lower())
-        return replace(self, fields=(*self.fields[:index], *lines, *rest))
+        return replace(self, fields=with_lines(self.fields, name, values))
 
     def renamed(self, name: bytes, other: bytes) -> Request:
         """Return the request with a field's name spelled in another way."""

@@ -398,11 +398,8 @@ def test_fields_of_the_users_own_go_over_http2_and_are_in_no_report() -> None:
     with scripted(server) as address:
         exchanges = asyncio.run(go(address))
     for exchange in exchanges:
-        assert exchange.received == b"[redacted]"
-        reader = H2Connection(H2Configuration(client_side=False, validate_inbound_headers=False))
-        reader.initiate_connection()
-        (request,) = [event for event in reader.receive_data(exchange.sent) if isinstance(event, RequestReceived)]
-        assert dict(request.headers)[b"x-api-key"] == b"[redacted]"
+        assert b"\r\nx-api-key: [redacted]\r\n" in exchange.sent
+        assert b"\r\nx-api-key: [redacted]\r\n" in exchange.received
 
 
 # Extensions and subprotocols

@@ -109,6 +109,7 @@ def test_every_rule_has_an_area_and_says_why_and_how_to_mend_it(rule: Rule) -> N
         pytest.param("405-allow", "In whichever answers, app or server.", id="answerer"),
         pytest.param("misdirected", "say so in [tool.asgi-upgrade.policy]", id="policy"),
         pytest.param("ws-origin-check", "if any page may, also say why in [tool.asgi-upgrade.ignore]", id="origin"),
+        pytest.param("h2-ws-success", "asgi_upgrade.uvicorn:ZttpProtocol", id="http2"),
         pytest.param("unused-ignore", "Remove it.", id="own"),
     ],
 )
@@ -243,3 +244,7 @@ def test_nothing_is_reproduced_where_the_address_is_not_known(address: str) -> N
 def test_nothing_is_reproduced_where_nothing_was_sent() -> None:
     assert reproduction(TARGET, Exchange(sent=b"", received=b"x")) is None
     assert FULL.targets[1].problem
+
+
+def test_a_transcript_is_not_what_was_sent() -> None:
+    assert reproduction(TARGET, Exchange(sent=b"HEADERS 1", received=b"", transcribed=True)) is None

@@ -15,10 +15,10 @@ from tests.support.broken.deflate import negotiate
 from tests.support.broken.h2 import speak_h2
 from tests.support.broken.head import Head, Rejected, read_head
 from tests.support.broken.opening import CROSS_SITE, POLICY, REQUEST, UPGRADE, WEBSOCKET, check, path_of
+from tests.support.broken.subprotocol import subprotocols
 from tests.support.broken.upgrade import protocol
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-PROTOCOL = b"sec-websocket-protocol"
 PATIENCE = 10.0
 """Seconds that a connection may be idle."""
 
@@ -80,7 +80,7 @@ class Connection:
         data = self.head()
         self.count += 1
         if data.startswith(b"PRI") and self.fault != "pri-preface":
-            speak_h2(self.sock, self.stream, data, self.fault)
+            speak_h2(self.sock, self.stream, data, self.fault, policed=self.policed)
             return False
         try:
             head = read_head(data, self.fault)
@@ -225,24 +225,12 @@ class Connection:
         yield from [line] * (2 if self.fault == "ws-accept-single" else 1)
         if self.fault == "101-no-framing":
             yield b"Content-Length: 0"
-        for name in self.subprotocols(head):
+        for name in subprotocols(head):
             yield b"Sec-WebSocket-Protocol: " + name
         if self.fault == "ws-extension-offered":
             yield b"Sec-WebSocket-Extensions: x-unasked"
         elif (answer := negotiate(head)) is not None:
             yield b"Sec-WebSocket-Extensions: " + answer
-
-    def subprotocols(self, head: Head) -> list[bytes]:
-        """Return what to answer to the subprotocols offered."""
-        names = [name for name in head.members(b"sec-websocket-protocol") if name]
-        if self.fault == "ws-protocol-multi":
-            names = [name.strip() for name in head.values(b"sec-websocket-protocol")[0].split(b",")] if names else []
-        if self.fault == "ws-subprotocol-null" and len(names) < 2:
-            return [b"chat"]
-        if self.fault == "ws-subprotocol-offered" and len(names) > 2:
-            return [b"Chat"]
-        chosen = [b"chat"] if b"chat" in names else []
-        return chosen * 2 if self.fault == "ws-subprotocol-single" and b"," in head.raw(PROTOCOL) else chosen
 
     def frame(self) -> bool:
         """Answer one frame; tell whether another may come."""
