@@ -25,6 +25,14 @@ from asgi_upgrade.text import quote
 
 ADAPTER = "asgi_upgrade.uvicorn:AutoProtocol"
 
+UNSERVED = (
+    "WebSocket is offered and not served (RFC 8441; uvicorn 0.54.0), so that in every browser the WebSockets of a page "
+    "that came over HTTP/2 fail; --http asgi_upgrade.uvicorn:ZttpProtocol without --http2, and UpgradeMiddleware in "
+    "the app, serve them (install asgi-upgrade with its extra [http2]); --http zttp without --http2 leaves them to "
+    "HTTP/1.1"
+)
+"""What is said of ``--http zttp --http2``; a test finds it again on what is installed."""
+
 _PARSERS, _LIBRARIES = ("httptools", "h11"), ("websockets", "wsproto")
 """Distributions in the order in which uvicorn prefers them."""
 
@@ -71,6 +79,7 @@ def diagnose(
         stack = _served(server, options or {})
         how = "by default" if options is None else "as [tool.asgi-upgrade.check] has it"
         lines += [f"served by          {stack.name}, {how}"] if stack else []
+        lines += _beside("over HTTP/2        ", UNSERVED) if stack and stack.offers_unserved else []
     except TargetProblem as problem:
         lines, code = [*lines, f"served by          {problem}"], _UNREACHABLE
     lines.append("")
@@ -130,6 +139,11 @@ def deployed(folder: Path) -> tuple[str, Mapping[str, Any] | None]:
     return settings.options.get("server", "uvicorn"), settings.options.get("server_options")
 
 
+def _beside(name: str, text: str) -> list[str]:
+    """Return a text in lines beside its name."""
+    return wrap(text, width=110, initial_indent=name, subsequent_indent=" " * len(name), break_on_hyphens=False)
+
+
 def _served(server: str, options: Mapping[str, Any]) -> Stack | None:
     if server != "uvicorn":
         return Stack(server=server)
@@ -140,7 +154,7 @@ def uvicorn_stack(options: Mapping[str, Any]) -> Stack:
     """Return what uvicorn makes of its options here.
 
     Args:
-        options: Its ``http`` and ``ws``; what else there is changes nothing.
+        options: Its ``http``, ``http2`` and ``ws``; what else there is changes nothing.
 
     Returns:
         The stack.
@@ -150,7 +164,7 @@ def uvicorn_stack(options: Mapping[str, Any]) -> Stack:
     """
     import uvicorn  # noqa: PLC0415 - only where it is installed
 
-    chosen = {name: options[name] for name in ("http", "ws") if name in options}
+    chosen = {name: options[name] for name in ("http", "http2", "ws") if name in options}
     try:
         with importable(), warnings.catch_warnings(action="ignore"):
             config = uvicorn.Config(nothing, **chosen, log_config=None)

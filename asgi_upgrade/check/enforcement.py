@@ -34,6 +34,9 @@ By server, and for uvicorn by parser and WebSocket library: uvicorn 0.54.0 (zttp
 daphne 4.2.3, granian 2.8.9, 2026-11-26.
 """
 
+_WITH_HTTP2 = "auto-"
+"""How uvicorn's parser begins that chooses between HTTP/1.1 and HTTP/2."""
+
 HIDDEN_SOMEWHERE = frozenset[str]().union(*HIDDEN.values())
 """Those that some server keeps from a middleware."""
 
@@ -61,9 +64,15 @@ class Stack:
             return f"{self.server} (asgi_upgrade {self.parser})"
         return f"{self.server} ({self.parser}, {self.library})" if self.parser else self.server
 
+    @property
+    def offers_unserved(self) -> bool:
+        """Whether it offers WebSocket over HTTP/2, and serves none: uvicorn with ``--http zttp --http2``."""
+        return (self.server, self.parser) == ("uvicorn", f"{_WITH_HTTP2}zttp")
+
     def lets_enforce(self, rule: Rule) -> bool:
         """Tell whether a middleware alone can enforce a rule here."""
-        hidden = HIDDEN.get(tuple(filter(None, (self.server, self.parser, self.library))), frozenset())
+        parser = self.parser.removeprefix(_WITH_HTTP2)
+        hidden = HIDDEN.get(tuple(filter(None, (self.server, parser, self.library))), frozenset())
         return by_middleware(rule) and rule.id not in hidden
 
 

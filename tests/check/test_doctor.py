@@ -15,7 +15,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from asgi_upgrade import UpgradeMiddleware, UpgradePolicy
 from asgi_upgrade.check import doctor
-from asgi_upgrade.check.doctor import deployed, diagnose, installed
+from asgi_upgrade.check.doctor import UNSERVED, deployed, diagnose, installed
 from asgi_upgrade.rules import RULES
 
 
@@ -106,6 +106,23 @@ def test_the_server_is_the_one_deployed(options: dict[str, str], served: str, hi
     assert f"served by          {served}, as [tool.asgi-upgrade.check] has it\n" in text
     adapter = groups_of(text)["the middleware needs the adapter for, or a server that does it itself"]
     assert not hidden or hidden in adapter
+
+
+@pytest.mark.newest
+def test_websockets_over_http2_that_fail_in_browsers_are_told_of_with_what_mends_them() -> None:
+    text = diagnose(options={"http": "zttp", "http2": True, "ws": "websockets-sansio"}).text
+    assert "served by          uvicorn (auto-zttp, websockets-sansio), as" in text
+    (told,) = re.findall(r"^over HTTP/2        (.*\n(?: {19}.*\n)*)", text, re.MULTILINE)
+    assert " ".join(told.split()) == UNSERVED
+    assert max(map(len, told.splitlines())) <= 110
+    adapter = groups_of(text)["the middleware needs the adapter for, or a server that does it itself"]
+    assert "ws-body" in adapter, "what is hidden over HTTP/1.1 is as without HTTP/2"
+
+
+@pytest.mark.newest
+@pytest.mark.parametrize("options", [{"http": "zttp"}, {"http": "asgi_upgrade.uvicorn:ZttpProtocol"}, {"http": "h11"}])
+def test_nothing_is_told_of_http2_where_its_websockets_do_not_fail(options: dict[str, str]) -> None:
+    assert "over HTTP/2" not in diagnose(options={**options, "ws": "websockets-sansio"}).text
 
 
 def test_another_server_is_known_too() -> None:

@@ -62,6 +62,13 @@ def test_a_stack_lets_a_middleware_enforce_what_it_shows(stack: Stack, name: str
     assert stack.lets_enforce(RULES["ws-origin-check"])
 
 
+def test_a_stack_that_offers_http2_hides_what_it_hides_without() -> None:
+    stack = Stack(server="uvicorn", parser="auto-zttp", library="wsproto")
+    assert stack.offers_unserved
+    assert not stack.lets_enforce(RULES["ws-ext-grammar"])
+    assert not Stack(server="uvicorn", parser="zttp", library="wsproto").offers_unserved
+
+
 @pytest.mark.parametrize(
     "rule_id", ["ws-header-cost", "405-allow", "expect-417", "policy-unexpected-switch", "upgrade-http10-ignore"]
 )
