@@ -47,13 +47,13 @@ MESSAGES = [(64, 3000), (65536, 60)]
 
 
 @contextmanager
-def serving(name: str, *, compressed: bool = False) -> Iterator[int]:
-    """Run one of the other servers and yield its port."""
+def serving(name: str, *, compressed: bool = False, app: str = "tests.benchmarks.server:app") -> Iterator[int]:
+    """Run an application under one of the other servers and yield its port."""
     port = _free_port()
     arguments = [argument.format(port=port) for argument in COMMANDS[name]]
     if compressed:
         arguments = [argument for argument in arguments if argument != UNCOMPRESSED]
-    command = [sys.executable, *arguments, "tests.benchmarks.server:app"]
+    command = [sys.executable, *arguments, app]
     # A session of its own, because some start workers.
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from asgi_upgrade.check.result import Result, TargetReport, Verdict
 from asgi_upgrade.rules import RULES
-from tests.survey import END, PAGE, ROWS, START, counts, fresh, line, survey
+from tests.survey import END, PAGE, ROWS, START, Row, counts, fresh, http2, line, survey, table
 
 
 def result(rule_id: str, verdict: Verdict, variant: str = "") -> Result:
@@ -27,7 +31,28 @@ REPORT = TargetReport(
 
 def test_a_rule_is_met_if_no_probe_of_it_failed() -> None:
     assert counts(REPORT) == {"met": 1, "must": 1, "should": 1}
-    assert line(REPORT) == "| server 1 | 1 | 1 | 1 | 0 | 0 |\n"
+    assert line(REPORT) == "| server 1 | not offered | 1 | 1 | 1 | 0 | 0 |\n"
+
+
+@pytest.mark.parametrize(
+    ("results", "told", "listed"),
+    [
+        ((result("h2-ws-success", "not-exercised"),), "not offered", ""),
+        (
+            (result("h2-ws-success", "fail"), result("h2-no-key", "not-exercised", "translated")),
+            *("offered, not served", "- server 1: `h2-ws-success`\n"),
+        ),
+        (
+            (result("h2-ws-success", "pass"), result("h2-data-split", "fail"), result("h2-ws-host", "pass")),
+            *("2 of 3", "- server 1: `h2-data-split`\n"),
+        ),
+        ((result("h2-setting", "fail"),), "not offered", ""),
+    ],
+)
+def test_it_is_told_what_a_server_does_over_http2(results: tuple[Result, ...], told: str, listed: str) -> None:
+    report = replace(REPORT, results=results)
+    assert http2(report) == told
+    assert table([report]).partition("Not met of WebSocket over HTTP/2:\n\n")[2] == listed
 
 
 def test_the_survey_has_a_row_for_each_server_and_none_failed_under_the_adapter() -> None:
@@ -41,5 +66,8 @@ def test_only_the_part_between_the_marks_is_made_anew() -> None:
     assert fresh(f"a\n{START}old\n{END}b\n", "new\n") == f"a\n{START}new\n{END}b\n"
 
 
-def test_a_server_under_the_adapter_meets_every_rule() -> None:
-    assert set(counts(survey(ROWS[-1]))) == {"met"}
+@pytest.mark.parametrize("row", [ROWS[-2], pytest.param(ROWS[-1], marks=pytest.mark.newest)], ids=["http1", "http2"])
+def test_a_server_under_the_adapter_meets_every_rule(row: Row) -> None:
+    report = survey(row)
+    assert set(counts(report)) == {"met"}
+    assert (http2(report) == "not offered") is (row is ROWS[-2])
