@@ -4,7 +4,7 @@ Those that a middleware or the adapter decides stand where a request meets them:
 ``h2-unknown-protocol``, ``h2-end-stream``, and in ``response`` what an answer may not hold.
 """
 
-from asgi_upgrade.rules.rule import ANYONE, SERVER, WIRE_ONLY, rule
+from asgi_upgrade.rules.rule import ANSWERER, ANYONE, SERVER, WIRE_ONLY, rule
 
 # fmt: off
 # A row is: id, reaction, level, who can enforce it, reference; title; why; fix.
@@ -21,6 +21,12 @@ HTTP2 = (
         "Browsers open a WebSocket over the HTTP/2 connection of its page once a server offers that; where it is not "
         "served none of them can, although the same handshake is accepted over HTTP/1.1.",
         "Serve the handshake over HTTP/2 too, or do not send SETTINGS_ENABLE_CONNECT_PROTOCOL.",
+    ),
+    rule(
+        "h2-unexpected-switch", "observe", "policy", ANSWERER, "RFC 8441 section 5.1",
+        "A WebSocket over HTTP/2 on a path that is HTTP only",
+        "To a browser any 2xx to an extended CONNECT is an open WebSocket, whatever the application meant by it.",
+        "Answer CONNECT with 501 or another error there, or name the path with --ws-path.",
     ),
     rule(
         "h2-no-key", "observe", "should", ANYONE, "RFC 8441 section 5",

@@ -34,7 +34,7 @@ OF_THE_CHECKER = {
     *("http10-default-close", "http10-no-host", "http10-response-te", "request-grammar"),
     *("ws-hixie", "ws-response-as-request", "ws-version-426", "ws-version-obsolete", "ws-header-cost"),
     *("expect-unsolicited-100", "expect-417"),
-    *("h2-data-split", "h2-flow-control", "h2-streams-beside", "h2-connection-usable"),
+    *("h2-data-split", "h2-flow-control", "h2-streams-beside", "h2-connection-usable", "h2-unexpected-switch"),
 }
 """Rules named as its probes are, which gather several rows of the catalogue or judge what only a wire shows."""
 

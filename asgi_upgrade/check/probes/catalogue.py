@@ -16,7 +16,7 @@ from asgi_upgrade.rules import RULES
 
 __all__ = ["CONTROL", "CONTROL_H2", "NAMES", "PROBED", "PROBES"]
 
-PROBES: tuple[Probe, ...] = (*ACCEPT, *AGREEMENT, *REJECT, *CONTENTS, *HTTP, *H2, *EXTENDED_CONNECT, *POLICY, *SEEN)
+PROBES: tuple[Probe, ...] = (*ACCEPT, *AGREEMENT, *REJECT, *CONTENTS, *HTTP, *H2, *POLICY, *EXTENDED_CONNECT, *SEEN)
 """Every probe; CONTROL comes first, and tells whether the WebSocket probes of a path have anything to differ from;
 CONTROL_H2 tells the same of those over HTTP/2."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from asgi_upgrade.check.probes.extended_connect import malformed, no_hop_by_hop, said
+from asgi_upgrade.check.probes.extended_connect import malformed, no_hop_by_hop, said, when_accepted
 from asgi_upgrade.check.probes.judge import failed, passed, skipped
 from asgi_upgrade.check.probes.probe import Outcome, Probe, Run, probe
 from asgi_upgrade.check.wire.exchange import SILENT
@@ -17,6 +17,7 @@ from asgi_upgrade.check.wire.http2 import (
     NotSpoken,
     ask,
     get,
+    handshake,
     talking,
 )
 from asgi_upgrade.check.wire.wire import Wire
@@ -72,6 +73,17 @@ async def _setting(wire: Wire) -> Outcome:
     return failed(told) if wrong else passed(f"{told}; {said(answer)}")
 
 
+async def _unexpected(wire: Wire) -> Outcome:
+    try:
+        async with talking(wire) as talk:
+            if not talk.offers_connect:
+                return skipped(NOT_OFFERED)
+            answer = await (await talk.ask(handshake(wire))).answer()
+    except NotSpoken as reason:
+        return skipped(str(reason))
+    return when_accepted(lambda response: failed(f"{said(response)}, which opens it"))(answer)
+
+
 H2: tuple[Probe, ...] = (
     probe(
         "h2-malformed",
@@ -104,5 +116,13 @@ H2: tuple[Probe, ...] = (
         "1 or 0, and never 0 behind 1",
         _setting,
         where="http",
+    ),
+    probe(
+        "h2-unexpected-switch",
+        "",
+        "a valid handshake over HTTP/2",
+        "no 2xx",
+        _unexpected,
+        where="every-http",
     ),
 )

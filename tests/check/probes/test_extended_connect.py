@@ -308,7 +308,7 @@ def test_a_probe_differs_from_the_valid_handshake_in_one_thing(
     assert names >= there
 
 
-# The setting
+# The setting, and paths that are HTTP only
 
 
 SETTINGS, RESET_IT = b"\0\0\0\x04\0\0\0\0\0", b"\0\0\x08\x07" + bytes(13)
@@ -335,3 +335,18 @@ class Odd(Speaker):
 )
 def test_the_setting_is_judged(answer: Answer, verdict: str, message: str) -> None:
     assert run("h2-setting", answer) == (verdict, message)
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict", "message"),
+    [
+        (acting(404), "pass", "answered 404"),
+        (acting("reset"), "pass", "reset the stream"),
+        (acting([]), "fail", "answered 200, which opens it"),
+        (acting(302), "pass", "answered 302"),
+        (holding(SETTINGS + RESET_IT), "not-exercised", "the server does not offer WebSocket over HTTP/2 (RFC 8441)"),
+        (saying(b"HTTP/1.1 400 No\r\n\r\n"), "not-exercised", "the server does not speak HTTP/2 here"),
+    ],
+)
+def test_a_path_that_is_http_only_opens_no_websocket_over_http2(answer: Answer, verdict: str, message: str) -> None:
+    assert run("h2-unexpected-switch", answer) == (verdict, message)

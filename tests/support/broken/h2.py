@@ -160,7 +160,8 @@ class Speaker:
 
     def handshake(self, named: dict[bytes, bytes], fields: Fields, *, ended: bool) -> tuple[int, Fields]:
         """Judge an extended CONNECT."""
-        if self.fault == "h2-ws-success":
+        path = named.get(b":path", b"/ws").partition(b"?")[0]
+        if self.fault == "h2-ws-success" or (path != b"/ws" and self.fault != "h2-unexpected-switch"):
             raise Rejected(404)
         if ended and self.fault != "h2-end-stream":
             raise Rejected(400)
