@@ -15,7 +15,7 @@ from tests.support.broken.server import little_server
 QUICK = frozenset(
     {
         *("ws-accept-raw-key", "ws-subprotocol-offered", "ws-protocol-multi"),
-        *("expect-100-then-101", "upgrade-list-grammar", "ws-wait"),
+        *("expect-100-then-101", "upgrade-list-grammar", "ws-wait", "h2-ws-success", "h2-flow-control"),
     }
 )
 """What is tried in every run; a hundred complete checks take a minute, and are asked for with the slow ones."""
@@ -47,10 +47,18 @@ CARELESS = ("endswith", "startswith", "dot", "scheme", "port", "listed")
 """Ways to compare origins wrongly."""
 
 
+OTHER_WAYS = {
+    "h2-no-key:translated": "h2-no-key[translated]",
+    "h2-connection-usable:rejection": "h2-connection-usable[rejection]",
+    "h2-connection-usable:end": "h2-connection-usable[end]",
+}
+"""Faults that have a probe of their rule to themselves."""
+
+
 SILENT = frozenset(
     {
         *("http-minor-higher", "ws-header-cost", "conn-close-with-upgrade", "http10-no-host"),
-        *("expect-final-instead", "conn-pipeline"),
+        *("expect-final-instead", "conn-pipeline", "h2-data-split", "h2-close-map", "h2-streams-beside"),
     }
 )
 """Faults that show as silence, which has to be waited for."""
@@ -87,8 +95,20 @@ def test_a_server_without_a_fault_gets_no_finding(policed: bool) -> None:
 
 @pytest.mark.parametrize("rule_id", rules())
 def test_a_server_with_one_fault_gets_that_finding_and_no_other(rule_id: str) -> None:
-    findings = found(checked(rule_id, policed=rule_id in POLICED))
+    report = checked(rule_id, policed=rule_id in POLICED)
+    findings = found(report)
     assert list(findings) == [rule_id], findings
+    over_http2 = {probe.name for probe in PROBES if probe.rule.id == rule_id and probe.where == "websocket-h2"}
+    failed = {result.probe for _, result in report.results() if result.verdict == "fail"}
+    assert over_http2 - failed <= set(OTHER_WAYS.values())
+
+
+@pytest.mark.parametrize("fault", OTHER_WAYS)
+def test_a_fault_with_a_probe_to_itself_is_found_by_that(fault: str) -> None:
+    report = checked(fault, policed=False)
+    assert [result.probe for _, result in report.results() if result.verdict in ("fail", "error")] == [
+        OTHER_WAYS[fault]
+    ]
 
 
 @pytest.mark.slow

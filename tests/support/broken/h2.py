@@ -65,6 +65,7 @@ class Speaker:
     fault: str
     policed: bool
     sockets: dict[int, Socket] = field(default_factory=dict)
+    leaves: bool = False
 
     def __post_init__(self) -> None:
         self.h2 = H2Connection(
@@ -88,7 +89,7 @@ class Speaker:
                 with contextlib.suppress(ProtocolError):
                     self.pump(number)
             self.sock.sendall(self.h2.data_to_send())
-            data = stream.read1(65536)
+            data = b"" if self.leaves else stream.read1(65536)
 
     def happened(self, event: Event) -> None:
         """Do what an event asks for."""
@@ -106,6 +107,8 @@ class Speaker:
 
     def half_closed(self, number: int) -> None:
         """End our half of a WebSocket whose client has ended its own."""
+        if self.fault == "h2-connection-usable:end":
+            raise Gone
         self.sockets[number].ends = True
 
     # Requests
@@ -123,6 +126,7 @@ class Speaker:
             status, answer = rejected.status, [_pair(line) for line in rejected.fields]
             answer = [each for each in answer if each[0] != b"upgrade"]
             status = 400 if status == 426 and self.fault != "ws-426-h2" else status
+            self.leaves = self.fault == "h2-connection-usable:rejection"
         if self.fault == "h2-no-connection-fields":
             answer.append((b"connection", b"keep-alive"))
         opens = status == 200 and (b":method", b"CONNECT") in fields
@@ -163,6 +167,8 @@ class Speaker:
         path = named.get(b":path", b"/ws").partition(b"?")[0]
         if self.fault == "h2-ws-success" or (path != b"/ws" and self.fault != "h2-unexpected-switch"):
             raise Rejected(404)
+        if b"sec-websocket-key" in named and self.fault == "h2-no-key:translated":
+            raise Rejected(400)
         if ended and self.fault != "h2-end-stream":
             raise Rejected(400)
         if named[b":protocol"] != b"websocket" and self.fault != "h2-unknown-protocol":
