@@ -55,6 +55,7 @@ MAX_RESETS = 200
 
 _WINDOW_UPDATE = 8
 _NO_ERROR = 0
+_PROTOCOL_ERROR = 1
 _REFUSED_STREAM = 7
 _CANCEL = 8
 _NOT_OURS = frozenset({b"server", b"date", b"content-length", b"content-type"})
@@ -475,6 +476,8 @@ class ZttpH2Protocol(zttp_h2_impl.ZttpH2Protocol):
             handle.send_response(400, [], end_stream=True)
             if not event.end_stream:
                 handle.reset(_NO_ERROR)
+        elif event.protocol is None and event.method == b"CONNECT":
+            handle.reset(_PROTOCOL_ERROR)  # malformed; without :path zttp does the same (RFC 9113 section 8.5)
         elif event.protocol is None:
             super().handle_request(event)
             self._take_over(event, Outgoing(self, event.stream_id))

@@ -82,9 +82,10 @@ def test_a_success_that_is_no_switch_becomes_501(serving: Serving, caplog: pytes
     assert "status 200 to an extended CONNECT" in caplog.text
 
 
-def test_a_connect_without_protocol_reaches_nobody(serving: Serving, app: App) -> None:
+@pytest.mark.parametrize("path", [None, b"/plain"], ids=["to-a-proxy", "of-a-resource"])
+def test_a_connect_without_protocol_reaches_nobody(serving: Serving, path: bytes | None) -> None:
     with H2Client.to(serving) as client:
-        stream = client.request(method=b"CONNECT", scheme=None, path=None)
+        stream = client.request(method=b"CONNECT", scheme=path and b"http", path=path)
         assert client.was_reset(stream) == 1
         assert client.status(client.request()) == 200
 
