@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from asgi_upgrade.check.probes.judge import PAYLOAD, failed, passed, ping, pong, skipped, unless_lenient
+from asgi_upgrade.check.probes.judge import MOST_FRAMES, PAYLOAD, failed, passed, ping, pong, skipped, unless_lenient
 from asgi_upgrade.check.probes.origins import COOKIE, FOREIGN, let_in_by
 from asgi_upgrade.check.probes.policy import ANY_PAGE, FOREIGN_HOST
 from asgi_upgrade.check.probes.probe import Outcome, Probe, Run, probe
@@ -35,6 +35,7 @@ PROTOCOL, EXTENSIONS = b"sec-websocket-protocol", b"sec-websocket-extensions"
 _WINDOW = 4
 """How many octets a server may send before it is granted more: fewer than any frame of this file has."""
 
+_PLENTY = 65535 - 64
 _UNMASKED = bytes((0x80 | frames.PING, len(PAYLOAD))) + PAYLOAD
 _SHOWN = 160
 """How much of the content of a refusal is told."""
@@ -254,31 +255,36 @@ async def _trickle(_: Wire, __: Talk, stream: Stream) -> Outcome:
         stalled = await _stalled(stream, granted)
         await stream.grant(_WINDOW)
         granted += _WINDOW
+    await stream.grant(_PLENTY)  # for what else an application may send before the pong
     return stalled or await pong(stream)
 
 
 async def _stalled(stream: Stream, granted: int) -> Outcome | None:
-    there = await stream.arrived(granted) >= granted or stream.is_over
+    there = await stream.arrived(granted)
     return None if there else failed(f"sent {len(stream.data)} octets, and no more, though it was granted {granted}")
+
+
+async def _frame_of(stream: Stream, *opcodes: int) -> frames.Frame | Missing:
+    """Read the first frame of these kinds; what else an application sends is passed over, so much of it."""
+    for _ in range(MOST_FRAMES):
+        frame = await stream.frame()
+        if isinstance(frame, Missing) or frame.opcode in opcodes:
+            return frame
+    return SILENT
 
 
 async def _unmasked(_: Wire, __: Talk, stream: Stream) -> Outcome:
     await stream.send(_UNMASKED)
-    frame = await stream.frame()
-    while not isinstance(frame, Missing):
-        if frame.opcode == frames.CLOSE:
-            return passed(f"closed with {int.from_bytes(frame.payload[:2])}")
-        if frame.opcode == frames.PONG:
-            return failed("answered it")
-        frame = await stream.frame()
-    return passed("ended the stream") if frame is CLOSED else failed("neither closed nor answered")
+    frame = await _frame_of(stream, frames.CLOSE, frames.PONG)
+    if isinstance(frame, Missing):
+        return passed("ended the stream") if frame is CLOSED else failed("neither closed nor answered")
+    closed = frame.opcode == frames.CLOSE
+    return passed(f"closed with {int.from_bytes(frame.payload[:2])}") if closed else failed("answered it")
 
 
 async def _close(_: Wire, __: Talk, stream: Stream) -> Outcome:
     await stream.send(frames.masked(frames.CLOSE, (1000).to_bytes(2)))
-    frame = await stream.frame()
-    while not isinstance(frame, Missing) and frame.opcode != frames.CLOSE:
-        frame = await stream.frame()
+    frame = await _frame_of(stream, frames.CLOSE)
     if isinstance(frame, Missing):
         return failed("no close frame came back: the stream " + ("ended" if frame is CLOSED else "is silent"))
     end = await stream.ending()

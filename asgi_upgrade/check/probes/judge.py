@@ -18,7 +18,7 @@ Judge: TypeAlias = Callable[[Answer], Outcome]
 NOT_101 = "any status but 101"
 
 PAYLOAD = b"asgi-upgrade"
-_MOST_FRAMES = 32
+MOST_FRAMES = 32
 """How many frames an application may send before it answers a ping."""
 
 
@@ -191,7 +191,7 @@ async def ping(connection: Switched) -> Outcome:
 
 async def pong(connection: Switched, payload: bytes = PAYLOAD) -> Outcome:
     """Wait for the pong to a ping that was sent, or for a close frame that is no complaint."""
-    for _ in range(_MOST_FRAMES):
+    for _ in range(MOST_FRAMES):
         frame = await connection.frame()
         if isinstance(frame, Missing):
             return failed(f"the switched connection {'was closed' if frame is CLOSED else 'is silent'}")

@@ -295,10 +295,24 @@ class Stream:
         except frames.NotAFrame as error:
             raise ExchangeError(f"{error}: {quote(bytes(self.data), 60)}") from None
 
-    async def arrived(self, count: int) -> int:
-        """Wait for octets; return how many are there."""
-        await self._talk.until(lambda: len(self.data) >= count or self.is_over)
-        return len(self.data)
+    async def arrived(self, count: int) -> bool:
+        """Wait for so many octets; return whether they are there, or no more are due."""
+
+        def there() -> bool:
+            return len(self.data) >= count or self.is_over or self._is_closing()
+
+        await self._talk.until(there)
+        return there()
+
+    def _is_closing(self) -> bool:
+        """Whether a close frame is among what has not been read."""
+        data = bytes(self.data)
+        with contextlib.suppress(frames.NotAFrame):
+            while (parsed := frames.parse(data)) is not None:
+                if parsed[0].opcode == frames.CLOSE:
+                    return True
+                data = data[parsed[1] :]
+        return False
 
     async def ending(self) -> Literal["ended", "reset"] | Missing:
         """Wait for the end of the server's half; what else comes is kept."""

@@ -30,7 +30,7 @@ CLOSE = b"\x88\x02\x03\xe8"
 END, RESET = b"END", b"RESET"
 """What is sent on a WebSocket: octets, or how it is ended."""
 
-SILENCE = 0.4
+SILENCE = 1.0
 """Seconds after which a server counts as silent, where it is to be."""
 
 
@@ -168,10 +168,12 @@ LENGTH: Fields = [(b"content-length", b"0")]
         # The stream
         ("h2-data-split", acting(403), "fail", "answered 403"),
         ("h2-flow-control", acting(frames=[b""]), "fail", "sent 0 octets, and no more, though it was granted 4"),
+        ("h2-flow-control", acting(frames=[CLOSE]), "pass", "the switched connection closed in order"),
         ("h2-flow-control", acting(frames=[END]), "fail", "the switched connection was closed"),
         ("fr-client-mask", acting(frames=[TEXT + b"\x88\x02\x03\xea"]), "pass", "closed with 1002"),
         ("fr-client-mask", acting(frames=[RESET]), "pass", "ended the stream"),
         ("fr-client-mask", acting(frames=[TEXT]), "fail", "neither closed nor answered"),
+        ("fr-client-mask", acting(frames=[TEXT * 40]), "fail", "neither closed nor answered"),
         ("fr-client-mask", acting(frames=[PONG]), "fail", "answered it"),
         ("h2-close-map[close]", acting(frames=[TEXT + CLOSE + END]), "pass", "closed, and ended the stream"),
         ("h2-close-map[close]", acting(frames=[CLOSE]), "fail", "closed, and the stream stays open"),
