@@ -33,7 +33,7 @@ ORIGIN, HOST, VERSION, KEY_FIELD = b"origin", b"host", b"sec-websocket-version",
 PROTOCOL, EXTENSIONS = b"sec-websocket-protocol", b"sec-websocket-extensions"
 
 _WINDOW = 4
-"""How many octets a server may send before it is granted more: fewer than any frame of this file has."""
+"""How many octets a server may send before it is granted more: fewer than the pong has."""
 
 _PLENTY = 65535 - 64
 _UNMASKED = bytes((0x80 | frames.PING, len(PAYLOAD))) + PAYLOAD
