@@ -116,6 +116,8 @@ def _missing(stack: Stack | None, *, guarded: bool) -> Iterator[str]:
         yield "no UpgradeMiddleware stands in the application; add it"
     if stack is not None and stack.adapter:
         return
+    if stack is not None and stack.offers_unserved:
+        yield "WebSocket is offered over HTTP/2 and not served: --http asgi_upgrade.uvicorn:ZttpProtocol"
     lets = by_middleware if stack is None else stack.lets_enforce
     musts = [rule for rule in RULES.values() if rule.level == "must" and "adapter" in rule.fixed_by]
     needing = [rule for rule in musts if not lets(rule)]  # some always do: a middleware does not see the wire

@@ -120,6 +120,14 @@ def test_websockets_over_http2_that_fail_in_browsers_are_told_of_with_what_mends
 
 
 @pytest.mark.newest
+def test_strict_fails_for_what_is_offered_over_http2_and_not_served() -> None:
+    diagnosis = diagnose(options={"http": "zttp", "http2": True}, strict=True)
+    assert diagnosis.exit_code == 1
+    assert "strict: WebSocket is offered over HTTP/2 and not served: --http asgi" in diagnosis.text
+    assert "over HTTP/2" not in diagnose(options={"http": "zttp"}, strict=True).text
+
+
+@pytest.mark.newest
 @pytest.mark.parametrize("options", [{"http": "zttp"}, {"http": "asgi_upgrade.uvicorn:ZttpProtocol"}, {"http": "h11"}])
 def test_nothing_is_told_of_http2_where_its_websockets_do_not_fail(options: dict[str, str]) -> None:
     assert "over HTTP/2" not in diagnose(options={**options, "ws": "websockets-sansio"}).text
