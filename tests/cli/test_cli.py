@@ -1002,6 +1002,7 @@ def test_the_module_is_the_command(capsys: pytest.CaptureFixture[str], monkeypat
 
 
 def test_a_place_that_a_run_knows_is_kept_unless_another_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("asgi_upgrade.cli.check.check", lambda *_, **__: FULL)
+    # The module, not the command of the same name that stands in its package until the module is imported.
+    monkeypatch.setattr(importlib.import_module("asgi_upgrade.cli.check"), "check", lambda *_, **__: FULL)
     assert run("check", "a:b", "--report", "concise", "--isolated").out.startswith("shop/main.py:12:1: ")
     assert run("check", "a:b", "--report", "concise", "--source", "x.py:3").out.startswith("x.py:3:1: ")
