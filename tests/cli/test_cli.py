@@ -321,7 +321,7 @@ def test_interrupted_before_anything_is_known(run: Run, monkeypatch: pytest.Monk
     def interrupt(_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("asgi_upgrade.cli.check.run_check", interrupt)
+    monkeypatch.setattr(importlib.import_module("asgi_upgrade.cli.check"), "run_check", interrupt)
     assert run("check", "a:b").code == 130
 
 
@@ -329,7 +329,7 @@ def test_an_error_of_our_own_exits_with_2(run: Run, monkeypatch: pytest.MonkeyPa
     def fail(_: object) -> int:
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr("asgi_upgrade.cli.check.run_check", fail)
+    monkeypatch.setattr(importlib.import_module("asgi_upgrade.cli.check"), "run_check", fail)
     ran = run("check", "a:b")
     assert ran.code == 2
     assert "ZeroDivisionError: ours" in ran.err

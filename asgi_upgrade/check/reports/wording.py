@@ -79,8 +79,10 @@ NOWHERE = Location(file="pyproject.toml")
 
 _MIDDLEWARE = "UpgradeMiddleware"
 _BY_ADAPTER = "UpgradeMiddleware on the adapter (--http asgi_upgrade.uvicorn:AutoProtocol)"
+_BY_ZTTP = "UpgradeMiddleware on --http asgi_upgrade.uvicorn:ZttpProtocol"
 _OPTION = "an option of its policy"
 _REST = "the server or the app"
+_BY = (_MIDDLEWARE, _BY_ADAPTER, _BY_ZTTP, _OPTION, _REST)
 """What can mend a failure, as the last line of a report has it."""
 
 _SHORT = 220
@@ -193,7 +195,7 @@ def summary(target: TargetReport, *, several: bool = False) -> str:
 def remedies(report: Report) -> str:
     """Say in one line what mends how many of the failures; nothing if there is none."""
     mended = Counter(_remedy(result.rule, target) for target, result in report.results() if result.verdict == "fail")
-    parts = [f"by {who}: {mended[who]}" for who in (_MIDDLEWARE, _BY_ADAPTER, _OPTION, _REST) if mended[who]]
+    parts = [f"by {who}: {mended[who]}" for who in _BY if mended[who]]
     return f"mended {'; '.join(parts)}" if parts else ""
 
 
@@ -203,7 +205,9 @@ def _remedy(rule: Rule, target: TargetReport) -> str:
         return _OPTION
     if "middleware" in rule.fixed_by and rule.id not in HIDDEN_SOMEWHERE and not target.guarded:
         return _MIDDLEWARE
-    return _BY_ADAPTER if "adapter" in rule.fixed_by and not target.adapted else _REST
+    if "adapter" not in rule.fixed_by or target.adapted:
+        return _REST
+    return _BY_ZTTP if rule.id.startswith("h2-") else _BY_ADAPTER
 
 
 def not_exercised(results: Iterable[Result]) -> dict[str, list[str]]:

@@ -31,6 +31,7 @@ from asgi_upgrade.rules.checker import ALL_RULES, EXPIRED_IGNORE, UNUSED_IGNORE
 from tests.support.samples import EXCHANGE, FULL, HTTP10, MISMATCH, PASSED, SKIPPED, TARGET, report, result, target
 
 ADAPTER, REST = "UpgradeMiddleware on the adapter (--http asgi_upgrade.uvicorn:AutoProtocol)", "the server or the app"
+ZTTP = "UpgradeMiddleware on --http asgi_upgrade.uvicorn:ZttpProtocol"
 
 
 def test_findings_are_most_severe_first_and_one_for_all_paths() -> None:
@@ -152,6 +153,7 @@ def test_the_place_is_the_definition_or_the_name() -> None:
         pytest.param("upgrade-http10-ignore", {"guarded": True}, ADAPTER, id="middleware-alone-cannot"),
         pytest.param("upgrade-http10-ignore", {"guarded": True, "adapted": True}, REST, id="adapter-does-not"),
         pytest.param("ws-version-mismatch", {"guarded": True}, ADAPTER, id="hidden-on-some-server"),
+        pytest.param("h2-ws-success", {"guarded": True}, ZTTP, id="adapter-over-http2"),
         pytest.param("ws-key-present", {}, "UpgradeMiddleware", id="middleware"),
         pytest.param("ws-origin-check", {}, "UpgradeMiddleware", id="nobody-compares"),
         pytest.param("ws-origin-check", {"guarded": True}, "an option of its policy", id="an-option-opens"),
