@@ -70,13 +70,6 @@ def test_policies_by_path_of_the_readme_work() -> None:
         assert denied.value.status_code == status
 
 
-def test_counters_of_the_readme_count() -> None:
-    app = Starlette()
-    counters = run_section("For operators", app=app)["counters"]
-    TestClient(app).get("/", headers={"upgrade": "made-up", "connection": "Upgrade"})
-    assert counters == {("other", "ignore", "upgrade-unknown-token"): 1}
-
-
 async def test_answers_of_the_readme_are_true() -> None:
     shown = re.search(r"```text\nits own page +(.*)\n(\S+) +(.*)\n +(.*)\n```", README.read_text())
     assert shown is not None
