@@ -11,7 +11,7 @@ from uvicorn.protocols.http import h11_impl
 
 from asgi_upgrade.extension.exchange import offers_protocol
 from asgi_upgrade.types import Field
-from asgi_upgrade.uvicorn.connection import Phase, UpgradingProtocol, is_later_http1
+from asgi_upgrade.uvicorn.connection import PARSING, Phase, UpgradingProtocol, is_later_http1
 
 
 class _Connection(h11.Connection):
@@ -49,7 +49,7 @@ class H11Protocol(UpgradingProtocol, h11_impl.H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Octets arrived."""
-        if self._phase is Phase.PARSING:
+        if self._phase is PARSING:
             super().data_received(data)
         else:
             self._take(data)

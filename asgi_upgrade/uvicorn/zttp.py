@@ -24,7 +24,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
 from asgi_upgrade.extension.exchange import offers_protocol
 from asgi_upgrade.types import Field
-from asgi_upgrade.uvicorn.connection import Phase, UpgradingProtocol, is_later_http1
+from asgi_upgrade.uvicorn.connection import PARSING, Phase, UpgradingProtocol, is_later_http1
 from asgi_upgrade.uvicorn.http2 import ZttpH2Protocol
 
 _END_OF_HEAD = b"\r\n\r\n"
@@ -210,7 +210,7 @@ class ZttpH1Protocol(UpgradingProtocol, zttp_impl.ZttpProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Octets arrived."""
-        if self._phase is not Phase.PARSING:
+        if self._phase is not PARSING:
             self._take(data)
             return
         super().data_received(data)
