@@ -266,9 +266,7 @@ class Connection:
 
     def end(self, code: int, reason: str) -> None:
         """There will be nothing more to receive."""
-        if self._keepalive is not None:
-            self._keepalive.stop()
-            self._keepalive = None
+        self._stop_pinging()
         if self._disconnect is None:
             self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": reason}
             self._change.tell()
@@ -371,6 +369,7 @@ class Connection:
             if self._state is State.OPEN and (self._queue or not self._change.is_awaited):
                 self._last = event
                 self._latest = asyncio.get_running_loop().time() + self._limits.close_timeout
+                self._stop_pinging()  # the peer has said its last: no pong is read behind it
                 self._put_off()
             else:
                 self._ending(event)
@@ -429,6 +428,11 @@ class Connection:
         self._set_timer(min(SHUTDOWN_GRACE, self._limits.close_timeout), self._give_up)
 
     # Keeping alive
+
+    def _stop_pinging(self) -> None:
+        if self._keepalive is not None:
+            self._keepalive.stop()
+            self._keepalive = None
 
     def _writable(self) -> None:
         """The peer has read."""

@@ -13,6 +13,7 @@ prolongs it:
     is read again                    ``ping_timeout`` after that: what lay unread needs its time, too
     cannot be written to             as above; octets that leave the write buffer begin the time anew, because a ping
                                      waits behind them
+    has a close frame to answer      never: no pong is read behind it, and the answer is bounded (``connection``)
     ===============================  =================================================================================
 
 All connections of one interval ping on common beats, so that the loop wakes once for many of them: waking it costs more

@@ -10,7 +10,7 @@ import pytest
 from asgi_upgrade.errors import ClientDisconnected
 from asgi_upgrade.policy.websocket import Limits
 from asgi_upgrade.types import Message, Receive, Scope, Send
-from tests.support.bridged import QUIET, Server, accept, accepting, disconnect, recording
+from tests.support.bridged import QUIET, Server, accept, accepting, disconnect, either_engine, recording
 from tests.support.peer import CLOSE, PING, PONG, TEXT, Sent, close_frame, frame, passes
 
 
@@ -125,6 +125,25 @@ async def test_application_that_receives_slowly_behind_a_full_queue_keeps_its_co
     await server.open()
     server.feed(frame(TEXT, b"a") * 10)
     await server.end_closed()
+
+
+@either_engine
+async def test_peer_that_has_closed_owes_no_pong(engine: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        while not seen or seen[-1]["type"] == "websocket.receive":
+            await server.passed(0.05)
+            seen.append(await receive())
+
+    seen: list[Message] = []
+    server = Server(app, limits=Limits(ping_interval=0.01, ping_timeout=0.04, close_timeout=5, engine=engine))
+    await server.open()
+    await server.frames()
+    server.feed(frame(TEXT, b"x") * 3 + close_frame(4001, "bye"), frame(PONG, (1).to_bytes(8)))
+    await server.end()
+    assert seen == [{"type": "websocket.receive", "text": "x"}] * 3 + [disconnect(4001, "bye")]
+    assert server.transport.sent() == [Sent(CLOSE, (4001, "bye"))]
+    assert server.transport.calls == ["close"]
 
 
 async def test_peer_that_reads_slowly_is_alive() -> None:
