@@ -115,6 +115,7 @@ class UpgradedStream:
         "_later",
         "_later_size",
         "_offset",
+        "_on_lost",
         "_on_shutdown",
         "_on_writable",
         "_reading",
@@ -147,6 +148,7 @@ class UpgradedStream:
         self._receiver: Callable[[bytes], None] | None = None
         self._on_shutdown: Callable[[], None] | None = None
         self._on_writable: Callable[[], None] | None = None
+        self._on_lost: Callable[[], None] | None = None
 
     # Octets in
 
@@ -186,6 +188,7 @@ class UpgradedStream:
         *,
         on_shutdown: Callable[[], None] | None = None,
         on_writable: Callable[[], None] | None = None,
+        on_lost: Callable[[], None] | None = None,
     ) -> None:
         """Have each segment handed over as it arrives, inside the server's own ``data_received``.
 
@@ -195,19 +198,23 @@ class UpgradedStream:
                 request comes first afterwards.
             on_shutdown: Called once when the server begins a graceful shutdown.
             on_writable: Called each time the peer has read enough for more to be written, after it had not.
+            on_lost: Called once when the connection is gone both ways, behind the end of the stream, which may have
+                come long before.
         """
         self._receiver = receiver
         self._on_shutdown = on_shutdown
         self._on_writable = on_writable
+        self._on_lost = on_lost
         if self._reading is Reading.TOLD:
             self._reading = Reading.ENDED
         if self.is_shutting_down and on_shutdown is not None:
             on_shutdown()
         self._hand_over()
+        self._tell_loss()
 
     def unset_receiver(self) -> None:
         """Hand nothing over any more; whoever received is done, and is let go at once."""
-        self._receiver = self._on_shutdown = self._on_writable = None
+        self._receiver = self._on_shutdown = self._on_writable = self._on_lost = None
 
     def pause(self) -> None:
         """Stop reading from the connection until ``resume``."""
@@ -395,6 +402,11 @@ class UpgradedStream:
             self._reading = Reading.TOLD
             self._call(self._receiver, b"")
 
+    def _tell_loss(self) -> None:
+        if self._on_lost is not None and self._writing is Writing.LOST:
+            on_lost, self._on_lost = self._on_lost, None
+            self._call(on_lost)
+
     def _hand_over(self) -> None:
         if self._receiver is None:
             return
@@ -465,6 +477,7 @@ class ServerStream(UpgradedStream):
         self._writing = Writing.LOST
         self.can_send_now = True
         self.feed_eof()
+        self._tell_loss()
 
     def pause_writing(self) -> None:
         """The transport's write buffer is full."""

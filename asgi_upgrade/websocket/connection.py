@@ -173,7 +173,9 @@ class Connection:
     def begin(self, opening: Opening) -> None:
         """Begin to listen; until the connection is open, somebody else answers."""
         self.opening = opening
-        self._stream.set_receiver(self._received, on_shutdown=self._shut_down, on_writable=self._writable)
+        self._stream.set_receiver(
+            self._received, on_shutdown=self._shut_down, on_writable=self._writable, on_lost=self._gone
+        )
 
     # The application's side
 
@@ -404,11 +406,13 @@ class Connection:
         self._finish()
 
     def _end_received(self) -> None:
-        """The peer has ended its half, or is gone."""
-        if self._last is not None:
-            if not self._stream.is_closing:
-                return  # it has closed properly, and may still read what the application answers
-            self._settle()
+        """The peer has ended its half; if it is gone, ``_gone`` comes next."""
+        if self._last is None:  # else it has closed properly, and may still read what the application answers
+            self._lost("the client went away without closing")
+
+    def _gone(self) -> None:
+        """The connection is lost both ways."""
+        self._settle()
         self._lost("the client went away without closing")
 
     def _lost(self, why: str) -> None:

@@ -326,6 +326,27 @@ async def test_receiver_set_after_the_end_is_told() -> None:
     assert Receiver(stream).got == [b""]
 
 
+async def test_loss_is_told_once_behind_the_end() -> None:
+    told: list[object] = []
+    transport = Transport()
+    stream = transport.stream
+    stream.switched()
+    stream.set_receiver(told.append, on_lost=lambda: told.append("lost"))
+    stream.feed_eof()
+    assert told == [b""]
+    stream.connection_lost()
+    stream.connection_lost()
+    assert told == [b"", "lost"]
+
+
+async def test_loss_that_came_first_is_told_to_a_later_receiver() -> None:
+    told: list[object] = []
+    stream = Transport().stream
+    stream.connection_lost()
+    stream.set_receiver(told.append, on_lost=lambda: told.append("lost"))
+    assert told == [b"", "lost"]
+
+
 async def test_receiver_that_raises_is_logged_and_the_connection_aborted(caplog: pytest.LogCaptureFixture) -> None:
     transport = opened()
     transport.stream.feed(b"one")

@@ -24,7 +24,7 @@ from tests.support.bridged import (
     recording,
     sending,
 )
-from tests.support.peer import BINARY, TEXT, frame, passes
+from tests.support.peer import BINARY, TEXT, close_frame, frame, passes
 
 
 async def test_loss_before_accept_is_told_and_every_answer_raises(caplog: pytest.LogCaptureFixture) -> None:
@@ -113,6 +113,29 @@ async def test_loss_after_accept_is_1006(octets: bytes, how: str, caplog: pytest
     assert seen == [disconnect(1006)]
     assert caplog.text.count("the client went away without closing") == 1
     assert all(record.levelno < logging.WARNING for record in caplog.records)
+
+
+@either_engine
+async def test_loss_behind_the_peers_close_frame_and_its_end_gives_the_place_back_at_once(engine: str) -> None:
+    go = asyncio.Event()
+    seen: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        await go.wait()
+        seen.extend([await receive(), await receive()])
+
+    server = Server(app, limits=Limits(close_timeout=5, engine=engine))
+    await server.open()
+    server.feed(frame(TEXT, b"x") + close_frame(4001, "bye"))
+    server.stream.feed_eof()
+    assert server.ended == []  # it may still read what the application answers
+    server.lose()
+    assert server.ended == [False]
+    go.set()
+    await server.end()
+    assert seen == [{"type": "websocket.receive", "text": "x"}, disconnect(4001, "bye")]
+    assert server.transport.sent() == []
 
 
 async def test_loss_in_the_closing_handshake_ends_it() -> None:
