@@ -24,6 +24,8 @@ nothing is read, and an application that does not receive loses the connection i
 the closing handshake, by ``close_timeout``, and by ``SHUTDOWN_GRACE`` when the server shuts down. The time that one
 connection may take from the others: after ``BUDGET`` events it goes on in the next turn of the loop.
 
+The end of the stream comes behind all that arrived before it, also where the engine still holds some of that.
+
 What the peer says last, its close frame or a breach of the protocol, is put off until the application asks for what
 comes after the last message before it. It is put off for ``PATIENCE`` at the most, counted anew from each receive, and
 never for longer than ``close_timeout``.
@@ -119,6 +121,7 @@ class Connection:
 
     __slots__ = (
         "__weakref__",
+        "_at_end",
         "_budget",
         "_change",
         "_disconnect",
@@ -163,6 +166,8 @@ class Connection:
         """Whether the queue is full."""
         self._resting = False
         """Whether the rest of what has arrived waits for the next turn of the loop."""
+        self._at_end = False
+        """Whether nothing comes behind what the engine still holds."""
         self._budget = BUDGET
         self._pong: bytes | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -254,7 +259,7 @@ class Connection:
         if self._disconnect is not None or not self._stream.is_open:
             self._lost("the client went away during the handshake")
         else:
-            if (interval := self._limits.ping_interval) is not None:
+            if (interval := self._limits.ping_interval) is not None and not self._stream.is_closing:
                 self._keepalive = Keepalive(self, interval, self._limits.ping_timeout)
                 if self._paused:
                     self._keepalive.reading_stopped()
@@ -317,6 +322,8 @@ class Connection:
                 break
             event = self._engine.next_event()
             if event is None:
+                if self._at_end:
+                    self._ended_behind_all()
                 break
             self._budget -= 1
             if isinstance(event, _CONTENT):
@@ -407,13 +414,24 @@ class Connection:
 
     def _end_received(self) -> None:
         """The peer has ended its half; if it is gone, ``_gone`` comes next."""
-        if self._last is None:  # else it has closed properly, and may still read what the application answers
-            self._lost("the client went away without closing")
+        self._at_end = True
+        if not (self._paused or self._resting):
+            self._ended_behind_all()
 
-    def _gone(self) -> None:
-        """The connection is lost both ways."""
+    def _ended_behind_all(self) -> None:
+        """All that came before the end of the peer's half has been worked off."""
+        if self._last is not None and not self._stream.is_closing:
+            return  # it has closed properly, and may still read what the application answers
         self._settle()
         self._lost("the client went away without closing")
+
+    def _gone(self) -> None:
+        """The connection is lost both ways; what had arrived by then is still worked off."""
+        if not (self._paused or self._resting):
+            self._ended_behind_all()
+            return
+        self._stop_pinging()
+        self.tell_end()
 
     def _lost(self, why: str) -> None:
         if self._disconnect is None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import queue
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -205,6 +207,35 @@ def test_a_peer_that_leaves_without_a_close_frame_is_1006(client: H2Client, appl
     assert application.next() == 1006
     if how == "end":
         client.ended(stream)
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("engine", ["wsproto", "websockets"])
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "not closed"])
+def test_end_of_a_stream_comes_behind_what_waits_for_a_full_queue(loop: str, engine: str, closed: bool) -> None:
+    go, seen = threading.Event(), queue.Queue[list[Any]]()
+
+    async def late(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await asyncio.to_thread(go.wait, TIMEOUT)
+        got: list[Any] = []
+        while (message := await receive())["type"] == "websocket.receive":
+            got.append(message["text"])
+        seen.put([*got, message["code"]])
+
+    middleware = UpgradeMiddleware(late, websocket=WebSocketOptions(engine=engine, max_queue=2))
+    with serve(middleware, http="zttp", loop=loop) as running, H2Client.to(running) as client:
+        stream = websocket(client)
+        assert client.status(stream) == 200
+        client.send(stream, MASKED_HELLO * 5 + (MASKED_CLOSE if closed else b""), end=True)
+        client.ping()
+        go.set()
+        assert seen.get(timeout=TIMEOUT) == ["hello"] * 5 + [1000 if closed else 1006]
+        if closed:
+            assert client.read(stream, len(CLOSE)) == CLOSE
+        client.ended(stream)
+        running.wait_until(lambda: middleware.live.applications == 0)
 
 
 def test_another_protocol_switches_too(client: H2Client) -> None:

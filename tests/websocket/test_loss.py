@@ -115,6 +115,58 @@ async def test_loss_after_accept_is_1006(octets: bytes, how: str, caplog: pytest
     assert all(record.levelno < logging.WARNING for record in caplog.records)
 
 
+MANY = 300
+"""More messages than are handled in one turn of the loop."""
+
+
+@either_engine
+@pytest.mark.parametrize("how", ["lost", "half closed", "half closed, then lost"])
+@pytest.mark.parametrize("max_queue", [2, 1000], ids=["full queue", "end of the turn"])
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "not closed"])
+async def test_end_of_the_stream_comes_behind_what_the_engine_still_holds(
+    engine: str, how: str, max_queue: int, closed: bool
+) -> None:
+    go = asyncio.Event()
+    seen: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        await go.wait()
+        while not seen or seen[-1]["type"] == "websocket.receive":
+            seen.append(await receive())
+
+    server = Server(app, limits=Limits(max_queue=max_queue, ping_interval=60, engine=engine))
+    await server.open()
+    server.feed(frame(TEXT, b"x") * MANY + (close_frame(4001, "bye") if closed else b""))
+    if how != "lost":
+        server.stream.feed_eof()
+    assert server.ended == []
+    if how != "half closed":
+        server.lose()
+        assert server.ended == [False]  # the place is free, though the application goes on
+    go.set()
+    await server.end()
+    assert seen[:-1] == [{"type": "websocket.receive", "text": "x"}] * MANY
+    assert seen[-1] == (disconnect(4001, "bye") if closed else disconnect(1006))
+    assert server.ended == [False]
+
+
+@pytest.mark.parametrize("early", [0, 3], ids=["nothing early", "full queue"])
+async def test_loss_inside_the_101_is_not_pinged(early: int) -> None:
+    seen: list[Message] = []
+
+    def lose(server: Server, message: Message) -> None:
+        if message["type"] == "http.response.body":
+            server.stream.switched(frame(TEXT, b"x") * early)
+            server.lose()
+
+    server = Server(recording(seen), before=lose, limits=Limits(max_queue=1, ping_interval=0.01, ping_timeout=0.01))
+    await server.end()
+    assert seen == [{"type": "websocket.receive", "text": "x"}] * early + [disconnect(1006)]
+    assert server.transport.sent() == []
+    assert len(server.ended) == 1
+
+
 @either_engine
 async def test_loss_behind_the_peers_close_frame_and_its_end_gives_the_place_back_at_once(engine: str) -> None:
     go = asyncio.Event()
