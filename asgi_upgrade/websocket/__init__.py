@@ -277,7 +277,9 @@ class Handshake:
 
     def shut_down(self) -> None:
         """The server begins a graceful shutdown: an application that has not decided yet is not waited for."""
-        if self._task is None or self._timer is not None:
+        if self._stage is not Stage.WAITING:
+            self._connection.bound_denial()
+        elif self._task is None or self._timer is not None:
             self._give_up("the server is going away")
 
     def _give_up(self, why: str) -> None:

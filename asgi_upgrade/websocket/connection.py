@@ -21,7 +21,8 @@ between; what the application sends is written at once.
 
 Everything is bounded. The size of a message, by the engine. The queue, in messages and in octets: while it is full
 nothing is read, and an application that does not receive loses the connection in the end (``keepalive``). The time of
-the closing handshake, by ``close_timeout``, and by ``SHUTDOWN_GRACE`` when the server shuts down. The time that one
+the closing handshake, by ``close_timeout``, and by ``SHUTDOWN_GRACE`` when the server shuts down, as is that of a
+denial that the peer does not read. The time that one
 connection may take from the others: after ``BUDGET`` events it goes on in the next turn of the loop.
 
 The end of the stream comes behind all that arrived before it, also where the engine still holds some of that.
@@ -265,6 +266,16 @@ class Connection:
                     self._keepalive.reading_stopped()
             if self._stream.is_shutting_down:
                 self._shut_down()
+
+    def bound_denial(self) -> None:
+        """The server shuts down while a denial is sent: the application has its time, a peer that reads nothing not."""
+        self._set_timer(SHUTDOWN_GRACE, self._cut_off_unread)
+
+    def _cut_off_unread(self) -> None:
+        if self._stream.unsent:
+            self._stream.abort()
+        else:
+            self.bound_denial()
 
     @property
     def is_over(self) -> bool:

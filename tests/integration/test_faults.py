@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 
 import pytest
 
+from asgi_upgrade import UpgradeMiddleware
+from asgi_upgrade.types import Receive, Scope, Send
 from asgi_upgrade.uvicorn import connection as adapter
 from asgi_upgrade.websocket import connection
-from tests.integration.faults import POINTS, Application, Point, break_off, read_101, running
+from tests.integration.faults import LARGE, POINTS, Application, Point, break_off, read_101, running
 from tests.support.peer import close_frame
-from tests.support.serving import RawClient, Serving
+from tests.support.serving import TIMEOUT, RawClient, Serving, serve
 from tests.support.wire import request
 
 RESTART = close_frame(1012, "the server restarts")
@@ -105,3 +108,23 @@ def test_shutdown_answers_a_handshake_that_is_undecided(parser: str, engine: str
         assert client.read_response().status == 503
         serving.stop()
         assert app.seen.empty()
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_shutdown_does_not_wait_for_a_client_that_does_not_read_a_denial(
+    parser: str, loop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "SHUTDOWN_GRACE", 0.1)
+    denying = threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.http.response.start", "status": 403, "headers": []})
+        denying.set()
+        while True:
+            await send({"type": "websocket.http.response.body", "body": bytes(LARGE), "more_body": True})
+
+    with serve(UpgradeMiddleware(app), http=parser, loop=loop) as serving, serving.connect() as client:
+        client.send(request())
+        assert denying.wait(TIMEOUT)
+        serving.stop()

@@ -161,6 +161,29 @@ async def test_shutdown_leaves_a_denial_its_time() -> None:
     assert start_of(await server.end())[0] == 404
 
 
+@pytest.mark.parametrize("last", [False, True], ids=["more comes", "last part"])
+async def test_peer_that_does_not_read_a_denial_is_not_waited_for_after_a_shutdown(
+    last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(DENIAL_START)
+        await send({**DENIAL_BODY, "body": b"nobody reads this", "more_body": not last})
+        await server.stream.wait_closed()  # as a server's send does, behind a full buffer
+        with pytest.raises(RuntimeError if last else ClientDisconnected):
+            await send(DENIAL_BODY)
+
+    monkeypatch.setattr(connection, "SHUTDOWN_GRACE", 0.01)
+    server = Server(app)
+    await passes()
+    server.stream.request_shutdown()
+    await server.passed(0.05)
+    assert server.transport.calls == []  # the application has its time
+    server.transport.unread = 1
+    await server.end()
+    assert server.transport.calls == ["abort"]
+
+
 def time_left() -> float:
     """Return how long the last timer still runs; the loop is one of tests.support.peer."""
     loop = asyncio.get_running_loop()
