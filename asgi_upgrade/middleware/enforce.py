@@ -252,7 +252,8 @@ class Together(Enforcer):
                 return verdict
             switches.append(verdict)
         first = switches[0]
-        names = tuple(name for name in first.subprotocols if all(name in each.subprotocols for each in switches))
+        others = [frozenset(each.subprotocols) for each in switches[1:]]  # a client may offer thousands
+        names = tuple(name for name in first.subprotocols if all(name in each for each in others))
         choosing = any(each.policy.subprotocols is not None for each in self._enforcers)
         notes = tuple(dict.fromkeys(note for each in switches for note in each.notes))
         return first._replace(subprotocols=names, subprotocol=names[0] if names and choosing else None, notes=notes)
