@@ -20,7 +20,7 @@ from asgi_upgrade.handshake.verdict import Facts, Reject, Switch, Verdict
 from asgi_upgrade.middleware.decisions import Decisions, Live
 from asgi_upgrade.policy import OriginCheck, UpgradePolicy
 from asgi_upgrade.policy.proxies import client_of
-from asgi_upgrade.policy.websocket import Limits
+from asgi_upgrade.policy.websocket import Limits, narrowest
 from asgi_upgrade.text import callback_name, quote, without_secrets
 from asgi_upgrade.types import Message, Scope
 
@@ -51,6 +51,10 @@ class Enforcer:
         self._total = 0
         self._settings: Mapping[str, Any] = {}
         self._limits = policy.websocket.limits(self._settings)
+        self.open_timeout = policy.websocket.open_timeout
+        """How long the content of a request, and an answer to it, may take to come, in seconds."""
+        self.max_body_size = policy.max_body_size
+        """The most content, in octets, that the handler of another protocol is given."""
 
     def judge(self, facts: Facts, scope: Scope) -> Verdict:
         """Judge a request, the user's callback included, and record what is not a switch.
@@ -242,6 +246,12 @@ class Together(Enforcer):
     def __init__(self, enforcers: Sequence[Enforcer]) -> None:
         super().__init__(enforcers[0].policy, enforcers[0].decisions)
         self._enforcers = enforcers
+        self.open_timeout = min(each.open_timeout for each in enforcers)
+        self.max_body_size = min(each.max_body_size for each in enforcers)
+
+    def limits(self, settings: Mapping[str, Any]) -> Limits:
+        """Return bounds that are within those of each of them."""
+        return narrowest([each.limits(settings) for each in self._enforcers])
 
     def judge(self, facts: Facts, scope: Scope) -> Verdict:
         """Return the first verdict that is no switch, else the switch that all of them admit."""

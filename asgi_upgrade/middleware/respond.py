@@ -116,7 +116,7 @@ async def _reject_unread(reject: Reject, request: Request) -> None:
 
 
 async def _is_read_off(request: Request) -> bool:
-    seconds = request.enforcer.policy.websocket.open_timeout
+    seconds = request.enforcer.open_timeout
     return (await read_in_time(request.receive, READ_BEFORE_REJECTING, seconds)).end is End.COMPLETE
 
 
@@ -217,22 +217,22 @@ async def _switch(switch: Switch, request: Request, handler: Handler | None) -> 
 
 def _content(request: Request, stream: UpgradedStream, handler: Handler | None) -> Awaitable[Content]:
     """Read the content: the request is complete, and a 100 that is expected is sent, before the 101 (RFC 9110 7.8)."""
-    policy, limit = request.enforcer.policy, _content_limit(request, handler)
+    limit = _content_limit(request, handler)
     # Strict mode has rejected a WebSocket handshake that announces content.
-    if (policy.strict and handler is None) or not is_announced(request.facts.headers):
+    if (request.enforcer.policy.strict and handler is None) or not is_announced(request.facts.headers):
         return read_off(request.receive, limit)
-    seconds, keep = policy.websocket.open_timeout, handler is not None
+    seconds, keep = request.enforcer.open_timeout, handler is not None
     return read_in_time(request.receive, limit, seconds, keep=keep, shutdown=stream.shutdown)
 
 
 def _content_limit(request: Request, handler: Handler | None) -> int:
-    return BODY_LIMIT if handler is None else request.enforcer.policy.max_body_size
+    return BODY_LIMIT if handler is None else request.enforcer.max_body_size
 
 
 def _unread(content: Content, request: Request, handler: Handler | None) -> Reject | None:
     """Return the rejection of a request whose content is too long, or did not come in time."""
     if content.end is End.LATE:
-        seconds = request.enforcer.policy.websocket.open_timeout
+        seconds = request.enforcer.open_timeout
         return Reject.of("upgrade-content-timeout", f"the content did not come within {seconds:g} s")
     if content.end is End.SHUTDOWN:
         return Reject.of("ws-503", "the server is going away")
@@ -290,7 +290,7 @@ async def _handle(
         stream=extension["stream"],
         fields=switch.fields,
         strict=policy.strict,
-        open_timeout=policy.websocket.open_timeout,
+        open_timeout=request.enforcer.open_timeout,
     )
     failure = await serve(handler, upgrade, grace=_grace(extension), ended=place.release)
     return failure, upgrade.is_answered

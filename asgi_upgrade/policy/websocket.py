@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from enum import Enum
 from functools import cache
 from typing import Any, Self, TypeVar
@@ -224,6 +224,32 @@ class WebSocketOptions:
             engine=self.engine,
             compression=self.compression,
         )
+
+
+def narrowest(several: Sequence[Limits]) -> Limits:
+    """Return limits that none of several exceeds.
+
+    Args:
+        several: The limits of several policies, the first of which names the engine.
+
+    Returns:
+        The least of each bound; compression only where all of them have it, and then that of the first.
+    """
+    first = several[0]
+    return replace(
+        first,
+        max_size=min(each.max_size for each in several),
+        max_queue=min(each.max_queue for each in several),
+        open_timeout=min(each.open_timeout for each in several),
+        close_timeout=min(each.close_timeout for each in several),
+        ping_interval=_least(each.ping_interval for each in several),
+        ping_timeout=_least(each.ping_timeout for each in several),
+        compression=first.compression if all(each.compression for each in several) else None,
+    )
+
+
+def _least(times: Iterable[float | None]) -> float | None:
+    return min((time for time in times if time is not None), default=None)
 
 
 def _set(own: T | Unset, otherwise: T) -> T:

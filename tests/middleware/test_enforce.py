@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,11 +14,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_upgrade import RULES, Decision, HandshakeViolation, UpgradeMiddleware, UpgradePolicy
+from asgi_upgrade import (
+    RULES,
+    Decision,
+    Deflate,
+    HandshakeViolation,
+    UpgradeMiddleware,
+    UpgradePolicy,
+    UpgradeRequest,
+    WebSocketOptions,
+)
 from asgi_upgrade.handshake.judge import evaluate
 from asgi_upgrade.handshake.verdict import Facts, Ignore, Reject, Switch
 from asgi_upgrade.middleware.decisions import Decisions
 from asgi_upgrade.middleware.enforce import Enforcer, NoUpgrades, Place, Together
+from asgi_upgrade.policy.websocket import Limits
 from asgi_upgrade.testing import UpgradeTransport
 from asgi_upgrade.types import Message, Receive, Scope, Send
 from tests.support.asgi import DENIAL, FOREIGN, HANDSHAKE, Recorder, http_scope, problem, run, websocket_scope
@@ -567,6 +577,38 @@ def test_place_is_counted_where_there_is_a_limit(options: tuple[dict[str, Any], 
     first.leave()
     assert live_of(enforcer) == (0, 0)
     assert isinstance(enforcer.take(facts, scope), Place)
+
+
+def test_connection_is_bounded_by_every_policy() -> None:
+    wide = WebSocketOptions(max_size=10, open_timeout=3, ping_interval=None, ping_timeout=None, compression=Deflate())
+    narrow = WebSocketOptions(max_queue=4, close_timeout=2, ping_interval=5, ping_timeout=None, engine="wsproto")
+    enforcer = together({"websocket": wide, "max_body_size": 7}, {"websocket": narrow})
+    assert enforcer.limits({"max_size": 99, "max_queue": 9}) == Limits(
+        max_size=10, max_queue=4, open_timeout=3, close_timeout=2, ping_interval=5, ping_timeout=None
+    )
+    assert (enforcer.open_timeout, enforcer.max_body_size) == (3, 7)
+    both = together({"websocket": wide}, {"websocket": WebSocketOptions(compression=Deflate(threshold=9))})
+    assert both.limits({}).compression == Deflate()
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/chat/admin", 413), ("/chat/admin/", 413), ("/chat//admin", 413), ("/chat/a", 200)]
+)
+async def test_second_spelling_of_a_path_does_not_widen_its_bounds(path: str, status: int) -> None:
+    """To Litestar, "/chat/admin/" is "/chat/admin"."""
+
+    async def declining(request: UpgradeRequest) -> None:
+        """Leave every request alone, which is plain HTTP then."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield bytes(20)
+
+    routes = {"/chat/admin": UpgradePolicy(max_body_size=10), "/chat/{path:path}": UpgradePolicy(max_body_size=99)}
+    app = UpgradeMiddleware(Recorder(), routes=routes, protocols={"tcp": declining})
+    headers = {"upgrade": "tcp", "connection": "upgrade"}
+    async with httpx.AsyncClient(transport=UpgradeTransport(app)) as client:
+        response = await client.post(f"http://shop.example{path}", headers=headers, content=chunks())
+    assert response.status_code == status
 
 
 def test_request_that_stays_plain_must_pass_every_policy_too() -> None:
