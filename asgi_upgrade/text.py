@@ -50,7 +50,7 @@ _WORD = re.compile(rb"[^, \t]+")
 _DIGIT = re.compile(rb"[0-9]")
 _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://")
 _QUERY = re.compile(rb"[?#]")
-_LOCATIONS = frozenset({"target", "host", "origin", "forwarded", "x-forwarded-host"})
+_LOCATIONS = frozenset({"target", "path", "host", "origin", "forwarded", "x-forwarded-host"})
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 
 
@@ -60,7 +60,7 @@ def without_secrets(name: str, value: bytes, public: Collection[str] = ()) -> by
     Whatever shows a received value puts it through here first; ``quote`` comes after.
 
     Args:
-        name: The name of the field in any case, or ``"target"`` for the request target.
+        name: The name of the field in any case, or ``"target"`` for the request target, ``"path"`` for ``:path``.
         value: Its value, or those of several lines joined by commas.
         public: The subprotocols that the service has made known, which are shown however long they are.
 

@@ -11,7 +11,7 @@ from asgi_upgrade.handshake.rejection import Answer, describe, render, render_ow
 from asgi_upgrade.handshake.verdict import Facts, Reject
 from asgi_upgrade.rules import RULES
 from asgi_upgrade.types import Field
-from tests.support.facts import ADVERTISED, VERSION, handshake, reject
+from tests.support.facts import ADVERTISED, VERSION, connect, handshake, reject
 
 EVIL = b'https://evil.example\r\nSet-Cookie: a=b"\x00\xff'
 
@@ -105,6 +105,13 @@ def test_received_value_is_quoted_up_to_200_characters() -> None:
             'target: "ws://...@shop.example/?..."',
             id="target",
         ),
+        pytest.param(
+            connect(target=b"http://me:s3cret@shop.example/?s3cret"),
+            {},
+            'path: "http://...@shop.example/?..."',
+            id="path-of-an-extended-connect",
+        ),
+        pytest.param(connect(target=b"*?token=s3cret"), {}, 'path: "*?..."', id="query-of-an-extended-connect"),
         pytest.param(handshake({b"cookie": b"sid=s3cret\x00"}), {}, 'cookie: "..."', id="cookie"),
     ],
 )
