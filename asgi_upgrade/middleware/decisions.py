@@ -422,7 +422,7 @@ def _write(reject: Reject, facts: Facts, policy: UpgradePolicy, decision: Decisi
     line = f"{_whose(facts, policy)} with {reject.status}: {what} [{rule.id}]; remedy: {remedy}{turn.said}"
     extra = {
         "upgrade_client": decision.client,
-        "upgrade_path": quote(facts.path)[1:-1],
+        "upgrade_path": _shown_path(facts),
         "upgrade_protocol": decision.protocol,
         "upgrade_rule": rule.id,
         "upgrade_status": reject.status,
@@ -433,6 +433,14 @@ def _write(reject: Reject, facts: Facts, policy: UpgradePolicy, decision: Decisi
         "upgrade_held_back": turn.held_back,
     }
     logger.warning("%s %s", "would have rejected" if decision.report_only else "rejected", line, extra=extra)
+
+
+def _shown_path(facts: Facts) -> str:
+    """Return the path for ``extra``: where the target is none, what servers take for one may hold more."""
+    path = facts.path
+    if not facts.target.startswith(b"/") or b"#" in facts.target:
+        path = without_secrets("path", path.encode("utf-8", "backslashreplace")).decode()
+    return quote(path)[1:-1]
 
 
 def _received(reject: Reject) -> str | None:

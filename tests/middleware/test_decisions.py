@@ -235,6 +235,24 @@ def test_no_secret_stands_in_a_line(secret: tuple[bytes, bytes], caplog: pytest.
     assert not any("s3cret" in f"{record.getMessage()} {vars(record)}" for record in caplog.records)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "shown"),
+    [
+        pytest.param("GET", "/chat#s3cret", "/chat#...", id="fragment"),
+        pytest.param("GET", "chat?s3cret", "chat?...", id="no path"),
+        pytest.param("CONNECT", "me:s3cret@shop.example:443", "...@shop.example:443", id="authority"),
+        pytest.param("GET", "http://me:s3cret@shop.example/\udcff?s3cret", "/\\xff", id="absolute"),
+    ],
+)
+def test_no_secret_stands_in_a_path(method: str, path: str, shown: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A server that finds no path in a target hands the whole of it over as one."""
+    scope = http_scope(HANDSHAKE[:-1], method=method, path=path, raw_path=path.encode("utf-8", "surrogateescape"))
+    run(UpgradeMiddleware(Recorder()), scope)
+    (record,) = (record for record in caplog.records if hasattr(record, "upgrade_path"))
+    assert record.upgrade_path == shown
+    assert "s3cret" not in f"{record.getMessage()} {vars(record)}"
+
+
 def test_line_without_a_received_value(caplog: pytest.LogCaptureFixture) -> None:
     run(UpgradeMiddleware(Recorder()), http_scope(HANDSHAKE[1:]))
     assert vars(caplog.records[0])["upgrade_received"] is None
