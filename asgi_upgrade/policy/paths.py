@@ -33,19 +33,25 @@ def _literal(text: str) -> Step:
     return step
 
 
-def _run(outside: str, at_least: int) -> Step:
-    """Return the step of ``[^outside]`` repeated; each position is scanned once, however many starts there are."""
+def _run(outside: str, at_least: int, *, whole: bool = False) -> Step:
+    """Return the step of ``[^outside]`` repeated; each position is scanned once, however many starts there are.
+
+    ``whole`` leaves out all ends but the last of a run, where nothing that follows can begin at another: a run in a
+    path of 60,000 octets has as many ends.
+    """
     border = re.compile(outside)
 
     def step(path: str, starts: set[int]) -> set[int]:
         ends: set[int] = set()
         reached = -1
         for start in sorted(starts):
-            if start < reached:  # inside a run that is in already
-                continue
-            end = border.search(path, start)
-            reached = end.start() if end else len(path)
-            ends.update(range(start + at_least, reached + 1))
+            if start >= reached:
+                end = border.search(path, start)
+                reached = end.start() if end else len(path)
+                if not whole:
+                    ends.update(range(start + at_least, reached + 1))
+            if whole and start + at_least <= reached:
+                ends.add(reached)
         return ends
 
     return step
@@ -64,13 +70,18 @@ def _uuid(path: str, starts: set[int]) -> set[int]:
     return {match.end() for start in starts if (match := _UUID.match(path, start))}
 
 
-_CONVERTORS: dict[str, Step] = {
-    "str": _run("/", 1),
-    "path": _run(r"\n", 0),
-    "int": _digits,
-    "float": _float,
-    "uuid": _uuid,
-}
+_RUNS = {"str": ("/", 1), "path": (r"\n", 0), "int": ("[^0-9]", 1)}
+_OTHERS: dict[str, Step] = {"float": _float, "uuid": _uuid}
+_CONVERTORS = (*_RUNS, *_OTHERS)
+
+
+def _convertor(name: str, behind: str) -> Step:
+    """Return the step of a parameter, by what stands behind it in the pattern."""
+    if name in _OTHERS:
+        return _OTHERS[name]
+    outside, at_least = _RUNS[name]
+    ends_there = not behind or (behind[0] != "{" and re.match(outside, behind) is not None)
+    return _run(outside, at_least, whole=ends_there)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +146,7 @@ def compile_path(pattern: str, option: str) -> PathPattern:
             raise ConfigurationError(option, pattern, f"name each parameter once; {quote(name)} is there twice")
         names.add(name)
         steps += _literals(pattern, pattern[position : match.start()], option)
-        steps.append(_CONVERTORS[convertor])
+        steps.append(_convertor(convertor, pattern[match.end() :]))
         position = match.end()
     steps += _literals(pattern, pattern[position:], option)
     return PathPattern(pattern, tuple(steps))

@@ -121,6 +121,25 @@ def test_long_path_is_judged_where_going_back_would_take_hours(pattern: str, pat
     assert compile_path("/{path:path}", "websocket_only").matches(path)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "ends"),
+    [
+        pytest.param("/{a}", 1, id="at-the-end"),
+        pytest.param("/{a}/ws", 1, id="a-segment"),
+        pytest.param("/{a:int}/ws", 1, id="digits"),
+        pytest.param("/{a:path}", 1, id="everything"),
+        pytest.param("/{a:path}/ws", 5001, id="up-to-a-name"),
+        pytest.param("/{a}-{b}", 5000, id="part-of-a-segment"),
+        pytest.param("/{a:int}{b}", 5000, id="digits-before-anything"),
+    ],
+)
+def test_only_those_ends_of_a_parameter_are_looked_at_behind_which_the_pattern_can_go_on(
+    pattern: str, ends: int
+) -> None:
+    _, parameter, *_ = compile_path(pattern, "websocket_only").steps
+    assert len(parameter("/" + "1" * 5000, {1})) == ends
+
+
 # Configuration
 
 
