@@ -116,7 +116,8 @@ class Session:
                 self._adapted = serving.is_adapted(served)
                 if self._adapted and self._standing is None:
                     self._advice = UNGUARDED
-                await self._check(served.address, find_routes(served.app, options.ws_paths, options.http_paths))
+                routes = find_routes(served.app, options.ws_paths, options.http_paths)
+                await self._check(served.address, routes.closing(self._closed(routes)))
 
     async def _check(self, address: Address, paths: Routes) -> None:
         self._address = address.authority
@@ -179,6 +180,13 @@ class Session:
         if self._options.policy is not None or self._standing is None:
             return self._options.policy
         return self._standing.policy_of(unquote(path.partition("?")[0]))
+
+    def _closed(self, routes: Routes) -> frozenset[str]:
+        """Return the paths that the application serves WebSockets on, and its middleware lets none through to."""
+        if self._options.policy is not None or self._standing is None:
+            return frozenset()
+        found = (path for path in routes.websocket if path not in self._options.ws_paths)
+        return frozenset(path for path in found if self._policy_on(path) is None)
 
     async def _reach(self, base: Base) -> None:
         """Ask for a page: what does not answer that, in the time that it is given, cannot be checked."""

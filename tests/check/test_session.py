@@ -312,6 +312,26 @@ def test_a_path_is_checked_against_the_policy_of_its_route() -> None:
     assert {result.verdict for _, result in report.results() if result.path == "/c"} == {"not-exercised"}
 
 
+def test_a_websocket_behind_a_closed_path_is_checked_as_plain_http() -> None:
+    app = Starlette(routes=[Route("/", page), WebSocketRoute("/ws", echo), WebSocketRoute("/closed", echo)])
+    app.add_middleware(UpgradeMiddleware, routes={"/closed": None})
+    select = ("ws-101-status", "policy-unexpected-switch")
+    report = check([app], CheckOptions(select=select, timeout=10))
+    assert report.targets[0].problem is None
+    verdicts = {(result.rule.id, result.path): result.verdict for _, result in report.results()}
+    assert verdicts == {
+        ("ws-101-status", "/ws"): "pass",
+        ("policy-unexpected-switch", "/"): "pass",
+        ("policy-unexpected-switch", "/closed"): "pass",
+    }
+    # What the user names is asked for, and what the project's file has goes before what stands in the application.
+    named = check([app], CheckOptions(select=select, ws_paths=("/closed",), timeout=10))
+    assert problem_of(named).startswith("/closed: the valid handshake: answered 403")
+    assert problem_of(check([app], CheckOptions(select=select, policy=UpgradePolicy(), timeout=10))).startswith(
+        "/closed"
+    )
+
+
 def test_the_policy_of_the_project_goes_before_that_of_the_application() -> None:
     app = Starlette(routes=[Route("/", page), WebSocketRoute("/ws", echo)])
     app.add_middleware(UpgradeMiddleware, subprotocols=["chat"], require_subprotocol=True)

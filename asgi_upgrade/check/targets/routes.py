@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 from urllib.parse import quote, unquote
 
@@ -64,6 +64,12 @@ class Routes:
         """Return the same paths where no protocol may be switched at any."""
         others = tuple(each for each in self.others if each.kind == "http")
         return Routes(http=tuple(dict.fromkeys((*self.http, *self.websocket))), others=others)
+
+    def closing(self, closed: Container[str]) -> Routes:
+        """Return the same paths where no protocol may be switched at some."""
+        shut = tuple(path for path in self.websocket if path in closed)
+        websocket = tuple(path for path in self.websocket if path not in closed)
+        return replace(self, websocket=websocket, http=tuple(dict.fromkeys((*self.http, *shut))))
 
     def unasked(self, kind: Kind) -> list[Unasked]:
         """Return what it serves of one kind, and is not asked for."""
