@@ -7,6 +7,7 @@ away. A file that has a table of ignores is edited in place, with all that stand
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ from asgi_upgrade.config import SECTION
 from asgi_upgrade.rules import RULES
 
 TABLE = f"tool.{SECTION}.ignore"
+
+_BARE_LINE_END = re.compile(r"(?<!\r)\n")
 
 DAYS = 90
 """How long an ignore holds that is written without a date."""
@@ -131,6 +134,8 @@ def edited(text: str, found: Baseline | None, gone: Iterable[Ignore]) -> str | N
             table.add(tomlkit.comment(_line(ignore)))
     body.extend(reversed(behind))
     changed = tomlkit.dumps(document)
+    if "\r\n" in text and not _BARE_LINE_END.search(text):
+        changed = _BARE_LINE_END.sub("\r\n", changed)
     return changed if _table_of(changed) == expected else None
 
 

@@ -160,6 +160,13 @@ def test_the_file_is_edited_in_place_and_what_stands_beside_stays() -> None:
     )
 
 
+def test_line_ends_are_those_of_the_file() -> None:
+    windows = FILE.replace("\n", "\r\n")
+    assert edited(windows, WRITTEN, GONE) == (edited(FILE, WRITTEN, GONE) or "").replace("\n", "\r\n")
+    mixed = FILE.replace("\n", "\r\n", 1)
+    assert (edited(mixed, WRITTEN, GONE) or "").count("\r\n") == 1
+
+
 def test_what_waits_for_a_signature_is_written_once() -> None:
     once = edited(FILE, WRITTEN, ())
     assert once is not None
