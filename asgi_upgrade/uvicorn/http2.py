@@ -326,15 +326,14 @@ class Tunnel(Outgoing):
     def lost(self) -> None:
         """The stream is gone."""
         if self._state is not _State.GONE:
-            was_pending, self._state = self.is_pending, _State.GONE
+            self._state = _State.GONE
             if self._timer is not None:
                 self._timer.cancel()
             super().lost()
             self.cycle.disconnected = True
             self.cycle.message_event.set()
             self.stream.connection_lost()
-            if not was_pending:
-                self._protocol.release(self.stream_id)
+            self._protocol.release(self.stream_id)
 
     def _finish(self) -> None:
         if self.is_pending:

@@ -13,6 +13,7 @@ import pytest
 
 from asgi_upgrade import Deflate, UpgradeMiddleware, UpgradePolicy, UpgradeRequest, WebSocketOptions
 from asgi_upgrade.types import Receive, Scope, Send
+from asgi_upgrade.websocket import connection
 from tests.support.facts import ACCEPT, KEY
 from tests.support.h2_client import H2Client
 from tests.support.serving import TIMEOUT, Serving, serve
@@ -236,6 +237,38 @@ def test_end_of_a_stream_comes_behind_what_waits_for_a_full_queue(loop: str, eng
             assert client.read(stream, len(CLOSE)) == CLOSE
         client.ended(stream)
         running.wait_until(lambda: middleware.live.applications == 0)
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("how", ["fails", "is cancelled", "is not read"])
+def test_stream_that_is_reset_before_it_is_switched_holds_nothing_up(
+    loop: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "SHUTDOWN_GRACE", 0.1)
+    denying = threading.Event()
+
+    async def denied(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        if how == "is cancelled":
+            raise asyncio.CancelledError
+        await send({"type": "websocket.http.response.start", "status": 403, "headers": []})
+        await send({"type": "websocket.http.response.body", "body": bytes(100), "more_body": True})
+        if how == "fails":
+            raise LookupError("within a denial")
+        denying.set()
+        while True:
+            await send({"type": "websocket.http.response.body", "body": bytes(1_000_000), "more_body": True})
+
+    with serve(UpgradeMiddleware(denied), http="zttp", loop=loop) as running, H2Client.to(running) as client:
+        stream = websocket(client)
+        if how == "is not read":
+            assert denying.wait(TIMEOUT)
+        else:
+            client.was_reset(stream)
+            running.wait_until(
+                lambda: not any(getattr(each, "cycles", 0) for each in running.server.server_state.connections)
+            )
+        running.stop()
 
 
 def test_another_protocol_switches_too(client: H2Client) -> None:
