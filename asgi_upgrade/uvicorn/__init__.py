@@ -21,9 +21,9 @@ name                                      parser     why
                                                      between scope and task, on httptools the body's end
 ``send_400_response``                     all        a refused request lingers; no 400 inside another response, no 200
                                                      behind a 400, both of which uvicorn tries
-``shutdown``                              all        tell the stream
+``shutdown``                              all        tell the stream, and connections that are made after it
 ``eof_received``                          all        half-close after a switch
-``connection_made``                       all        begin with nothing but a parser
+``connection_made``                       all        begin with nothing but a parser, and no more in a shutdown
 ``connection_lost``                       all        tell the stream, drop timers
 ``pause_writing``, ``resume_writing``     all        tell the stream
 ``handle_events``                         h11, zttp  bind the exchange to its cycle, hold what follows it
@@ -34,7 +34,7 @@ name                                      parser     why
 
 Over HTTP/2: ``data_received`` ``handle_request`` ``events`` ``flush`` ``on_response_complete``
 ``resume_reading_if_idle`` ``pause_writing`` ``resume_writing`` ``shutdown`` ``_close_connection``
-``connection_lost``; why is told in ``http2``.
+``connection_made`` ``connection_lost``; why is told in ``http2``.
 
 Read: ``config`` ``encoded_headers`` ``ws_protocol_class`` ``timeout_graceful_shutdown`` ``loaded_app`` ``app`` ``loop``
 ``logger`` ``access_logger`` ``access_log`` ``server_state`` ``total_requests`` ``connections`` ``transport`` ``flow``

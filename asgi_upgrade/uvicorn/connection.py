@@ -130,6 +130,8 @@ class UpgradingProtocol(_UvicornProtocol):
         self._lingering: Lingering | None = None
         self._timer: asyncio.TimerHandle | None = None
         super().connection_made(transport)
+        if is_going_away(self):
+            self.shutdown()
 
     def _take(self, data: bytes) -> None:
         """Take octets that are not the parser's."""
@@ -276,6 +278,7 @@ class UpgradingProtocol(_UvicornProtocol):
 
     def shutdown(self) -> None:
         """Begin a graceful shutdown of this connection."""
+        note_shutdown(self)
         self._shutting_down = True
         if self._phase is Phase.SWITCHED:
             self._shut_down(cast(ServerStream, self._stream))
@@ -349,6 +352,19 @@ def share(protocol: Serving) -> UpgradeExtension:
     own = [field for field in protocol.config.encoded_headers if field[0] not in _OF_THE_101]
     vars(protocol.server_state)["asgi_upgrade_fields"] = b"".join(b"%b: %b\r\n" % field for field in own)
     return shared
+
+
+def note_shutdown(protocol: Serving) -> None:
+    """Note that the server shuts down, for connections that are made after it has told all that it had.
+
+    It has closed its socket by then, but uvloop hands over what it has accepted one by one.
+    """
+    vars(protocol.server_state)["asgi_upgrade_going_away"] = True
+
+
+def is_going_away(protocol: Serving) -> bool:
+    """Tell whether the server has begun to shut down."""
+    return "asgi_upgrade_going_away" in vars(protocol.server_state)
 
 
 def warn_once(protocol: Serving, text: str) -> None:

@@ -38,7 +38,7 @@ from asgi_upgrade.extension.event import Change
 from asgi_upgrade.extension.exchange import Exchange
 from asgi_upgrade.extension.stream import ServerStream
 from asgi_upgrade.types import Field
-from asgi_upgrade.uvicorn.connection import log_switch, peer_of, share, warn_once
+from asgi_upgrade.uvicorn.connection import is_going_away, log_switch, note_shutdown, peer_of, share, warn_once
 from asgi_upgrade.uvicorn.linger import ABORT_AFTER
 
 HIGH = 65536
@@ -392,6 +392,12 @@ class ZttpH2Protocol(zttp_h2_impl.ZttpH2Protocol):
     def _tunnels(self) -> list[Tunnel]:
         return [stream for stream in self._streams.values() if isinstance(stream, Tunnel)]
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, unless the server shuts down already."""
+        super().connection_made(cast(Any, transport))
+        if is_going_away(self):
+            self.shutdown()
+
     # Octets and frames
 
     def write(self, data: bytes) -> None:
@@ -568,6 +574,7 @@ class ZttpH2Protocol(zttp_h2_impl.ZttpH2Protocol):
 
     def shutdown(self) -> None:
         """Begin a graceful shutdown."""
+        note_shutdown(self)
         self.is_going_away = True
         self._drain()
         super().shutdown()

@@ -302,5 +302,5 @@ class ZttpProtocol(auto_zttp_impl.AutoZttpProtocol):
         )
         self.transport.set_protocol(protocol)
         protocol.connection_made(self.transport)
-        if initial_data:
+        if initial_data and not self.transport.is_closing():
             protocol.data_received(initial_data)

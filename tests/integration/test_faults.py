@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from collections.abc import Iterator
@@ -13,10 +14,13 @@ from asgi_upgrade.types import Receive, Scope, Send
 from asgi_upgrade.uvicorn import connection as adapter
 from asgi_upgrade.websocket import connection
 from tests.integration.faults import LARGE, POINTS, Application, Point, break_off, read_101, running
+from tests.support.h2_client import H2Client
 from tests.support.peer import close_frame
 from tests.support.serving import TIMEOUT, RawClient, Serving, serve
 from tests.support.wire import request
 
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
+"""How a client of HTTP/2 begins, and no settings of its own."""
 RESTART = close_frame(1012, "the server restarts")
 either_engine = pytest.mark.parametrize("engine", ["wsproto", "websockets"])
 
@@ -127,4 +131,28 @@ def test_shutdown_does_not_wait_for_a_client_that_does_not_read_a_denial(
     with serve(UpgradeMiddleware(app), http=parser, loop=loop) as serving, serving.connect() as client:
         client.send(request())
         assert denying.wait(TIMEOUT)
+        serving.stop()
+
+
+@pytest.mark.parametrize("http2", [False, True])
+def test_shutdown_reaches_connections_that_are_made_after_it(parser: str, http2: bool) -> None:
+    """uvloop accepts one at a time: uvicorn has told all connections that it knows before the last one is made."""
+    if http2 and parser != "zttp":
+        pytest.skip("HTTP/2 is for zttp only")
+
+    def tell_all() -> None:
+        for each in list(serving.server.server_state.connections):
+            each.shutdown()
+
+    with running(parser, "wsproto") as (serving, _):
+        with H2Client.to(serving) if http2 else serving.connect() as first:
+            if isinstance(first, H2Client):
+                first.ping()
+            else:
+                first.send(request())
+                read_101(first)
+            serving.call(tell_all)
+            with serving.connect() as late, contextlib.suppress(ConnectionError):
+                late.send(PREFACE if http2 else request())
+                assert b"101" not in late.read_until_closed()
         serving.stop()
