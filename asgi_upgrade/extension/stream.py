@@ -210,7 +210,8 @@ class UpgradedStream:
         if self.is_shutting_down and on_shutdown is not None:
             on_shutdown()
         self._hand_over()
-        self._tell_loss()
+        if self._writing is Writing.LOST:
+            self._tell_loss()
 
     def unset_receiver(self) -> None:
         """Hand nothing over any more; whoever received is done, and is let go at once."""
@@ -403,7 +404,7 @@ class UpgradedStream:
             self._call(self._receiver, b"")
 
     def _tell_loss(self) -> None:
-        if self._on_lost is not None and self._writing is Writing.LOST:
+        if self._on_lost is not None:
             on_lost, self._on_lost = self._on_lost, None
             self._call(on_lost)
 
@@ -477,7 +478,8 @@ class ServerStream(UpgradedStream):
         self._writing = Writing.LOST
         self.can_send_now = True
         self.feed_eof()
-        self._tell_loss()
+        if self._on_lost is not None:
+            self._tell_loss()
 
     def pause_writing(self) -> None:
         """The transport's write buffer is full."""

@@ -431,13 +431,16 @@ class Connection:
 
     def _ended_behind_all(self) -> None:
         """All that came before the end of the peer's half has been worked off."""
-        if self._last is not None and not self._stream.is_closing:
-            return  # it has closed properly, and may still read what the application answers
-        self._settle()
+        if self._last is not None:
+            if not self._stream.is_closing:
+                return  # it has closed properly, and may still read what the application answers
+            self._settle()
         self._lost("the client went away without closing")
 
     def _gone(self) -> None:
         """The connection is lost both ways; what had arrived by then is still worked off."""
+        if self._state is State.CLOSED:
+            return  # the end of the stream, just before, was the end of everything
         if not (self._paused or self._resting):
             self._ended_behind_all()
             return
