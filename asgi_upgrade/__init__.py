@@ -32,7 +32,7 @@ The way of one handshake, each station found by its name:
    ``middleware.enforce.Enforcer.judge`` calls them, asks ``check_origin``, counts the connections, reports only
 5. ``middleware.respond.carry_out``: carries the verdict out
 6. ``websocket.serve``: the application accepts, denies, or does not answer
-7. ``websocket.connection.Connection``: the open connection
+7. ``websocket.connection.WebSocketConnection``: the open connection
 8. ``extension.stream.UpgradedStream``: octets
 
 This package is not a WebSocket library for clients and not a server.

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, get_args
 
 from asgi_upgrade.rules import Level, Rule
 
-Verdict: TypeAlias = Literal["pass", "fail", "not-exercised", "error", "ignored"]
+ResultVerdict: TypeAlias = Literal["pass", "fail", "not-exercised", "error", "ignored"]
 FailOn: TypeAlias = Literal["must", "should", "policy", "never"]
 
 FAIL_ON: tuple[FailOn, ...] = get_args(FailOn)
@@ -19,7 +19,7 @@ SEVERITY: dict[Level, int] = {"must": 0, "policy": 0, "should": 1, "info": 2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class Transcript:
     """What went over one connection, bounded and with secrets already taken out.
 
     Args:
@@ -53,10 +53,10 @@ class Result:
     rule: Rule
     variant: str
     path: str
-    verdict: Verdict
+    verdict: ResultVerdict
     message: str
     expected: str
-    exchanges: tuple[Exchange, ...] = ()
+    exchanges: tuple[Transcript, ...] = ()
     duration: float = 0.0
     reason: str = ""
     location: Location | None = None

@@ -17,7 +17,7 @@ from asgi_upgrade.check.probes.agreement import EXTENSIONS
 from asgi_upgrade.check.probes.catalogue import CONTROL, CONTROL_H2
 from asgi_upgrade.check.probes.content import CONTENTS
 from asgi_upgrade.check.probes.probe import Probe
-from asgi_upgrade.check.result import Result, TargetReport, Verdict
+from asgi_upgrade.check.result import Result, ResultVerdict, TargetReport
 from asgi_upgrade.check.targets import serving
 from asgi_upgrade.check.targets.routes import Routes, find_routes
 from asgi_upgrade.check.targets.target import AppTarget, TargetProblem, UrlTarget
@@ -303,7 +303,7 @@ class Session:
             duration=time.monotonic() - begun,
         )
 
-    async def _outcome(self, probe: Probe, wire: Wire) -> tuple[Verdict, str]:
+    async def _outcome(self, probe: Probe, wire: Wire) -> tuple[ResultVerdict, str]:
         try:
             outcome = await probe.run(wire)
         except Unreachable as error:
@@ -344,7 +344,7 @@ def _allowed_host(address: Address, policy: UpgradePolicy | None) -> str:
     return policy.allowed_hosts[0].replace("*.", "checked.")
 
 
-def _result(job: Job, verdict: Verdict, message: str) -> Result:
+def _result(job: Job, verdict: ResultVerdict, message: str) -> Result:
     probe = job.probe
     return Result(
         rule=probe.rule,

@@ -19,7 +19,7 @@ import click
 
 from asgi_upgrade import __version__
 from asgi_upgrade.check.config.baseline import DAYS, TABLE, Baseline, baseline, edited, printed
-from asgi_upgrade.check.config.ignores import Ignore, apply_ignores, mark, pinned_to, stale
+from asgi_upgrade.check.config.ignores import IgnoreEntry, apply_ignores, mark, pinned_to, stale
 from asgi_upgrade.check.config.options import CheckOptions
 from asgi_upgrade.check.config.settings import Settings, find_settings, load_settings
 from asgi_upgrade.check.reports.concise import unchecked
@@ -353,7 +353,7 @@ def _write_ignores(report: Report, run: Run, until: datetime | None) -> None:
         say(f"{path}: a hole is nobody's to sign away but yours; if it is meant, take the # away from {unsigned}\n")
 
 
-def _edit(path: Path, found: Baseline | None, gone: Sequence[Ignore]) -> bool:
+def _edit(path: Path, found: Baseline | None, gone: Sequence[IgnoreEntry]) -> bool:
     """Change the table of ignores in a file; tell whether it is one that could be changed."""
     try:
         text = path.read_bytes().decode()

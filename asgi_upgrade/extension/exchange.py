@@ -44,7 +44,7 @@ class Cycle(Protocol):
     response_started: bool
 
 
-class Connection(Protocol):
+class ServerConnection(Protocol):
     """What an exchange needs of the connection."""
 
     def switch_protocols(self, fields: list[Field]) -> None:
@@ -91,7 +91,7 @@ class Exchange:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: ServerConnection,
         app: Callable[..., Awaitable[Any]],
         extension: UpgradeExtension | None,
         *,

@@ -21,7 +21,7 @@ _RETRY = frozenset({429, 503})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ErrorResponse:
     """A complete response.
 
     Args:
@@ -57,7 +57,7 @@ def describe(reject: Reject) -> str:
     return f"{reject.detail}; received {name}: {quote(value)}"
 
 
-def render(reject: Reject, *, method: str = "GET", hop_fields: bool = True) -> Answer:
+def render(reject: Reject, *, method: str = "GET", hop_fields: bool = True) -> ErrorResponse:
     """Write a rejection as a response.
 
     Args:
@@ -90,12 +90,12 @@ def render(reject: Reject, *, method: str = "GET", hop_fields: bool = True) -> A
     headers += [field for field in reject.fields if field[0] not in _HOP_FIELDS]
     if hop_fields:
         headers += _hop_fields(reject)
-    return Answer(status=reject.status, headers=headers, body=b"" if method == "HEAD" else body)
+    return ErrorResponse(status=reject.status, headers=headers, body=b"" if method == "HEAD" else body)
 
 
 def render_own(
     status: int, detail: str, *, body: bytes | None, fields: Sequence[Field], method: str, close: bool
-) -> Answer:
+) -> ErrorResponse:
     """Write a rejection that the handler of a protocol decided; no rule is named in it.
 
     Args:
@@ -120,7 +120,7 @@ def render_own(
         headers.append((b"cache-control", b"no-store"))
     if options := [b"Upgrade"] * (b"upgrade" in names) + [b"close"] * close:
         headers.append((b"connection", b", ".join(options)))
-    return Answer(status=status, headers=headers, body=b"" if method == "HEAD" else body)
+    return ErrorResponse(status=status, headers=headers, body=b"" if method == "HEAD" else body)
 
 
 def _phrase(status: int) -> str:

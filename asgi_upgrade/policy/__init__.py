@@ -21,7 +21,7 @@ from asgi_upgrade.text import callback_name, nearest, suggest
 from asgi_upgrade.types import Scope
 
 Mode: TypeAlias = Literal["strict", "lenient"]
-Answer: TypeAlias = Literal["ignore", "reject"]
+IgnoreOrReject: TypeAlias = Literal["ignore", "reject"]
 OriginCheck: TypeAlias = Callable[[str, Scope], bool]
 
 
@@ -37,8 +37,8 @@ class PolicyFields(TypedDict, total=False):
     trusted_proxies: Sequence[str]
     subprotocols: Sequence[str] | None
     require_subprotocol: bool
-    h2c: Answer | None
-    unknown_protocols: Answer | None
+    h2c: IgnoreOrReject | None
+    unknown_protocols: IgnoreOrReject | None
     websocket_only: Sequence[str]
     max_head_size: int
     max_body_size: int
@@ -149,8 +149,8 @@ class UpgradePolicy:
     trusted_proxies: Sequence[str] = ()
     subprotocols: Sequence[str] | None = None
     require_subprotocol: bool = False
-    h2c: Answer | None = None
-    unknown_protocols: Answer | None = None
+    h2c: IgnoreOrReject | None = None
+    unknown_protocols: IgnoreOrReject | None = None
     websocket_only: Sequence[str] = ()
     max_head_size: int = 65536
     max_body_size: int = 65536

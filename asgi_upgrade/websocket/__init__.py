@@ -1,7 +1,7 @@
 """Serving a WebSocket: an application runs in a websocket scope, and whatever becomes of it ends with an answer.
 
 Here is how that begins and ends. The application's first message decides: it accepts, it denies with a response of its
-own, or nothing comes in time and somebody else must answer. The open connection is ``connection.Connection``.
+own, or nothing comes in time and somebody else must answer. The open connection is ``connection.WebSocketConnection``.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any
 from asgi_upgrade.errors import ClientDisconnected, is_loss
 from asgi_upgrade.extension.stream import UpgradedStream
 from asgi_upgrade.grammar.websocket import ExtensionOffer
-from asgi_upgrade.handshake.rejection import Answer, render
+from asgi_upgrade.handshake.rejection import ErrorResponse, render
 from asgi_upgrade.handshake.verdict import Reject
 from asgi_upgrade.policy.websocket import Limits
 from asgi_upgrade.text import quote
 from asgi_upgrade.types import ASGIApp, Field, Message, Scope, Send
-from asgi_upgrade.websocket.connection import Connection, new_engine
+from asgi_upgrade.websocket.connection import WebSocketConnection, new_engine
 from asgi_upgrade.websocket.deflate import negotiate
 from asgi_upgrade.websocket.messages import accept_fields, bare_denial, denial_start
 
@@ -59,7 +59,7 @@ def serve(
         What serves it, to be awaited at once. It raises whatever the application raises, after the client has been
         told; but not because the client is gone.
     """
-    connection = Connection(scope, stream, limits, ended)
+    connection = WebSocketConnection(scope, stream, limits, ended)
     handshake = Handshake(
         connection,
         send,
@@ -73,7 +73,7 @@ def serve(
     return _run(app, scope, connection, handshake)
 
 
-async def _run(app: ASGIApp, scope: Scope, connection: Connection, handshake: Handshake) -> Any:
+async def _run(app: ASGIApp, scope: Scope, connection: WebSocketConnection, handshake: Handshake) -> Any:
     """Run the application, and see to it that the client gets an answer, and the connection an end."""
     ready = handshake.begin()
     returned: object = None
@@ -100,7 +100,7 @@ async def _run(app: ASGIApp, scope: Scope, connection: Connection, handshake: Ha
         connection.release()
 
 
-async def _cancelled(connection: Connection) -> None:
+async def _cancelled(connection: WebSocketConnection) -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         connection.close(1012, "the server is going away")
@@ -108,7 +108,7 @@ async def _cancelled(connection: Connection) -> None:
         await connection.closed(1011)  # nobody has cancelled us: it came out of the application itself
 
 
-def _explains(connection: Connection, error: Exception) -> bool:
+def _explains(connection: WebSocketConnection, error: Exception) -> bool:
     """Tell whether an exception of the application only says that the client is gone, which is known."""
     if not connection.is_over or not is_loss(error):
         return False
@@ -168,7 +168,7 @@ class Handshake:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: WebSocketConnection,
         send: Send,
         *,
         fields: Sequence[Field],
@@ -260,7 +260,7 @@ class Handshake:
         body = message.get("body", b"")
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
-    async def _respond(self, answer: Answer) -> None:
+    async def _respond(self, answer: ErrorResponse) -> None:
         self._denied()
         for message in answer.messages("http.response"):
             await self._send(message)

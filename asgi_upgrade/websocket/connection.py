@@ -110,7 +110,7 @@ class Opening(Protocol):
         """Leave nothing behind."""
 
 
-class Connection:
+class WebSocketConnection:
     """One connection.
 
     Args:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from asgi_upgrade.handshake.guard import check_denial, listed, repaired_response
-from asgi_upgrade.handshake.rejection import Answer
+from asgi_upgrade.handshake.rejection import ErrorResponse
 from asgi_upgrade.text import quote
 from asgi_upgrade.types import Field, Message
 from asgi_upgrade.websocket.deflate import Agreement
@@ -85,7 +85,7 @@ def close_of(message: Message) -> Close:
 _CLOSE: Field = (b"connection", b"close")
 
 
-def bare_denial(*, close: bool) -> Answer:
+def bare_denial(*, close: bool) -> ErrorResponse:
     """Return the response to a ``websocket.close`` before the accept (ASGI WebSocket, Close).
 
     Args:
@@ -95,7 +95,7 @@ def bare_denial(*, close: bool) -> Answer:
         403 without content.
     """
     headers = [(b"content-length", b"0"), (b"cache-control", b"no-store")]
-    return Answer(status=403, headers=[*headers, _CLOSE] if close else headers, body=b"")
+    return ErrorResponse(status=403, headers=[*headers, _CLOSE] if close else headers, body=b"")
 
 
 def denial_start(message: Message, *, close: bool) -> Message:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_upgrade.handshake.rejection import Answer, describe, render, render_own
+from asgi_upgrade.handshake.rejection import ErrorResponse, describe, render, render_own
 from asgi_upgrade.handshake.verdict import Facts, Reject
 from asgi_upgrade.rules import RULES
 from asgi_upgrade.types import Field
@@ -20,11 +20,11 @@ def made(rule: str = "host-invalid", status: int = 400, **values: Any) -> Reject
     return Reject(rule=RULES[rule], status=status, detail="not a host", **values)
 
 
-def values_of(answer: Answer, name: bytes) -> list[bytes]:
+def values_of(answer: ErrorResponse, name: bytes) -> list[bytes]:
     return [value for key, value in answer.headers if key == name]
 
 
-def problem_of(answer: Answer) -> dict[str, Any]:
+def problem_of(answer: ErrorResponse) -> dict[str, Any]:
     problem = json.loads(answer.body)
     assert isinstance(problem, dict)
     return problem
@@ -244,7 +244,7 @@ def test_answer_is_two_asgi_messages(kind: str) -> None:
 # What a handler decided
 
 
-def own(status: int = 404, detail: str = "no such room", **changes: Any) -> Answer:
+def own(status: int = 404, detail: str = "no such room", **changes: Any) -> ErrorResponse:
     options: dict[str, Any] = {"body": None, "fields": [], "method": "GET", "close": True, **changes}
     return render_own(status, detail, **options)
 

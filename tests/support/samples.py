@@ -6,19 +6,19 @@ from dataclasses import replace
 from typing import Any
 
 from asgi_upgrade.check.reports.layout import Layout
-from asgi_upgrade.check.result import Exchange, FailOn, Location, Report, Result, TargetReport, Verdict
+from asgi_upgrade.check.result import FailOn, Location, Report, Result, ResultVerdict, TargetReport, Transcript
 from asgi_upgrade.rules import RULES
 
 REQUEST = b"GET /ws HTTP/1.0\r\nHost: 127.0.0.1:49152\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
 REJECTED = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 3\r\n\r\nno\n"
 
-EXCHANGE = Exchange(sent=REQUEST, received=SWITCHED)
+EXCHANGE = Transcript(sent=REQUEST, received=SWITCHED)
 PLACE = Location(file="shop/main.py", line=12, end_line=12, end_column=4)
 VIEW = Layout(version="0.1.0")
 
 
-def result(rule: str, verdict: Verdict = "fail", **changes: Any) -> Result:
+def result(rule: str, verdict: ResultVerdict = "fail", **changes: Any) -> Result:
     """Make a result; what is not given is as in the first example of the documentation."""
     made = Result(
         rule=RULES[rule],
@@ -39,7 +39,7 @@ MISMATCH = result(
     variant="2.0",
     message="HTTP/2.0 was answered with 400",
     expected="505",
-    exchanges=(Exchange(sent=REQUEST, received=REJECTED),),
+    exchanges=(Transcript(sent=REQUEST, received=REJECTED),),
 )
 PASSED = result("ws-key-present", "pass", message="answered with 400", exchanges=())
 IGNORED = result("ws-key-16-bytes", "ignored", message="switched", reason="wsproto does not decode the key, issue 41")

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from asgi_upgrade.check.result import Result, TargetReport, Verdict
+from asgi_upgrade.check.result import Result, ResultVerdict, TargetReport
 from asgi_upgrade.rules import RULES
 from tests.survey import END, PAGE, ROWS, START, Row, counts, fresh, http2, line, survey, table
 
 
-def result(rule_id: str, verdict: Verdict, variant: str = "") -> Result:
+def result(rule_id: str, verdict: ResultVerdict, variant: str = "") -> Result:
     return Result(rule=RULES[rule_id], variant=variant, path="/", verdict=verdict, message="", expected="")
 
 

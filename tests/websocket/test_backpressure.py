@@ -9,7 +9,7 @@ import pytest
 
 from asgi_upgrade.policy.websocket import Limits
 from asgi_upgrade.types import Message, Receive, Scope, Send
-from asgi_upgrade.websocket.connection import BUDGET, Connection
+from asgi_upgrade.websocket.connection import BUDGET, WebSocketConnection
 from tests.support.bridged import Server, accept, accepting, either_engine
 from tests.support.peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Sent, close_frame, frame, passes
 
@@ -23,7 +23,7 @@ async def test_queue_is_bounded_and_reading_stops() -> None:
         await accept(receive, send)
         await go.wait()
         connection = receive.__self__  # type: ignore[attr-defined]
-        assert isinstance(connection, Connection)
+        assert isinstance(connection, WebSocketConnection)
         while (message := await receive())["type"] != "websocket.disconnect":
             seen.append(message)
             lengths.append(len(connection._queue))

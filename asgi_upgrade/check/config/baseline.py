@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from asgi_upgrade.check.config.ignores import Ignore
+from asgi_upgrade.check.config.ignores import IgnoreEntry
 from asgi_upgrade.check.reports.wording import SECURITY, clean
 from asgi_upgrade.check.result import Report, Result
 from asgi_upgrade.config import SECTION
@@ -38,12 +38,12 @@ class Baseline:
         unsigned: Those of security rules, which a person has to sign.
     """
 
-    kept: tuple[Ignore, ...]
-    written: tuple[Ignore, ...]
-    unsigned: tuple[Ignore, ...]
+    kept: tuple[IgnoreEntry, ...]
+    written: tuple[IgnoreEntry, ...]
+    unsigned: tuple[IgnoreEntry, ...]
 
 
-def baseline(report: Report, ignores: Sequence[Ignore], *, today: date, until: date) -> Baseline:
+def baseline(report: Report, ignores: Sequence[IgnoreEntry], *, today: date, until: date) -> Baseline:
     """Return the ignores that hide what fails now.
 
     Args:
@@ -67,7 +67,7 @@ def baseline(report: Report, ignores: Sequence[Ignore], *, today: date, until: d
     for rule_id, failures in failed.items():
         elsewhere = any(result.rule.id == rule_id and result.verdict == "pass" for result in results)
         paths = tuple(dict.fromkeys(result.path for result in failures if result.path)) if elsewhere else ()
-        new = Ignore(probe=rule_id, reason=f"found on {today}: {failures[0].message}", paths=paths, until=until)
+        new = IgnoreEntry(probe=rule_id, reason=f"found on {today}: {failures[0].message}", paths=paths, until=until)
         found.append(_joined(before.get(rule_id), new, today))
     names = {ignore.probe for ignore in found if ignore.probe not in SECURITY}
     return Baseline(
@@ -77,11 +77,11 @@ def baseline(report: Report, ignores: Sequence[Ignore], *, today: date, until: d
     )
 
 
-def _is_used(ignore: Ignore, results: Iterable[Result]) -> bool:
+def _is_used(ignore: IgnoreEntry, results: Iterable[Result]) -> bool:
     return any(result.verdict == "ignored" and ignore.covers(result) for result in results)
 
 
-def _joined(before: Ignore | None, new: Ignore, today: date) -> Ignore:
+def _joined(before: IgnoreEntry | None, new: IgnoreEntry, today: date) -> IgnoreEntry:
     """Return one ignore for what two say: there is one key of a name only."""
     if before is None:
         return new
@@ -98,7 +98,7 @@ def printed(found: Baseline) -> str:
     return "\n".join(lines) + "\n"
 
 
-def edited(text: str, found: Baseline | None, gone: Iterable[Ignore]) -> str | None:
+def edited(text: str, found: Baseline | None, gone: Iterable[IgnoreEntry]) -> str | None:
     """Return a file with its table of ignores changed, and everything else as it was.
 
     Args:
@@ -146,7 +146,7 @@ def _table_of(text: str) -> object:
         return None
 
 
-def _line(ignore: Ignore) -> str:
+def _line(ignore: IgnoreEntry) -> str:
     parts = [f"reason = {_string(ignore.reason)}"]
     if ignore.paths:
         parts.append(f"paths = [{', '.join(map(_string, ignore.paths))}]")
@@ -155,7 +155,7 @@ def _line(ignore: Ignore) -> str:
     return f"{_key(ignore)} = {{ {', '.join(parts)} }}"
 
 
-def _key(ignore: Ignore) -> str:
+def _key(ignore: IgnoreEntry) -> str:
     return ignore.probe if "[" not in ignore.probe else _string(ignore.probe)
 
 

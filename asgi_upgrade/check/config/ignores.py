@@ -29,7 +29,7 @@ Locate: TypeAlias = Callable[[str], Location | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ignore:
+class IgnoreEntry:
     """What is ignored.
 
     Args:
@@ -57,7 +57,7 @@ class Ignore:
         return self.until is not None and today > self.until
 
 
-def read_ignores(table: Table) -> tuple[Ignore, ...]:
+def read_ignores(table: Table) -> tuple[IgnoreEntry, ...]:
     """Read ``[tool.asgi-upgrade.ignore]``.
 
     Args:
@@ -72,7 +72,7 @@ def read_ignores(table: Table) -> tuple[Ignore, ...]:
     return tuple(_read(table, key, value) for key, value in table.values.items())
 
 
-def _read(table: Table, key: str, value: object) -> Ignore:
+def _read(table: Table, key: str, value: object) -> IgnoreEntry:
     if key not in NAMES:
         what = "probe" if key.partition("[")[0] in RULES else "rule"
         raise table.error(key, value, f"there is no such {what}{suggest(key, NAMES)}")
@@ -82,13 +82,13 @@ def _read(table: Table, key: str, value: object) -> Ignore:
     options: dict[str, Any] = entry.read(_KEYS)
     if not options.get("reason", "").strip():
         raise entry.error("reason", options.get("reason", ""), f"say why it is ignored: {_EXAMPLE}")
-    return Ignore(
+    return IgnoreEntry(
         probe=key, reason=options["reason"], paths=tuple(options.get("paths", ())), until=options.get("until")
     )
 
 
 def apply_ignores(
-    report: Report, ignores: Sequence[Ignore], *, today: date, pinned: TargetReport, line: Locate = lambda _: None
+    report: Report, ignores: Sequence[IgnoreEntry], *, today: date, pinned: TargetReport, line: Locate = lambda _: None
 ) -> Report:
     """Mark what is ignored, and report on the ignores themselves.
 
@@ -111,13 +111,13 @@ def apply_ignores(
     return replace(marked, targets=(*marked.targets, replace(pinned, results=tuple(found)))) if found else marked
 
 
-def mark(report: Report, ignores: Sequence[Ignore], *, today: date) -> Report:
+def mark(report: Report, ignores: Sequence[IgnoreEntry], *, today: date) -> Report:
     """Mark what is ignored, and say nothing on the ignores themselves."""
     valid = [ignore for ignore in ignores if not ignore.is_past(today)]
     return replace(report, targets=tuple(_marked(target, valid) for target in report.targets))
 
 
-def stale(marked: Report, ignores: Sequence[Ignore], *, today: date) -> list[Ignore]:
+def stale(marked: Report, ignores: Sequence[IgnoreEntry], *, today: date) -> list[IgnoreEntry]:
     """Return the ignores that hide nothing any more: first those past their date, then those that nothing needed.
 
     Args:
@@ -135,18 +135,18 @@ def stale(marked: Report, ignores: Sequence[Ignore], *, today: date) -> list[Ign
     return past + [ignore for ignore in ignores if not ignore.is_past(today) and _is_unused(ignore, results)]
 
 
-def _marked(target: TargetReport, ignores: Sequence[Ignore]) -> TargetReport:
+def _marked(target: TargetReport, ignores: Sequence[IgnoreEntry]) -> TargetReport:
     return replace(target, results=tuple(_judged(result, ignores) for result in target.results))
 
 
-def _judged(result: Result, ignores: Sequence[Ignore]) -> Result:
+def _judged(result: Result, ignores: Sequence[IgnoreEntry]) -> Result:
     if result.verdict != "fail":
         return result
     ignore = next((ignore for ignore in ignores if ignore.covers(result)), None)
     return result if ignore is None else replace(result, verdict="ignored", reason=ignore.reason)
 
 
-def _is_unused(ignore: Ignore, results: Iterable[Result]) -> bool:
+def _is_unused(ignore: IgnoreEntry, results: Iterable[Result]) -> bool:
     exercised = ignore.probe not in PROBED  # what no probe judges never fails
     for result in results:
         if ignore.probe in (result.rule.id, result.probe) and result.verdict in ("pass", "fail", "ignored"):
@@ -156,16 +156,16 @@ def _is_unused(ignore: Ignore, results: Iterable[Result]) -> bool:
     return exercised
 
 
-def _expired(ignore: Ignore) -> Result:
+def _expired(ignore: IgnoreEntry) -> Result:
     return _finding(EXPIRED_IGNORE, ignore, f"the ignore of {ignore.probe} held until {ignore.until}")
 
 
-def _unused(ignore: Ignore) -> Result:
+def _unused(ignore: IgnoreEntry) -> Result:
     where = f" on {', '.join(ignore.paths)}" if ignore.paths else ""
     return _finding(UNUSED_IGNORE, ignore, f"the ignore of {ignore.probe} matches no failure{where}")
 
 
-def _finding(rule: Rule, ignore: Ignore, message: str) -> Result:
+def _finding(rule: Rule, ignore: IgnoreEntry, message: str) -> Result:
     return Result(
         rule=rule,
         variant=ignore.probe,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from asgi_upgrade.check.config.ignores import Ignore, read_ignores
+from asgi_upgrade.check.config.ignores import IgnoreEntry, read_ignores
 from asgi_upgrade.check.config.options import CheckOptions
 from asgi_upgrade.check.reports.outlet import Outlet, parse_outlets
 from asgi_upgrade.check.result import FAIL_ON, FailOn
@@ -77,7 +77,7 @@ class Settings:
     report: tuple[str, ...] = ()
     source: str | None = None
     policy: UpgradePolicy | None = None
-    ignores: tuple[Ignore, ...] = ()
+    ignores: tuple[IgnoreEntry, ...] = ()
 
     def outlets(self) -> tuple[Outlet, ...]:
         """Return the reports to be written: those in files, beside this file or where it says from there."""

@@ -20,7 +20,7 @@ from asgi_upgrade.check.probes.judge import (
     when_switched,
 )
 from asgi_upgrade.check.probes.probe import Outcome, Probe, Run, probe
-from asgi_upgrade.check.wire.request import KEY, Request
+from asgi_upgrade.check.wire.request import KEY, ProbeRequest
 from asgi_upgrade.check.wire.response import Response
 from asgi_upgrade.check.wire.wire import Wire
 from asgi_upgrade.text import quote
@@ -113,7 +113,7 @@ def _no_framing(response: Response) -> Outcome:
     return failed(f"the 101 has {' and '.join(there)}") if there else passed("neither is there")
 
 
-def same(request: Request) -> Request:
+def same(request: ProbeRequest) -> ProbeRequest:
     """Return the handshake as it is."""
     return request
 

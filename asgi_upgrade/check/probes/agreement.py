@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from asgi_upgrade.check.probes.judge import NOT_101, failed, handshake, passed, skipped, unless_lenient, when_switched
 from asgi_upgrade.check.probes.probe import Outcome, Probe, Run, probe
-from asgi_upgrade.check.wire.request import Request
+from asgi_upgrade.check.wire.request import ProbeRequest
 from asgi_upgrade.check.wire.response import Response
 from asgi_upgrade.check.wire.wire import Wire
 from asgi_upgrade.grammar.fields import FieldList, Malformed
@@ -61,7 +61,7 @@ def _no_extension(response: Response) -> Outcome:
     )
 
 
-def _without_protocols(request: Request) -> Request:
+def _without_protocols(request: ProbeRequest) -> ProbeRequest:
     return request.having(PROTOCOL)
 
 

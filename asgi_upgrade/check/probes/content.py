@@ -20,8 +20,8 @@ from asgi_upgrade.check.probes.judge import (
 )
 from asgi_upgrade.check.probes.probe import Outcome, Probe, Run, probe
 from asgi_upgrade.check.wire import frames
-from asgi_upgrade.check.wire.exchange import CLOSED, SILENT, Answer, Connection
-from asgi_upgrade.check.wire.request import Request
+from asgi_upgrade.check.wire.exchange import CLOSED, SILENT, Answer, ProbeConnection
+from asgi_upgrade.check.wire.request import ProbeRequest
 from asgi_upgrade.check.wire.response import Response
 from asgi_upgrade.check.wire.wire import Wire
 
@@ -58,7 +58,7 @@ async def _early_frame(wire: Wire) -> Outcome:
         return passed("closed") if outcome.message.endswith("was closed") else outcome
 
 
-async def until_continue(connection: Connection) -> Answer:
+async def until_continue(connection: ProbeConnection) -> Answer:
     """Read responses up to a 100 or a final one."""
     answer: Answer = SILENT
     for _ in range(_MOST_INTERIM):
@@ -153,7 +153,7 @@ async def switch_after_reject(wire: Wire) -> Outcome:
         return next_is_http(first, second, wire.base.usual)
 
 
-def _ignored(request: Request) -> Request:
+def _ignored(request: ProbeRequest) -> ProbeRequest:
     offering = request.having(b"Upgrade", b"x-checked").having(b"Connection", b"Upgrade")
     return offering.having_content(CONTENT)
 

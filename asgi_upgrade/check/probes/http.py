@@ -17,7 +17,7 @@ from asgi_upgrade.check.probes.judge import (
 )
 from asgi_upgrade.check.probes.probe import Outcome, Probe, Run, probe
 from asgi_upgrade.check.wire.exchange import CLOSED, SILENT, Answer
-from asgi_upgrade.check.wire.request import Request
+from asgi_upgrade.check.wire.request import ProbeRequest
 from asgi_upgrade.check.wire.response import Response
 from asgi_upgrade.check.wire.wire import Wire
 
@@ -87,7 +87,7 @@ def _says_close(answer: Answer) -> Outcome:
     return passed("it is there") if there else failed(f"{said(answer)} without the close option")
 
 
-def _http10(request: Request) -> Request:
+def _http10(request: ProbeRequest) -> ProbeRequest:
     return request.having_line(version=b"HTTP/1.0")
 
 
@@ -96,7 +96,7 @@ async def _close_and_upgrade(wire: Wire) -> Outcome:
     return answered(answer)
 
 
-def _connect(request: Request) -> Request:
+def _connect(request: ProbeRequest) -> ProbeRequest:
     return request.having_line(method=b"CONNECT", target=request.values(b"Host")[0])
 
 

@@ -8,11 +8,11 @@ from typing import Protocol, TypeAlias
 from asgi_upgrade.check.probes.probe import Outcome, Run
 from asgi_upgrade.check.wire import frames
 from asgi_upgrade.check.wire.exchange import CLOSED, SILENT, Answer, Missing
-from asgi_upgrade.check.wire.request import Request
+from asgi_upgrade.check.wire.request import ProbeRequest
 from asgi_upgrade.check.wire.response import Response
 from asgi_upgrade.check.wire.wire import Wire
 
-Change: TypeAlias = Callable[[Request], Request]
+Change: TypeAlias = Callable[[ProbeRequest], ProbeRequest]
 Judge: TypeAlias = Callable[[Answer], Outcome]
 
 NOT_101 = "any status but 101"

@@ -28,7 +28,7 @@ from asgi_upgrade.check.probes.origins import (
 )
 from asgi_upgrade.check.probes.probe import Outcome, Probe, Run, probe
 from asgi_upgrade.check.wire.exchange import Answer
-from asgi_upgrade.check.wire.request import Request
+from asgi_upgrade.check.wire.request import ProbeRequest
 from asgi_upgrade.check.wire.response import Response
 from asgi_upgrade.check.wire.wire import Wire
 from asgi_upgrade.policy import UpgradePolicy
@@ -119,7 +119,7 @@ async def _two_origins(wire: Wire) -> Outcome:
     return not_switched(await wire.ask(wire.handshake().having(ORIGIN, own, own)))
 
 
-def _at_host(wire: Wire, host: bytes) -> Request:
+def _at_host(wire: Wire, host: bytes) -> ProbeRequest:
     """Return the handshake as a page of that host makes it: of the same origin there, as it was before."""
     request = wire.handshake().having(b"Host", host)
     origin = f"{wire.base.scheme}://{wire.base.authority.decode()}"

@@ -21,7 +21,7 @@ from asgi_upgrade.check.probes.judge import (
 )
 from asgi_upgrade.check.probes.probe import Outcome, Probe, Run, probe
 from asgi_upgrade.check.wire.exchange import SILENT, Answer
-from asgi_upgrade.check.wire.request import KEY, Request
+from asgi_upgrade.check.wire.request import KEY, ProbeRequest
 from asgi_upgrade.check.wire.response import Response
 from asgi_upgrade.check.wire.wire import Wire
 from asgi_upgrade.rules import RULES
@@ -64,7 +64,7 @@ def having(name: bytes, *values: bytes) -> Change:
 def line(*, method: bytes | None = None, target: bytes | None = None, version: bytes | None = None) -> Change:
     """Return the change to another method, target or version; ``%b`` in the target stands for the path."""
 
-    def change(request: Request) -> Request:
+    def change(request: ProbeRequest) -> ProbeRequest:
         put = target.replace(b"%b", request.target) if target is not None else None
         return request.having_line(method=method, target=put, version=version)
 
@@ -96,7 +96,7 @@ def _bad_request(*, close: bool = False, also: tuple[int, ...] = ()) -> Judge:
     return with_status(400, *also, close=close)
 
 
-def _hixie(request: Request) -> Request:
+def _hixie(request: ProbeRequest) -> ProbeRequest:
     bare = request.having(KEY_FIELD).having(VERSION)
     keys = (
         (b"Sec-WebSocket-Key1", b"18x 6]8vM;54 *(5:  {   U1]8  z [  8"),

@@ -30,7 +30,7 @@ from asgi_upgrade.check.reports.wording import (
     sentence,
     why,
 )
-from asgi_upgrade.check.result import Exchange, Report, Result, TargetReport
+from asgi_upgrade.check.result import Report, Result, TargetReport, Transcript
 from asgi_upgrade.rules import Rule
 
 _AREAS = {"websocket": "WebSocket"}
@@ -297,7 +297,7 @@ def _article(finding: Finding, anchor: str, *, several: bool, unfolded: bool) ->
     )
 
 
-def _wire(exchange: Exchange) -> Element:
+def _wire(exchange: Transcript) -> Element:
     return node("div", _octets("sent", exchange.sent), _octets("received", exchange.received), class_="wire")
 
 

@@ -19,7 +19,7 @@ from asgi_upgrade.check.reports.wording import (
     summary,
     why,
 )
-from asgi_upgrade.check.result import Exchange, Report
+from asgi_upgrade.check.result import Report, Transcript
 
 _ICONS = {"error": "❌", "warning": "⚠️", "note": "ℹ️"}  # noqa: RUF001 - an icon
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~@:])")
@@ -77,7 +77,7 @@ def _details(finding: Finding) -> Iterator[str]:
     yield ""
 
 
-def _exchange(exchange: Exchange) -> Iterator[str]:
+def _exchange(exchange: Transcript) -> Iterator[str]:
     shown = [f"> {line}" for line in lines(exchange.sent)]
     shown += [f"< {line}" for line in lines(exchange.received)] or ["< nothing"]
     # A fence must be longer than any run of its own character within.

@@ -17,7 +17,7 @@ from urllib.parse import quote as percent_encoded
 
 from asgi_upgrade.check.reports.layout import Layout
 from asgi_upgrade.check.reports.wording import NOWHERE, SECURITY, clean, fix, harm, rules_of, sentence, why
-from asgi_upgrade.check.result import Exchange, Location, Report, Result, TargetReport
+from asgi_upgrade.check.result import Location, Report, Result, TargetReport, Transcript
 from asgi_upgrade.rules import Level, Rule
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -156,7 +156,7 @@ def _notifications(target: TargetReport, index: Mapping[str, int]) -> list[dict[
     return notes
 
 
-def web_request(exchange: Exchange) -> dict[str, Any]:
+def web_request(exchange: Transcript) -> dict[str, Any]:
     """Return what was sent as SARIF's object for it: in parts where it is a request, else as content."""
     head, _, content = exchange.sent.partition(b"\r\n\r\n")
     first, _, rest = head.partition(b"\n")
@@ -168,7 +168,7 @@ def web_request(exchange: Exchange) -> dict[str, Any]:
     return record | ({"body": _content(content)} if content else {})
 
 
-def web_response(exchange: Exchange) -> dict[str, Any]:
+def web_response(exchange: Transcript) -> dict[str, Any]:
     """Return what was received as SARIF's object for it: the first response that is final, or 101."""
     if not exchange.received:
         return {"noResponseReceived": True}

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from asgi_upgrade.check.enforcement import HIDDEN_SOMEWHERE
-from asgi_upgrade.check.result import SEVERITY, Exchange, Location, Report, Result, TargetReport
+from asgi_upgrade.check.result import SEVERITY, Location, Report, Result, TargetReport, Transcript
 from asgi_upgrade.rules import Level, Rule
 from asgi_upgrade.rules.checker import ALL_RULES
 from asgi_upgrade.rules.connection import CONNECTION, SEEN
@@ -322,7 +322,7 @@ def short(data: bytes) -> str:
     return text if len(text) <= _SHORT else f"{text[: _SHORT - 4]} ..."
 
 
-def reproduction(target: TargetReport, exchange: Exchange) -> str | None:
+def reproduction(target: TargetReport, exchange: Transcript) -> str | None:
     """Return a shell command that sends the very octets again, or None where they or the address are not known.
 
     Args:

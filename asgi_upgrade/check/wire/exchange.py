@@ -15,10 +15,10 @@ from enum import Enum
 from types import TracebackType
 from typing import Self, TypeAlias
 
-from asgi_upgrade.check.result import Exchange
+from asgi_upgrade.check.result import Transcript
 from asgi_upgrade.check.wire import frames
 from asgi_upgrade.check.wire.redaction import redact
-from asgi_upgrade.check.wire.request import Masked, Request
+from asgi_upgrade.check.wire.request import Masked, ProbeRequest
 from asgi_upgrade.check.wire.response import NotHTTP, Response, content_length, dechunk, parse_head, split_head
 from asgi_upgrade.text import quote
 
@@ -87,12 +87,12 @@ class Seen:
         connection: What it went over.
     """
 
-    request: Request
+    request: ProbeRequest
     response: Response
-    connection: Connection
+    connection: ProbeConnection
 
 
-class Connection:
+class ProbeConnection:
     """One connection; use it with ``async with``.
 
     Args:
@@ -116,7 +116,7 @@ class Connection:
         self._secrets = secrets
         self._hidden = hidden
         self._seen = seen
-        self._asked: deque[Request] = deque()
+        self._asked: deque[ProbeRequest] = deque()
         self._buffer = bytearray()
         self._sent = bytearray()
         self._received = bytearray()
@@ -159,11 +159,11 @@ class Connection:
         transport.close()
 
     @property
-    def exchange(self) -> Exchange:
+    def exchange(self) -> Transcript:
         """What went over the connection so far, for the report."""
         received = redact(bytes(self._received), self._secrets, cut=len(self._received) == SHOWN)
         sent = redact(bytes(self._sent[:SHOWN]), self._hidden, cut=len(self._sent) > SHOWN)
-        return Exchange(sent=sent, received=received, transcribed=self._transcribed)
+        return Transcript(sent=sent, received=received, transcribed=self._transcribed)
 
     def transcribe(self) -> None:
         """Show what is told from now on, and not the octets, which are compressed: no secret is found in them."""
@@ -179,9 +179,9 @@ class Connection:
         self._sent += sent
         self._received += received[: max(0, SHOWN - len(self._received))]
 
-    async def send(self, *parts: Request | Masked | bytes) -> None:
+    async def send(self, *parts: ProbeRequest | Masked | bytes) -> None:
         """Send octets, together; a peer that has gone shows when its answer is read."""
-        self._asked.extend(part for part in parts if isinstance(part, Request))
+        self._asked.extend(part for part in parts if isinstance(part, ProbeRequest))
         self._sent += b"".join(part if isinstance(part, bytes) else part.shown for part in parts)
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(self._timeout):
@@ -237,7 +237,7 @@ class Connection:
             body, complete = bytes(self._buffer), False
         return replace(response, body=redact(body, self._secrets), complete=complete)
 
-    def _note(self, response: Response, asked: Request | None) -> None:
+    def _note(self, response: Response, asked: ProbeRequest | None) -> None:
         if asked is not None:
             self._seen.append(Seen(request=asked, response=response, connection=self))
             if response.is_final:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from asgi_upgrade.check.wire import frames
-from asgi_upgrade.check.wire.exchange import CLOSED, SILENT, Connection, ExchangeError, Missing
+from asgi_upgrade.check.wire.exchange import CLOSED, SILENT, ExchangeError, Missing, ProbeConnection
 from asgi_upgrade.check.wire.request import REDACTED, Masked, with_lines, without_query
 from asgi_upgrade.check.wire.wire import Wire
 from asgi_upgrade.text import quote
@@ -345,7 +345,7 @@ class Talk:
         wire: What is known of the path.
     """
 
-    def __init__(self, connection: Connection, speaker: H2Connection, wire: Wire) -> None:
+    def __init__(self, connection: ProbeConnection, speaker: H2Connection, wire: Wire) -> None:
         self.fault: str | None = None
         """Why nothing more can come: empty where the server ended the connection, else what it did wrong."""
         self.offers: list[int] = []

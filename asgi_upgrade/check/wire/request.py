@@ -63,7 +63,7 @@ class Masked:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ProbeRequest:
     """One request.
 
     Args:
@@ -101,7 +101,7 @@ class Request:
         """Return the value of every line of a field."""
         return [value for other, value in self.fields if other.lower() == name.lower()]
 
-    def having(self, name: bytes, *values: bytes) -> Request:
+    def having(self, name: bytes, *values: bytes) -> ProbeRequest:
         """Return the request with these lines of a field in place of its own; none removes it.
 
         Args:
@@ -113,14 +113,14 @@ class Request:
         """
         return replace(self, fields=with_lines(self.fields, name, values))
 
-    def renamed(self, name: bytes, other: bytes) -> Request:
+    def renamed(self, name: bytes, other: bytes) -> ProbeRequest:
         """Return the request with a field's name spelled in another way."""
         spelled = tuple((other if field[0] == name else field[0], field[1]) for field in self.fields)
         return replace(self, fields=spelled)
 
     def having_line(
         self, *, method: bytes | None = None, target: bytes | None = None, version: bytes | None = None
-    ) -> Request:
+    ) -> ProbeRequest:
         """Return the request with another method, target or version."""
         return replace(
             self,
@@ -129,7 +129,7 @@ class Request:
             version=self.version if version is None else version,
         )
 
-    def having_body(self, body: bytes, *fields: tuple[bytes, bytes]) -> Request:
+    def having_body(self, body: bytes, *fields: tuple[bytes, bytes]) -> ProbeRequest:
         """Return the request with these octets behind its head, and further field lines.
 
         Args:
@@ -141,6 +141,6 @@ class Request:
         """
         return replace(self, fields=(*self.fields, *fields), body=body)
 
-    def having_content(self, content: bytes) -> Request:
+    def having_content(self, content: bytes) -> ProbeRequest:
         """Return the request with content and its length."""
         return self.having_body(content, (b"Content-Length", b"%d" % len(content)))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from asgi_upgrade.check.result import Exchange
-from asgi_upgrade.check.wire.exchange import Address, Answer, Connection, Seen
+from asgi_upgrade.check.result import Transcript
+from asgi_upgrade.check.wire.exchange import Address, Answer, ProbeConnection, Seen
 from asgi_upgrade.check.wire.redaction import redact_text, secrets
-from asgi_upgrade.check.wire.request import KEY, Request, shown_path
+from asgi_upgrade.check.wire.request import KEY, ProbeRequest, shown_path
 from asgi_upgrade.check.wire.response import Response
 from asgi_upgrade.policy import UpgradePolicy
 
@@ -78,10 +78,10 @@ class Wire:
 
     base: Base
     seen: list[Seen]
-    connections: list[Connection] = field(default_factory=list)
+    connections: list[ProbeConnection] = field(default_factory=list)
 
     @property
-    def exchanges(self) -> tuple[Exchange, ...]:
+    def exchanges(self) -> tuple[Transcript, ...]:
         """What went over the wire, in order."""
         return tuple(connection.exchange for connection in self.connections)
 
@@ -89,7 +89,7 @@ class Wire:
     def _secrets(self) -> tuple[bytes, ...]:
         return secrets((*(value for _, value in self.base.secret), *self.base.credentials))
 
-    def open(self, address: Address | None = None) -> Connection:
+    def open(self, address: Address | None = None) -> ProbeConnection:
         """Return a connection, to be entered.
 
         Args:
@@ -100,7 +100,7 @@ class Wire:
         """
         base = self.base
         hidden = secrets(base.credentials)
-        connection = Connection(address or base.address, base.timeout, self._secrets, self.seen, hidden)
+        connection = ProbeConnection(address or base.address, base.timeout, self._secrets, self.seen, hidden)
         self.connections.append(connection)
         return connection
 
@@ -108,7 +108,7 @@ class Wire:
         """Return a text without the values that are in no report, quoted or not."""
         return redact_text(text, self._secrets)
 
-    async def ask(self, request: Request) -> Answer:
+    async def ask(self, request: ProbeRequest) -> Answer:
         """Send one request over a connection of its own, and read its answer without its content.
 
         Args:
@@ -124,7 +124,7 @@ class Wire:
             await connection.send(request)
             return await connection.response(content=False)
 
-    def handshake(self) -> Request:
+    def handshake(self) -> ProbeRequest:
         """Return the handshake that the control showed to be accepted."""
         base = self.base
         fields = [
@@ -138,9 +138,9 @@ class Wire:
             fields.append((b"Origin", base.origin.encode("latin-1")))
         if base.subprotocols:
             fields.append((b"Sec-WebSocket-Protocol", ", ".join(base.subprotocols).encode("ascii")))
-        return Request(tuple(fields), base.path.encode("ascii"), secret=base.secret)
+        return ProbeRequest(tuple(fields), base.path.encode("ascii"), secret=base.secret)
 
-    def get(self, path: str | None = None) -> Request:
+    def get(self, path: str | None = None) -> ProbeRequest:
         """Return a plain GET.
 
         Args:
@@ -150,8 +150,8 @@ class Wire:
             The request.
         """
         target = (self.base.path if path is None else path).encode("ascii")
-        return Request(((b"Host", self.base.authority),), target, secret=self.base.secret)
+        return ProbeRequest(((b"Host", self.base.authority),), target, secret=self.base.secret)
 
-    def upgrade(self, protocol: bytes) -> Request:
+    def upgrade(self, protocol: bytes) -> ProbeRequest:
         """Return a GET that offers another protocol than WebSocket."""
         return self.get().having(b"Upgrade", protocol).having(b"Connection", b"Upgrade")

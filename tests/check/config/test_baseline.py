@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_upgrade.check.config.baseline import Baseline, baseline, edited, printed
-from asgi_upgrade.check.config.ignores import Ignore, apply_ignores, mark, pinned_to, read_ignores, stale
+from asgi_upgrade.check.config.ignores import IgnoreEntry, apply_ignores, mark, pinned_to, read_ignores, stale
 from asgi_upgrade.check.result import Report, Result
 from asgi_upgrade.config import load_section
 from tests.support.samples import HTTP10, PASSED, PLACE, SKIPPED, UNREACHABLE, report, result, target
@@ -25,11 +25,11 @@ KEY = result("ws-key-present", message="switched")
 MISMATCH = result("ws-version-mismatch", variant="14", message="switched")
 
 
-def found(of: Report, *ignores: Ignore) -> Baseline:
+def found(of: Report, *ignores: IgnoreEntry) -> Baseline:
     return baseline(mark(of, ignores, today=TODAY), ignores, today=TODAY, until=UNTIL)
 
 
-def read_back(text: str, folder: Path) -> tuple[Ignore, ...]:
+def read_back(text: str, folder: Path) -> tuple[IgnoreEntry, ...]:
     path = folder / "pyproject.toml"
     path.write_text(text, encoding="utf-8")
     table = load_section(path).table("ignore")
@@ -45,8 +45,8 @@ def test_each_failure_is_ignored_until_a_date_on_the_paths_where_it_was_seen() -
     assert found(report(target(KEY, elsewhere, MISMATCH, PASSED, SKIPPED))) == Baseline(
         kept=(),
         written=(
-            Ignore(probe="ws-key-present", reason="found on 2026-11-26: switched", paths=("/ws",), until=UNTIL),
-            Ignore(probe="ws-version-mismatch", reason="found on 2026-11-26: switched", until=UNTIL),
+            IgnoreEntry(probe="ws-key-present", reason="found on 2026-11-26: switched", paths=("/ws",), until=UNTIL),
+            IgnoreEntry(probe="ws-version-mismatch", reason="found on 2026-11-26: switched", until=UNTIL),
         ),
         unsigned=(),
     )
@@ -59,14 +59,14 @@ def test_a_security_rule_is_left_for_a_person_to_sign() -> None:
 
 
 def test_ignores_in_use_stay_as_they_are_and_unused_ones_are_left_to_pruning() -> None:
-    kept = Ignore(probe="ws-version-mismatch[14]", reason="a reason", until=date(2027, 1, 31))
-    assert found(report(target(MISMATCH, PASSED)), kept, Ignore(probe="ws-body", reason="not needed")) == Baseline(
+    kept = IgnoreEntry(probe="ws-version-mismatch[14]", reason="a reason", until=date(2027, 1, 31))
+    assert found(report(target(MISMATCH, PASSED)), kept, IgnoreEntry(probe="ws-body", reason="not needed")) == Baseline(
         kept=(kept,), written=(), unsigned=()
     )
 
 
 def test_an_ignore_past_its_day_keeps_its_reason_and_gets_another_day() -> None:
-    past = Ignore(probe="ws-key-present", reason="the gateway is old", until=YESTERDAY)
+    past = IgnoreEntry(probe="ws-key-present", reason="the gateway is old", until=YESTERDAY)
     assert found(report(target(KEY)), past).written == (replace(past, until=UNTIL),)
 
 
@@ -78,7 +78,7 @@ def test_an_ignore_past_its_day_keeps_its_reason_and_gets_another_day() -> None:
     ],
 )
 def test_an_ignore_for_other_paths_is_widened_and_its_day_stays(passed: Any, paths: Any) -> None:
-    before = Ignore(probe="ws-key-present", reason="the gateway is old", paths=("/a",), until=date(2026, 12, 1))
+    before = IgnoreEntry(probe="ws-key-present", reason="the gateway is old", paths=("/a",), until=date(2026, 12, 1))
     results = [KEY, replace(KEY, path="/a"), *(replace(KEY, path=path, verdict="pass") for path in passed)]
     assert found(report(target(*results)), before) == Baseline(
         kept=(), written=(replace(before, paths=paths),), unsigned=()
@@ -86,7 +86,7 @@ def test_an_ignore_for_other_paths_is_widened_and_its_day_stays(passed: Any, pat
 
 
 def test_an_ignore_for_good_gets_no_end_but_by_a_failure_that_it_does_not_hide() -> None:
-    before = Ignore(probe="ws-key-present", reason="r", paths=("/a",))
+    before = IgnoreEntry(probe="ws-key-present", reason="r", paths=("/a",))
     kept = found(report(target(replace(KEY, path="/a"))), before)
     assert kept.kept == (before,)
     assert printed(kept).splitlines()[1:] == ['ws-key-present = { reason = "r", paths = ["/a"] }']
@@ -98,7 +98,7 @@ def test_an_ignore_for_good_gets_no_end_but_by_a_failure_that_it_does_not_hide()
 
 
 def test_the_table_can_be_pasted(tmp_path: Path) -> None:
-    kept = Ignore(probe="ws-version-mismatch[14]", reason='a "quoted" reason', until=date(2027, 1, 31))
+    kept = IgnoreEntry(probe="ws-version-mismatch[14]", reason='a "quoted" reason', until=date(2027, 1, 31))
     of = report(target(HTTP10, KEY, replace(KEY, path="/b", verdict="pass"), MISMATCH))
     text = printed(found(of, kept))
     assert text == (
@@ -129,12 +129,12 @@ def test_the_table_is_toml_whatever_was_seen(message: str, path: str) -> None:
 WRITTEN = Baseline(
     kept=(),
     written=(
-        Ignore(probe="ws-key-present", reason="r", until=UNTIL),
-        Ignore(probe="ws-version-mismatch[14]", reason="s", paths=("/ws",), until=UNTIL),
+        IgnoreEntry(probe="ws-key-present", reason="r", until=UNTIL),
+        IgnoreEntry(probe="ws-version-mismatch[14]", reason="s", paths=("/ws",), until=UNTIL),
     ),
-    unsigned=(Ignore(probe="ws-origin-check", reason="t", until=UNTIL),),
+    unsigned=(IgnoreEntry(probe="ws-origin-check", reason="t", until=UNTIL),),
 )
-GONE = (Ignore(probe="ws-body", reason="x"),)
+GONE = (IgnoreEntry(probe="ws-body", reason="x"),)
 
 FILE = """\
 # The shop.
@@ -216,9 +216,9 @@ def test_an_edit_that_did_not_come_out_right_is_none(monkeypatch: pytest.MonkeyP
 
 
 def test_stale_ignores_are_those_past_their_day_and_those_that_hide_nothing() -> None:
-    past = Ignore(probe="ws-key-present", reason="r", until=YESTERDAY)
-    used = Ignore(probe="ws-version-mismatch", reason="r")
-    unused = Ignore(probe="ws-key-16-bytes", reason="r")
+    past = IgnoreEntry(probe="ws-key-present", reason="r", until=YESTERDAY)
+    used = IgnoreEntry(probe="ws-version-mismatch", reason="r")
+    unused = IgnoreEntry(probe="ws-key-16-bytes", reason="r")
     ignores = [unused, used, past]
     passed = result("ws-key-16-bytes", "pass")
     of = report(target(KEY, MISMATCH, passed))

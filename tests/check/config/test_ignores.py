@@ -7,17 +7,17 @@ from datetime import date, timedelta
 
 import pytest
 
-from asgi_upgrade.check.config.ignores import Ignore, apply_ignores, pinned_to
+from asgi_upgrade.check.config.ignores import IgnoreEntry, apply_ignores, pinned_to
 from asgi_upgrade.check.result import Location, Report
 from tests.support.samples import HTTP10, PASSED, PLACE, UNREACHABLE, report, result, target
 
 TODAY = date(2026, 11, 26)
 PINNED = pinned_to("pyproject.toml", PLACE)
 MISMATCH = result("ws-version-mismatch", variant="14", message="switched")
-HTTP10_IGNORE = Ignore(probe="upgrade-http10-ignore", reason="the proxy sees to it")
+HTTP10_IGNORE = IgnoreEntry(probe="upgrade-http10-ignore", reason="the proxy sees to it")
 
 
-def apply(of: Report, *ignores: Ignore) -> Report:
+def apply(of: Report, *ignores: IgnoreEntry) -> Report:
     return apply_ignores(of, ignores, today=TODAY, pinned=PINNED)
 
 
@@ -47,7 +47,7 @@ def test_a_failure_is_ignored_with_its_reason_and_stays_in_the_report() -> None:
     ],
 )
 def test_an_ignore_is_precise(probe: str, paths: tuple[str, ...], covered: bool) -> None:
-    assert Ignore(probe=probe, reason="x", paths=paths).covers(MISMATCH) is covered
+    assert IgnoreEntry(probe=probe, reason="x", paths=paths).covers(MISMATCH) is covered
 
 
 def test_only_failures_are_ignored() -> None:
@@ -56,7 +56,7 @@ def test_only_failures_are_ignored() -> None:
 
 
 def test_an_ignore_that_matches_nothing_is_a_finding_on_its_file() -> None:
-    judged = apply(report(target(PASSED)), Ignore(probe="ws-key-present", reason="x", paths=("/a",)))
+    judged = apply(report(target(PASSED)), IgnoreEntry(probe="ws-key-present", reason="x", paths=("/a",)))
     pinned = judged.targets[-1]
     (found,) = pinned.results
     assert (pinned.name, pinned.location) == ("pyproject.toml", PLACE)
@@ -80,7 +80,7 @@ def test_a_finding_on_an_ignore_stands_at_the_line_of_the_ignore() -> None:
 
 
 def test_an_ignore_of_what_no_probe_judges_matches_nothing() -> None:
-    judged = apply(report(target(PASSED)), Ignore(probe="max-connections", reason="x"))
+    judged = apply(report(target(PASSED)), IgnoreEntry(probe="max-connections", reason="x"))
     assert [found.message for found in judged.targets[-1].results] == [
         "the ignore of max-connections matches no failure"
     ]
@@ -100,7 +100,7 @@ def test_an_ignore_in_use_is_none() -> None:
     ],
 )
 def test_nothing_is_said_on_the_need_of_what_was_not_judged(of: Report) -> None:
-    assert apply(of, Ignore(probe="ws-key-present", reason="x")).targets == of.targets
+    assert apply(of, IgnoreEntry(probe="ws-key-present", reason="x")).targets == of.targets
 
 
 def test_an_expired_ignore_hides_nothing_and_is_a_finding() -> None:

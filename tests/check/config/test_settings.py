@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from asgi_upgrade.check.config.ignores import Ignore
+from asgi_upgrade.check.config.ignores import IgnoreEntry
 from asgi_upgrade.check.config.settings import Settings, find_settings, load_settings
 from asgi_upgrade.errors import ConfigurationError
 
@@ -51,8 +51,10 @@ def test_the_documented_tables_are_read(file: Path) -> None:
     assert settings.policy is not None
     assert settings.policy.h2c == "ignore"
     assert settings.ignores == (
-        Ignore(probe="ws-key-16-bytes", reason="wsproto does not decode the key, issue 41", until=date(2027, 1, 31)),
-        Ignore(probe="ws-version-mismatch", reason="legacy gateway needs 400", paths=("/legacy",)),
+        IgnoreEntry(
+            probe="ws-key-16-bytes", reason="wsproto does not decode the key, issue 41", until=date(2027, 1, 31)
+        ),
+        IgnoreEntry(probe="ws-version-mismatch", reason="legacy gateway needs 400", paths=("/legacy",)),
     )
 
 

@@ -17,10 +17,10 @@ from asgi_upgrade.check.config.options import CheckOptions
 from asgi_upgrade.check.probes.accept import accept_of
 from asgi_upgrade.check.probes.catalogue import PROBES
 from asgi_upgrade.check.probes.probe import Outcome
-from asgi_upgrade.check.result import Exchange
+from asgi_upgrade.check.result import Transcript
 from asgi_upgrade.check.run import check
 from asgi_upgrade.check.wire.exchange import Address, ExchangeError
-from asgi_upgrade.check.wire.request import KEY, Request
+from asgi_upgrade.check.wire.request import KEY, ProbeRequest
 from asgi_upgrade.check.wire.response import Response, parse_head
 from asgi_upgrade.check.wire.wire import Base, Wire
 from asgi_upgrade.policy import UpgradePolicy
@@ -131,7 +131,7 @@ def test_what_is_answered_short_and_not_long_is_read_slowly() -> None:
 class Asked(Wire):
     """Answers every request with nothing, and keeps it."""
 
-    async def ask(self, request: Request) -> Response:
+    async def ask(self, request: ProbeRequest) -> Response:
         self.asked = request
         return PLAIN
 
@@ -388,7 +388,7 @@ def test_fields_of_the_users_own_go_over_http2_and_are_in_no_report() -> None:
     server = speaking_h2(lambda fields: b"400" if fields.get(b"x-api-key") != b"letmein12" else b"200")
     assert run("h2-malformed", server, secret=KEYED).verdict == "fail"
 
-    async def go(address: str) -> list[Exchange]:
+    async def go(address: str) -> list[Transcript]:
         host, _, port = address.partition(":")
         base = Base(address=Address(host=host, port=int(port), authority=address), path="/", timeout=10, secret=KEYED)
         wire = Wire(base, [])

@@ -11,7 +11,7 @@ from lxml import html
 
 from asgi_upgrade.check.reports.html import render
 from asgi_upgrade.check.reports.html_style import STYLE
-from asgi_upgrade.check.result import Exchange, Report
+from asgi_upgrade.check.result import Report, Transcript
 from tests.support.samples import (
     FULL,
     HTTP10,
@@ -156,7 +156,7 @@ def test_each_finding_has_what_was_sent_and_received_and_how_to_send_it_again() 
 
 
 def test_a_finding_without_answer_place_or_address_says_so() -> None:
-    silent = replace(HTTP10, path="", exchanges=(Exchange(sent=b"x", received=b""),))
+    silent = replace(HTTP10, path="", exchanges=(Transcript(sent=b"x", received=b""),))
     (finding,) = read(report(target(silent, address="", location=None))).xpath("//article")
     assert texts(finding, ".//pre") == ["x", "nothing"]
     assert texts(finding, ".//dt") == ["expected", "why", "fix"]
@@ -195,7 +195,7 @@ def test_nothing_that_came_over_the_wire_is_markup() -> None:
         path=nasty,
         expected=nasty,
         variant=nasty,
-        exchanges=(Exchange(sent=nasty.encode(), received=nasty.encode()),),
+        exchanges=(Transcript(sent=nasty.encode(), received=nasty.encode()),),
     )
     skipped = result("ws-body", "not-exercised", message=nasty)
     document = read(report(target(hostile, skipped, name=nasty, served_by=nasty, problem=None)))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from asgi_upgrade.check.reports.json import render
-from asgi_upgrade.check.result import Exchange, Report
+from asgi_upgrade.check.result import Report, Transcript
 from tests.support.samples import FULL, HTTP10, PASSED, VIEW, report, result, target
 
 
@@ -64,7 +64,7 @@ def test_results_are_flat() -> None:
 
 def test_every_octet_can_be_had_back() -> None:
     octets = bytes(range(256))
-    (one,) = read(report(target(result("ws-wait", exchanges=(Exchange(sent=octets, received=octets[::-1]),)))))[
+    (one,) = read(report(target(result("ws-wait", exchanges=(Transcript(sent=octets, received=octets[::-1]),)))))[
         "results"
     ]
     assert one["sent"][0].encode("latin-1") == octets

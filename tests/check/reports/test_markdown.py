@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from asgi_upgrade.check.reports.markdown import render, text
-from asgi_upgrade.check.result import Exchange, Report
+from asgi_upgrade.check.result import Report, Transcript
 from tests.support.samples import FULL, HTTP10, MISMATCH, PASSED, VIEW, report, result, target
 
 
@@ -53,7 +53,7 @@ def test_everything_else_is_listed_with_its_reason() -> None:
 
 
 def test_octets_stand_in_a_fence_that_they_cannot_end() -> None:
-    hostile = result("ws-wait", exchanges=(Exchange(sent=b"```\r\n````\r\n</details>", received=b""),))
+    hostile = result("ws-wait", exchanges=(Transcript(sent=b"```\r\n````\r\n</details>", received=b""),))
     (fence,) = [token for token in parse(report(target(hostile))) if token.type == "fence"]
     assert fence.content == "> ```\n> ````\n> </details>\n< nothing\n"
 

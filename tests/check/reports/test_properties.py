@@ -18,7 +18,7 @@ from markdown_it import MarkdownIt
 
 from asgi_upgrade.check.reports.outlet import RENDERERS
 from asgi_upgrade.check.reports.wording import lines, reproduction
-from asgi_upgrade.check.result import Exchange, FailOn, Report, Result, TargetReport, Verdict
+from asgi_upgrade.check.result import FailOn, Report, Result, ResultVerdict, TargetReport, Transcript
 from asgi_upgrade.rules import RULES
 from tests.support.samples import PLACE, VIEW
 from tests.support.shared_data import DATA, shared
@@ -47,8 +47,8 @@ octets = st.one_of(
     text.map(lambda value: value.encode("utf-8", "surrogatepass")),
     st.sampled_from([b"HTTP/1.1 101 \r\nA: \xff\r\n\r\n", b"GET / HTTP/1.1\r\n: x\r\n\r\n", b"HTTP/1.1 100\r\n\r\n"]),
 )
-exchanges = st.builds(Exchange, sent=octets, received=octets)
-verdicts: st.SearchStrategy[Verdict] = st.sampled_from(("pass", "fail", "not-exercised", "error", "ignored"))
+exchanges = st.builds(Transcript, sent=octets, received=octets)
+verdicts: st.SearchStrategy[ResultVerdict] = st.sampled_from(("pass", "fail", "not-exercised", "error", "ignored"))
 levels: st.SearchStrategy[FailOn] = st.sampled_from(("must", "should", "policy", "never"))
 results = st.builds(
     Result,
@@ -222,7 +222,7 @@ def test_lines_are_printable_and_tell_octets_apart(data: bytes) -> None:
 @settings(some, max_examples=20)
 def test_a_reproduction_sends_the_very_octets(data: bytes) -> None:
     target = TargetReport(name="http://127.0.0.1:8000/", address="127.0.0.1:8000")
-    command = reproduction(target, Exchange(sent=data, received=b""))
+    command = reproduction(target, Transcript(sent=data, received=b""))
     assert command is not None
     assert command.isascii()
     assert command.isprintable()

@@ -12,7 +12,7 @@ import pytest
 
 from asgi_upgrade.check.reports.sarif import render, web_request, web_response
 from asgi_upgrade.check.reports.wording import SECURITY
-from asgi_upgrade.check.result import Exchange, Location, Report
+from asgi_upgrade.check.result import Location, Report, Transcript
 from asgi_upgrade.rules import Rule
 from asgi_upgrade.rules.checker import ALL_RULES, UNUSED_IGNORE
 from tests.support.samples import BROKEN, FULL, HTTP10, IGNORED, MISMATCH, PASSED, SKIPPED, VIEW, report, result, target
@@ -35,7 +35,7 @@ def only(of: Report) -> dict[str, Any]:
         pytest.param(FULL, id="every-verdict"),
         pytest.param(report(), id="no-target"),
         pytest.param(
-            report(target(result("ws-wait", exchanges=(Exchange(sent=b"\xff\0", received=b"\x80"),)))), id="octets"
+            report(target(result("ws-wait", exchanges=(Transcript(sent=b"\xff\0", received=b"\x80"),)))), id="octets"
         ),
         pytest.param(report(target(result("ws-wait", exchanges=()), location=None)), id="nothing-known"),
     ],
@@ -193,7 +193,7 @@ def test_fingerprints_tell_rule_path_and_variant_apart_and_nothing_else() -> Non
     ],
 )
 def test_what_was_sent(sent: bytes, expected: dict[str, Any]) -> None:
-    assert web_request(Exchange(sent=sent, received=b"")) == expected
+    assert web_request(Transcript(sent=sent, received=b"")) == expected
 
 
 @pytest.mark.parametrize(
@@ -226,4 +226,4 @@ def test_what_was_sent(sent: bytes, expected: dict[str, Any]) -> None:
     ],
 )
 def test_what_was_received(received: bytes, expected: dict[str, Any]) -> None:
-    assert web_response(Exchange(sent=b"", received=received)) == expected
+    assert web_response(Transcript(sent=b"", received=received)) == expected

@@ -9,7 +9,7 @@ import pytest
 
 from asgi_upgrade.check.reports.text import COLOURS, describe, render
 from asgi_upgrade.check.reports.wording import findings
-from asgi_upgrade.check.result import Exchange
+from asgi_upgrade.check.result import Transcript
 from tests.support.samples import (
     FULL,
     HTTP10,
@@ -117,7 +117,7 @@ def test_findings_of_two_targets_are_not_mixed() -> None:
 
 
 def test_a_probe_without_answer_or_path_is_told_as_such() -> None:
-    silent = result("ws-wait", path="", exchanges=(Exchange(sent=b"x", received=b""),))
+    silent = result("ws-wait", path="", exchanges=(Transcript(sent=b"x", received=b""),))
     (finding,) = findings(report(target(silent, address="")))
     assert describe(finding, VIEW)[1:3] == ["  sent      x", "  received  nothing"]
     verbose = describe(finding, VERBOSE)

@@ -25,7 +25,7 @@ from asgi_upgrade.check.reports.wording import (
     summary,
     why,
 )
-from asgi_upgrade.check.result import Exchange, Location
+from asgi_upgrade.check.result import Location, Transcript
 from asgi_upgrade.rules import RULES, Rule
 from asgi_upgrade.rules.checker import ALL_RULES, EXPIRED_IGNORE, UNUSED_IGNORE
 from tests.support.samples import EXCHANGE, FULL, HTTP10, MISMATCH, PASSED, SKIPPED, TARGET, report, result, target
@@ -244,9 +244,9 @@ def test_nothing_is_reproduced_where_the_address_is_not_known(address: str) -> N
 
 
 def test_nothing_is_reproduced_where_nothing_was_sent() -> None:
-    assert reproduction(TARGET, Exchange(sent=b"", received=b"x")) is None
+    assert reproduction(TARGET, Transcript(sent=b"", received=b"x")) is None
     assert FULL.targets[1].problem
 
 
 def test_a_transcript_is_not_what_was_sent() -> None:
-    assert reproduction(TARGET, Exchange(sent=b"HEADERS 1", received=b"", transcribed=True)) is None
+    assert reproduction(TARGET, Transcript(sent=b"HEADERS 1", received=b"", transcribed=True)) is None

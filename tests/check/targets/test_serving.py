@@ -15,14 +15,14 @@ from asgi_upgrade.check.config.options import CheckOptions
 from asgi_upgrade.check.targets import serving
 from asgi_upgrade.check.targets.serving import importable, load_app, quiet, serve_app
 from asgi_upgrade.check.targets.target import TargetProblem
-from asgi_upgrade.check.wire.exchange import Connection
-from asgi_upgrade.check.wire.request import Request
+from asgi_upgrade.check.wire.exchange import ProbeConnection
+from asgi_upgrade.check.wire.request import ProbeRequest
 from asgi_upgrade.check.wire.response import Response
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.types import ASGIApp
 from tests.support.survey_app import plain
 
-GET = Request(((b"Host", b"a"),), b"/")
+GET = ProbeRequest(((b"Host", b"a"),), b"/")
 
 
 # Importing
@@ -100,7 +100,7 @@ def test_what_cannot_be_imported_is_a_problem(here: Path, name: str, factory: bo
 async def ask(app: ASGIApp, **server_options: Any) -> tuple[int, str]:
     """Serve an application and ask for its page."""
     async with serve_app(app, CheckOptions(server_options=server_options)) as served:
-        async with Connection(served.address, 10.0, (), []) as connection:
+        async with ProbeConnection(served.address, 10.0, (), []) as connection:
             await connection.send(GET)
             response = await connection.response()
         assert isinstance(response, Response)

@@ -19,17 +19,17 @@ from asgi_upgrade.check.wire.exchange import (
     SHOWN,
     SILENT,
     Address,
-    Connection,
     ExchangeError,
+    ProbeConnection,
     Seen,
     Unreachable,
 )
-from asgi_upgrade.check.wire.request import Masked, Request
+from asgi_upgrade.check.wire.request import Masked, ProbeRequest
 from asgi_upgrade.check.wire.response import Response
 from tests.support.broken.scripted import Answer, endless, head, holding, saying, scripted, silent, unused_port
 
 T = TypeVar("T")
-GET = Request(((b"Host", b"a"),), b"/")
+GET = ProbeRequest(((b"Host", b"a"),), b"/")
 HEAD = GET.having_line(method=b"HEAD")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
@@ -37,7 +37,7 @@ SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
 
 def over(
     answer: Answer,
-    use: Callable[[Connection], Awaitable[T]],
+    use: Callable[[ProbeConnection], Awaitable[T]],
     *,
     timeout: float = 10.0,
     secrets: tuple[bytes, ...] = (),
@@ -48,20 +48,20 @@ def over(
     async def run(address: str) -> T:
         host, _, port = address.partition(":")
         where = Address(host=host, port=int(port), authority=address)
-        async with Connection(where, timeout, secrets, [] if seen is None else seen) as connection:
+        async with ProbeConnection(where, timeout, secrets, [] if seen is None else seen) as connection:
             return await use(connection)
 
     with scripted(answer) as address:
         return asyncio.run(run(address))
 
 
-async def ask(connection: Connection) -> object:
+async def ask(connection: ProbeConnection) -> object:
     await connection.send(GET)
     return await connection.response()
 
 
-def response(answer: Answer, *requests: Request) -> Response:
-    async def use(connection: Connection) -> Response:
+def response(answer: Answer, *requests: ProbeRequest) -> Response:
+    async def use(connection: ProbeConnection) -> Response:
         await connection.send(*requests)
         found = await connection.response()
         assert isinstance(found, Response)
@@ -109,7 +109,7 @@ def test_interim_responses_are_kept_with_the_final_one() -> None:
 
 
 def test_an_interim_response_can_be_waited_for() -> None:
-    async def use(connection: Connection) -> list[int]:
+    async def use(connection: ProbeConnection) -> list[int]:
         await connection.send(GET)
         first = await connection.response(interim=True)
         second = await connection.response()
@@ -123,7 +123,7 @@ def test_an_interim_response_can_be_waited_for() -> None:
 
 
 def test_responses_belong_to_the_requests_in_order() -> None:
-    async def use(connection: Connection) -> None:
+    async def use(connection: ProbeConnection) -> None:
         await connection.send(HEAD, GET)
         for _ in range(3):
             await connection.response()
@@ -134,7 +134,7 @@ def test_responses_belong_to_the_requests_in_order() -> None:
 
 
 def test_octets_behind_a_101_stay_to_be_read() -> None:
-    async def use(connection: Connection) -> object:
+    async def use(connection: ProbeConnection) -> object:
         await connection.send(GET)
         await connection.response()
         return await connection.frame()
@@ -155,7 +155,7 @@ def test_a_connection_that_is_reset_is_closed() -> None:
         head(sock)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
 
-    async def use(connection: Connection) -> object:
+    async def use(connection: ProbeConnection) -> object:
         await connection.send(GET)
         await connection.response()
         await connection.send(GET)
@@ -204,7 +204,7 @@ def test_content_without_end_is_not_complete(answer: Answer, length: int) -> Non
 
 
 def test_content_is_left_unread_where_nobody_wants_it() -> None:
-    async def use(connection: Connection) -> object:
+    async def use(connection: ProbeConnection) -> object:
         await connection.send(GET)
         return await connection.response(content=False)
 
@@ -217,7 +217,7 @@ def test_content_is_left_unread_where_nobody_wants_it() -> None:
 
 
 def test_a_missing_frame_is_told_by_why_there_is_none() -> None:
-    async def frame(connection: Connection) -> object:
+    async def frame(connection: ProbeConnection) -> object:
         await connection.send(GET)
         return await connection.frame()
 
@@ -228,7 +228,7 @@ def test_a_missing_frame_is_told_by_why_there_is_none() -> None:
 
 
 def test_octets_can_be_looked_at_and_taken() -> None:
-    async def use(connection: Connection) -> list[object]:
+    async def use(connection: ProbeConnection) -> list[object]:
         await connection.send(GET)
         return [await connection.first_octets(4), await connection.octets(), await connection.octets()]
 
@@ -236,7 +236,7 @@ def test_octets_can_be_looked_at_and_taken() -> None:
 
 
 def test_fewer_octets_than_waited_for_are_better_than_none() -> None:
-    async def first(connection: Connection) -> object:
+    async def first(connection: ProbeConnection) -> object:
         await connection.send(GET)
         return await connection.first_octets(9)
 
@@ -249,7 +249,7 @@ def test_fewer_octets_than_waited_for_are_better_than_none() -> None:
 
 
 def test_what_is_told_is_shown_in_the_place_of_octets() -> None:
-    async def use(connection: Connection) -> Connection:
+    async def use(connection: ProbeConnection) -> ProbeConnection:
         connection.transcribe()
         await connection.send(Masked(bytes(GET), b""))
         connection.tell(sent=b"a GET", received=b"the word hunter2")
@@ -263,9 +263,9 @@ def test_what_is_told_is_shown_in_the_place_of_octets() -> None:
 
 
 def test_what_went_over_the_connection_is_kept_without_secrets() -> None:
-    request = Request(GET.fields, b"/", secret=((b"Cookie", b"hunter2"),))
+    request = ProbeRequest(GET.fields, b"/", secret=((b"Cookie", b"hunter2"),))
 
-    async def use(connection: Connection) -> Connection:
+    async def use(connection: ProbeConnection) -> ProbeConnection:
         await connection.send(request)
         with pytest.raises(ExchangeError, match=r'"not \[redacted\] at all"'):
             await connection.response()
@@ -279,7 +279,7 @@ def test_what_went_over_the_connection_is_kept_without_secrets() -> None:
 def test_only_the_beginning_of_much_is_kept() -> None:
     body = b"x" * 3 * SHOWN
 
-    async def use(connection: Connection) -> Connection:
+    async def use(connection: ProbeConnection) -> ProbeConnection:
         await connection.send(GET.having(b"X", b"y" * 2 * SHOWN))
         await connection.response()
         return connection
@@ -290,7 +290,7 @@ def test_only_the_beginning_of_much_is_kept() -> None:
 
 
 def test_a_peer_that_does_not_read_does_not_hold_up() -> None:
-    async def use(connection: Connection) -> object:
+    async def use(connection: ProbeConnection) -> object:
         await connection.send(b"x" * (1 << 24))
         return await connection.response()
 
@@ -307,7 +307,7 @@ def test_a_peer_that_does_not_read_does_not_hold_up() -> None:
 
 
 async def connect(address: Address, timeout: float = 5.0) -> None:
-    async with Connection(address, timeout, (), []):
+    async with ProbeConnection(address, timeout, (), []):
         pass
 
 
@@ -342,7 +342,7 @@ def test_tls_is_spoken_and_its_failures_are_told() -> None:
 
     async def run(port: int, context: ssl.SSLContext) -> object:
         address = Address(host="127.0.0.1", port=port, authority="a", tls=context)
-        async with Connection(address, 5.0, (), []) as connection:
+        async with ProbeConnection(address, 5.0, (), []) as connection:
             return await ask(connection)
 
     with scripted(secure) as address:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from asgi_upgrade.check.result import Exchange
+from asgi_upgrade.check.result import Transcript
 from asgi_upgrade.check.wire.exchange import CLOSED, SILENT, Address, ExchangeError
 from asgi_upgrade.check.wire.http2 import (
     NO_HTTP2,
@@ -298,8 +298,8 @@ def test_the_content_of_a_response_is_read_as_far_as_it_comes() -> None:
 # What a report shows
 
 
-def exchange_of(answer: Answer, **known: Any) -> Exchange:
-    async def use(wire: Wire) -> Exchange:
+def exchange_of(answer: Answer, **known: Any) -> Transcript:
+    async def use(wire: Wire) -> Transcript:
         async with talking(wire) as talk:
             stream = await talk.ask(handshake(wire))
             await stream.answer()

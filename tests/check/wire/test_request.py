@@ -6,9 +6,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_upgrade.check.wire.request import KEY, Masked, Request
+from asgi_upgrade.check.wire.request import KEY, Masked, ProbeRequest
 
-BASE = Request(((b"Host", b"a"), (b"Upgrade", b"websocket"), (b"X", b"1")), b"/ws")
+BASE = ProbeRequest(((b"Host", b"a"), (b"Upgrade", b"websocket"), (b"X", b"1")), b"/ws")
 NAMES = st.sampled_from([b"Host", b"upgrade", b"X", b"New"])
 
 
@@ -50,7 +50,7 @@ def test_content_is_announced_and_sent() -> None:
 
 
 def test_a_secret_is_sent_and_not_shown() -> None:
-    request = Request(BASE.fields, b"/", secret=((b"Authorization", b"1"),))
+    request = ProbeRequest(BASE.fields, b"/", secret=((b"Authorization", b"1"),))
     assert bytes(request).endswith(b"Authorization: 1\r\n\r\n")
     assert request.shown.endswith(b"X: 1\r\nAuthorization: [redacted]\r\n\r\n")
 
