@@ -304,7 +304,10 @@ class Handshake:
     async def returned(self) -> None:
         """The application has ended without accepting: answer in its place, unless it has denied."""
         self._decided()
-        if self._stage is not Stage.WAITING or self._connection.is_over:
+        if self._stage is not Stage.WAITING or self._connection.is_closing:
+            return
+        if self._connection.is_over:  # its client has ended its half of the stream, and may still read
+            await self._respond(render(Reject.of("h2-end-stream", "the stream was ended before the answer")))
             return
         why = self._why or "the application returned without answering"
         self._connection.log(logging.ERROR, why)

@@ -282,6 +282,11 @@ class WebSocketConnection:
         """Whether nothing more will be received."""
         return self._disconnect is not None or self._stream.is_closing
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether the stream is closed both ways, or about to be."""
+        return self._stream.is_closing
+
     def end(self, code: int, reason: str) -> None:
         """There will be nothing more to receive."""
         self._stop_pinging()

@@ -54,6 +54,9 @@ class Application:
             case "/return":
                 await send({"type": "websocket.accept"})
                 return
+            case "/undecided":
+                self.seen.put((await receive())["code"])
+                return
         self.seen.put(scope)
         await send({"type": "websocket.accept", "subprotocol": (scope["subprotocols"] or [None])[0]})
         while (message := await receive())["type"] == "websocket.receive":
@@ -177,6 +180,17 @@ def test_a_version_that_is_not_spoken_names_the_one_that_is(client: H2Client) ->
 def test_a_stream_that_was_ended_is_rejected(client: H2Client) -> None:
     stream = client.request(VERSION, method=b"CONNECT", protocol=b"websocket", path=b"/ws")
     assert problem(client, stream) == (400, "h2-end-stream")
+
+
+def test_a_stream_that_is_ended_before_the_answer_is_rejected_too(
+    client: H2Client, application: Application, caplog: pytest.LogCaptureFixture
+) -> None:
+    stream = websocket(client, b"/undecided")
+    client.end(stream)
+    assert application.next() == 1006
+    assert problem(client, stream) == (400, "h2-end-stream")
+    assert client.status(client.request()) == 200, "the connection lives on"
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_a_denial_is_the_applications_without_upgrade(client: H2Client) -> None:
