@@ -22,6 +22,10 @@ _TAIL = b"\x00\x00\xff\xff"
 _SLICE = 4096
 """How much is inflated at once: what follows a final block is copied, so that time stays in proportion to the input."""
 
+_FREE_ENDS, _WORTH = 64, 64
+"""How many final blocks a message may have for nothing, and how many octets each further one is to give: behind each
+a new decompressor is made, so that two octets that give nothing would cost as much as a message."""
+
 _NO_VALUE: frozenset[str | None] = frozenset({None})
 
 _PARAMETERS: Mapping[str, frozenset[str | None]] = {
@@ -210,6 +214,8 @@ class Inflater:
         self._size = 0
         self._open = False
         """Whether a block of the message waits for the end that the sender has cut off."""
+        self._afresh = 0
+        """How often the message has gone on behind a final block."""
 
     def inflate(self, data: bytes, *, final: bool) -> bytes:
         """Inflate a part of a message.
@@ -229,7 +235,7 @@ class Inflater:
         if final:
             if not self._takeover:
                 self._stream = self._library.decompressor(self._bits)
-            self._open, self._size = False, 0
+            self._open, self._size, self._afresh = False, 0, 0
         elif data:
             self._open = not self._stream.eof
         return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -251,6 +257,9 @@ class Inflater:
         """Inflate up to the end of the data or of a final block, which other libraries than zlib may write."""
         if self._stream.eof:
             # RFC 7692 section 7.2.3.4: more blocks follow a final one. Who writes it starts afresh behind it.
+            self._afresh += 1
+            if self._afresh > _FREE_ENDS + self._size // _WORTH:
+                raise InflateError(1002, "compressed data has more final blocks than its octets are worth")
             self._stream = self._library.decompressor(self._bits)
         try:
             piece = self._stream.decompress(data, self._max_size - self._size + 1)

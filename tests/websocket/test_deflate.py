@@ -313,6 +313,7 @@ def inflate(library: Library, payload: bytes, max_size: int = LARGE) -> bytes:
         pytest.param("f348cdc9c90700", b"Hello", id="final block with nothing behind it"),
         pytest.param("f348cdc9c90700f348cdc9c9070000", b"HelloHello", id="two final blocks"),
         pytest.param("f348cdc9c9070001", b"Hello", id="empty final block behind a final one"),
+        pytest.param("0300" * 64, b"", id="many final blocks with nothing in them"),
         pytest.param("01", b"", id="final block whose end is cut off"),
         pytest.param("", b"", id="no payload at all"),
     ],
@@ -327,6 +328,27 @@ def test_message_as_others_write_it(library: Library, payload: str, message: byt
     for octet in octets:
         inflater.inflate(bytes([octet]), final=False)
     assert inflater.inflate(b"", final=True) == b""
+
+
+HELLO_FINAL = bytes.fromhex("f348cdc9c90700")
+
+
+@each_library
+def test_final_blocks_that_give_nothing_are_counted(library: Library) -> None:
+    """Each costs a new decompressor; what gives octets may go on for as long as it does."""
+    inflater = Inflater(Agreement(library=library), LARGE)
+    with pytest.raises(InflateError) as caught:
+        inflater.inflate(b"\x03\x00" * 1000, final=True)
+    assert (caught.value.code, caught.value.reason) == (
+        1002,
+        "compressed data has more final blocks than its octets are worth",
+    )
+    block = zlib.compressobj(wbits=-15)
+    worth = block.compress(bytes(100)) + block.flush()
+    inflater = Inflater(Agreement(library=library), LARGE)
+    for _ in range(2):
+        assert inflater.inflate(worth * 1000, final=True) == bytes(100_000)
+        assert inflater.inflate(HELLO_FINAL * 60, final=True) == b"Hello" * 60, "counted for each message anew"
 
 
 @each_library
