@@ -47,6 +47,10 @@ class _Part(enum.Enum):
     ENDED = enum.auto()
 
 
+_HEAD = _Part.HEAD
+"""Asked for with every segment; in Python 3.11 the member of an enum is slow to look up."""
+
+
 class OneMessage:
     """Stands between uvicorn and zttp's connection, and feeds it one request and nothing behind it.
 
@@ -87,6 +91,11 @@ class OneMessage:
     def receive_event(self, data: bytes) -> zttp.Event:
         """Take a segment, and return the first event."""
         if self._at == len(self._unfed):
+            ended = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
+            if ended == len(data) and self._part is _HEAD and not self._seen and data.endswith(_END_OF_HEAD):
+                # Nearly every segment without content: one whole head, and nothing behind it.
+                self._unfed, self._at = data, len(data)
+                return self._told(self._conn.receive_event(data))
             self._unfed, self._at = data, 0
         else:
             if type(self._unfed) is bytes:
@@ -104,8 +113,12 @@ class OneMessage:
             zttp.RemoteProtocolError: The request is malformed.
         """
         event = self._conn.next_event()
-        while event is zttp.NEED_DATA and (piece := self._piece()):
+        while event is zttp.NEED_DATA and self._at < len(self._unfed) and (piece := self._piece()):
             event = self._conn.receive_event(piece)
+        return self._told(event)
+
+    def _told(self, event: zttp.Event) -> zttp.Event:
+        """Note where the message stands."""
         if type(event) is zttp.Request:
             self._begin(event)
         elif type(event) is zttp.EndOfMessage:
@@ -140,8 +153,6 @@ class OneMessage:
     def _piece(self) -> bytes | bytearray:
         """Return the next octets that may be fed; none if more must arrive, or be answered, first."""
         start = self._at
-        if start == len(self._unfed):
-            return b""
         match self._part:
             case _Part.HEAD:
                 self._to_end_of_head()
@@ -231,8 +242,11 @@ class ZttpH1Protocol(UpgradingProtocol, zttp_impl.ZttpProtocol):
     def _should_upgrade(self) -> bool:
         """Put an exchange under a request with Upgrade and under a CONNECT; called once per request."""
         self._exchange = None
-        connect = self.scope["method"] == "CONNECT"
-        if connect or any(name == b"upgrade" for name, _ in self.headers):
+        connect, offered = self.scope["method"] == "CONNECT", False
+        for name, _ in self.headers:
+            if name == b"upgrade":
+                offered = True
+        if connect or offered:
             codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
             if codings not in ([], [b"chunked"]):
                 # zttp undoes "chunked" only, and hands over what another coding left.
