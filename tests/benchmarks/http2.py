@@ -154,6 +154,8 @@ class Row(NamedTuple):
     operation: Callable[[Opened], None]
     number: int
     """How many operations that is."""
+    without: str = ""
+    """Which server cannot do it."""
 
 
 def handshakes(client: Opened) -> None:
@@ -166,7 +168,8 @@ ROWS = (
     Row("64-byte messages streamed", lambda client: client.stream(64, 2000), 2000),
     Row("64 KiB messages streamed", lambda client: client.stream(65536, 40), 40),
     Row("64-byte messages in turn", lambda client: client.ping_pong(64, 300), 300),
-    Row("handshakes opened and closed", handshakes, 40),
+    # hypercorn leaves a stream open whose WebSocket is closed, and soon takes no more (RFC 8441 section 5 not met).
+    Row("handshakes opened and closed", handshakes, 40, without="hypercorn, HTTP/2"),
 )
 
 Server = Callable[[], AbstractContextManager[int]]
@@ -188,6 +191,8 @@ def costs(row: Row) -> dict[str, float]:
         clients: dict[str, Opened] = {}
         ports: dict[str, int] = {}
         for name, start, kind in sides():
+            if name == row.without:
+                continue
             ports[name] = stack.enter_context(start())
             client = kind(ports[name])
             stack.callback(client.__exit__, None, None, None)
