@@ -198,8 +198,8 @@ class UpgradedStream:
                 request comes first afterwards.
             on_shutdown: Called once when the server begins a graceful shutdown.
             on_writable: Called each time the peer has read enough for more to be written, after it had not.
-            on_lost: Called once when the connection is gone both ways, behind the end of the stream, which may have
-                come long before.
+            on_lost: Called once when the connection is gone both ways: behind the ``b""`` of an end that has come
+                before, perhaps long before, and else in the place of it.
         """
         self._receiver = receiver
         self._on_shutdown = on_shutdown
@@ -477,8 +477,14 @@ class ServerStream(UpgradedStream):
         """The connection is gone, for whatever reason."""
         self._writing = Writing.LOST
         self.can_send_now = True
-        self.feed_eof()
-        if self._on_lost is not None:
+        if self._on_lost is None:
+            self.feed_eof()
+        elif self._reading is Reading.OPEN or self._reading is Reading.PAUSED:
+            self._reading = Reading.TOLD  # once, not first of the end and then of the loss
+            self._change.tell()
+            self._tell_loss()
+        else:
+            self._tell_end()
             self._tell_loss()
 
     def pause_writing(self) -> None:

@@ -96,6 +96,10 @@ else:
     _UvicornProtocol = asyncio.Protocol
 
 
+GOING_AWAY = "asgi_upgrade_going_away"
+"""Stands in the state of a server that has begun to shut down."""
+
+
 class Phase(Enum):
     """Where the next octets go; see the table above."""
 
@@ -130,7 +134,7 @@ class UpgradingProtocol(_UvicornProtocol):
         self._lingering: Lingering | None = None
         self._timer: asyncio.TimerHandle | None = None
         super().connection_made(transport)
-        if is_going_away(self):
+        if GOING_AWAY in self.server_state.__dict__:
             self.shutdown()
 
     def _take(self, data: bytes) -> None:
@@ -359,12 +363,7 @@ def note_shutdown(protocol: Serving) -> None:
 
     It has closed its socket by then, but uvloop hands over what it has accepted one by one.
     """
-    vars(protocol.server_state)["asgi_upgrade_going_away"] = True
-
-
-def is_going_away(protocol: Serving) -> bool:
-    """Tell whether the server has begun to shut down."""
-    return "asgi_upgrade_going_away" in vars(protocol.server_state)
+    vars(protocol.server_state)[GOING_AWAY] = True
 
 
 def warn_once(protocol: Serving, text: str) -> None:

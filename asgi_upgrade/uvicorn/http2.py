@@ -38,7 +38,7 @@ from asgi_upgrade.extension.event import Change
 from asgi_upgrade.extension.exchange import Exchange
 from asgi_upgrade.extension.stream import ServerStream
 from asgi_upgrade.types import Field
-from asgi_upgrade.uvicorn.connection import is_going_away, log_switch, note_shutdown, peer_of, share, warn_once
+from asgi_upgrade.uvicorn.connection import GOING_AWAY, log_switch, note_shutdown, peer_of, share, warn_once
 from asgi_upgrade.uvicorn.linger import ABORT_AFTER
 
 HIGH = 65536
@@ -395,7 +395,7 @@ class ZttpH2Protocol(zttp_h2_impl.ZttpH2Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, unless the server shuts down already."""
         super().connection_made(cast(Any, transport))
-        if is_going_away(self):
+        if GOING_AWAY in self.server_state.__dict__:
             self.shutdown()
 
     # Octets and frames

@@ -260,7 +260,9 @@ class WebSocketConnection:
         if self._disconnect is not None or not self._stream.is_open:
             self._lost("the client went away during the handshake")
         else:
-            if (interval := self._limits.ping_interval) is not None and not self._stream.is_closing:
+            # A close frame may have come with the request, and have been answered already.
+            listening = self._state is _OPEN and self._last is None
+            if listening and (interval := self._limits.ping_interval) is not None:
                 self._keepalive = Keepalive(self, interval, self._limits.ping_timeout)
                 if self._paused:
                     self._keepalive.reading_stopped()
@@ -289,7 +291,8 @@ class WebSocketConnection:
 
     def end(self, code: int, reason: str) -> None:
         """There will be nothing more to receive."""
-        self._stop_pinging()
+        if self._keepalive is not None:
+            self._stop_pinging()
         if self._disconnect is None:
             self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": reason}
             self._change.tell()
@@ -429,7 +432,7 @@ class WebSocketConnection:
         self._finish()
 
     def _end_received(self) -> None:
-        """The peer has ended its half; if it is gone, ``_gone`` comes next."""
+        """The peer has ended its half."""
         self._at_end = True
         if not (self._paused or self._resting):
             self._ended_behind_all()
@@ -444,10 +447,10 @@ class WebSocketConnection:
 
     def _gone(self) -> None:
         """The connection is lost both ways; what had arrived by then is still worked off."""
-        if self._state is State.CLOSED:
-            return  # the end of the stream, just before, was the end of everything
+        self._at_end = True
         if not (self._paused or self._resting):
-            self._ended_behind_all()
+            if self._state is not State.CLOSED:
+                self._ended_behind_all()
             return
         self._stop_pinging()
         self.tell_end()
@@ -471,9 +474,9 @@ class WebSocketConnection:
     # Keeping alive
 
     def _stop_pinging(self) -> None:
-        if self._keepalive is not None:
-            self._keepalive.stop()
-            self._keepalive = None
+        keepalive, self._keepalive = self._keepalive, None
+        if keepalive is not None:
+            keepalive.stop()
 
     def _writable(self) -> None:
         """The peer has read."""

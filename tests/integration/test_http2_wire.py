@@ -55,6 +55,7 @@ class Application:
                 await send({"type": "websocket.accept"})
                 return
             case "/undecided":
+                self.seen.put("undecided")
                 self.seen.put((await receive())["code"])
                 return
         self.seen.put(scope)
@@ -186,6 +187,7 @@ def test_a_stream_that_is_ended_before_the_answer_is_rejected_too(
     client: H2Client, application: Application, caplog: pytest.LogCaptureFixture
 ) -> None:
     stream = websocket(client, b"/undecided")
+    assert application.next() == "undecided"
     client.end(stream)
     assert application.next() == 1006
     assert problem(client, stream) == (400, "h2-end-stream")
