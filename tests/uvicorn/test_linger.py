@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
+from asgi_upgrade.types import Receive, Scope, Send
 from asgi_upgrade.uvicorn import linger
 from asgi_upgrade.uvicorn.linger import Lingering
 from tests.support.serving import RawClient, Serving, serve
@@ -111,3 +112,26 @@ def test_failure_midway_ends_only_its_own_request(app: App, client: RawClient) -
     app.gate.set()
     assert client.read_until_closed() == b""
     assert app.seen.empty()
+
+
+def test_a_connection_that_closes_already_does_not_linger(parser: str) -> None:
+    """The application answers in the very turn of the loop in which the transport has been closed."""
+    may_answer = asyncio.Event()
+
+    async def answering(_: Scope, receive: Receive, send: Send) -> None:
+        await may_answer.wait()
+        await send({"type": "http.response.start", "status": 400, "headers": [(b"connection", b"close")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    with serve(answering, http=parser) as running, running.connect() as client:
+        client.send(upgrade_request("/"))
+        running.wait_until(lambda: len(running.server.server_state.tasks) == 1)
+        protocol: Any = next(iter(running.server.server_state.connections))
+
+        def close_behind_the_answer() -> None:
+            may_answer.set()
+            protocol.transport.close()
+
+        running.call(close_behind_the_answer)
+        running.wait_until(lambda: not running.server.server_state.connections)
+        assert protocol._lingering is None
