@@ -72,6 +72,8 @@ class UpgradeMiddleware:
         **fields: Unpack[PolicyFields],
     ) -> None:
         check_names(fields, ARGUMENTS)
+        if not callable(app):
+            raise ConfigurationError("app", app, "write the ASGI application itself, not its name")
         if policy is not None and fields:
             raise TypeError(f"give either policy or its fields, not both (got policy and {', '.join(fields)})")
         if policy is not None and not isinstance(policy, UpgradePolicy):
@@ -262,6 +264,8 @@ def protect(app: Any, **arguments: Unpack[Arguments]) -> Any:
         >>> type(app).__name__
         'Starlette'
     """
+    if isinstance(app, type) and hasattr(app, "add_middleware"):
+        raise ConfigurationError("app", app.__name__, f"write {app.__name__}(), an application, not its class")
     if not hasattr(app, "add_middleware"):
         return UpgradeMiddleware(app, **arguments)
     UpgradeMiddleware(nothing, **arguments)  # raises here and now what add_middleware would let pass

@@ -100,7 +100,10 @@ else:
 def __getattr__(name: str) -> Any:
     """Import the class on zttp when it is asked for: zttp is optional, and not needed by the others."""
     if name == "ZttpProtocol":
-        from asgi_upgrade.uvicorn.zttp import ZttpProtocol  # noqa: PLC0415 - see above
-
+        try:
+            from asgi_upgrade.uvicorn.zttp import ZttpProtocol  # noqa: PLC0415 - see above
+        except ModuleNotFoundError as error:
+            what = f"ZttpProtocol needs {error.name}; install asgi-upgrade with its extra [http2]"
+            raise ModuleNotFoundError(what, name=error.name) from error
         return ZttpProtocol
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

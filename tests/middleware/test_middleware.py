@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 from typing import Any, Unpack
 
 import anyio
@@ -487,3 +488,16 @@ async def test_capacity_is_counted_by_policy() -> None:
         leave.set()
     result = outcome
     assert result == {"/": "accept", "/a": "close", "/b": "accept", "/c": "accept"}
+
+
+@pytest.mark.parametrize(
+    ("app", "remedy"),
+    [
+        pytest.param("shop.main:app", "write the ASGI application itself, not its name", id="name"),
+        pytest.param(None, "write the ASGI application itself, not its name", id="none"),
+        pytest.param(Starlette, "write Starlette(), an application, not its class", id="class"),
+    ],
+)
+def test_what_is_no_application_is_refused(app: Any, remedy: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(remedy)):
+        protect(app)

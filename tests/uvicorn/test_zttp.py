@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Any
 
@@ -227,3 +228,13 @@ def test_both_versions_of_http_on_one_port(app: App) -> None:
 def test_there_is_no_other_name_in_the_module() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Zttp'"):
         _ = adapter.Zttp
+
+
+def test_the_extra_is_named_where_its_parser_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name == "zttp" or name.startswith("asgi_upgrade.uvicorn.zttp")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "zttp", None)
+    with pytest.raises(
+        ModuleNotFoundError, match=r"ZttpProtocol needs zttp; install asgi-upgrade with its extra \[http2\]"
+    ):
+        _ = adapter.ZttpProtocol
