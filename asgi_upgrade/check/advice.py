@@ -14,8 +14,10 @@ _ORIGIN = "send an origin that the service admits with --origin"
 _SUBPROTOCOL = "offer a subprotocol that the service speaks with --subprotocol"
 _FULL = "the service has as many connections as it may have; check an instance of its own, or lower --jobs"
 _LOGIN = (
-    "if the endpoint asks who is there, send what it asks for: -H 'Authorization: ...', -H 'Cookie: ...', or a token "
-    "in the query, --ws-path '/ws?token=...'; if it compares the origin, send one that it admits with --origin"
+    "see that a WebSocket is served at that very path, with what its parameters need (Starlette answers 403 where none "
+    "is): --ws-path '/rooms/7?name=a'; if the endpoint asks who is there, send what it asks for: "
+    "-H 'Authorization: ...', -H 'Cookie: ...', or a token in the query, --ws-path '/ws?token=...'; "
+    "if it compares the origin, send one that it admits with --origin"
 )
 _PATH = "no WebSocket is served at that path; name one with --ws-path"
 

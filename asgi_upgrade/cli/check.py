@@ -345,6 +345,8 @@ def _write_ignores(report: Report, run: Run, until: datetime | None) -> None:
     found = baseline(mark(report, ignores, today=today), ignores, today=today, until=last)
     if path is None or not _edit(path, found, ()):
         say(printed(found))
+        where = "the project's pyproject.toml" if path is None else f"{path}, which has none to edit"
+        click.echo(f"nothing is written; add this table to {where}; a line behind a # is for you to sign", err=True)
         return
     names = [ignore.probe for ignore in found.written]
     say(f"{path}: {'wrote ' + ', '.join(names) if names else 'nothing is to be written'}\n")

@@ -31,8 +31,10 @@ from tests.support.broken.server import little_server
 from tests.support.survey_app import echo, page
 
 LOGIN = (
-    "if the endpoint asks who is there, send what it asks for: -H 'Authorization: ...', -H 'Cookie: ...', or a token "
-    "in the query, --ws-path '/ws?token=...'; if it compares the origin, send one that it admits with --origin"
+    "see that a WebSocket is served at that very path, with what its parameters need (Starlette answers 403 where none "
+    "is): --ws-path '/rooms/7?name=a'; if the endpoint asks who is there, send what it asks for: "
+    "-H 'Authorization: ...', -H 'Cookie: ...', or a token in the query, --ws-path '/ws?token=...'; "
+    "if it compares the origin, send one that it admits with --origin"
 )
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"

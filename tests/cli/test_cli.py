@@ -532,6 +532,7 @@ def test_the_table_for_adoption_is_one_paste_and_a_signature(
     written = run("check", *faulty, "--config", config(LITTLE), "--write-ignores", "--until", "2999-12-31")
     assert written.code == 0
     assert written.out.startswith("[tool.asgi-upgrade.ignore]\nws-key-present = { reason = ")
+    assert "nothing is written; add this table to " in written.err
     assert written.out.count("until = 2999-12-31") == 2
     pasted = run("check", *faulty, "--config", config(LITTLE + written.out))
     assert pasted.code == 1

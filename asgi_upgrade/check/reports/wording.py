@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from asgi_upgrade.check.enforcement import HIDDEN_SOMEWHERE
+from asgi_upgrade.check.enforcement import HIDDEN_SOMEWHERE, by_middleware
 from asgi_upgrade.check.result import SEVERITY, Location, Report, Result, TargetReport, Transcript
 from asgi_upgrade.rules import Level, Rule
 from asgi_upgrade.rules.checker import ALL_RULES
@@ -203,7 +203,7 @@ def _remedy(rule: Rule, target: TargetReport) -> str:
     """Return what of ours would mend a failure that was seen on a target in spite of what stands there."""
     if target.guarded and rule.level == "policy":
         return _OPTION
-    if "middleware" in rule.fixed_by and rule.id not in HIDDEN_SOMEWHERE and not target.guarded:
+    if by_middleware(rule) and rule.id not in HIDDEN_SOMEWHERE and not target.guarded:
         return _MIDDLEWARE
     if "adapter" not in rule.fixed_by or target.adapted:
         return _REST

@@ -154,6 +154,7 @@ def test_the_place_is_the_definition_or_the_name() -> None:
         pytest.param("upgrade-http10-ignore", {"guarded": True, "adapted": True}, REST, id="adapter-does-not"),
         pytest.param("ws-version-mismatch", {"guarded": True}, ADAPTER, id="hidden-on-some-server"),
         pytest.param("h2-ws-success", {"guarded": True}, ZTTP, id="adapter-over-http2"),
+        pytest.param("ws-version-426", {}, ADAPTER, id="middleware-does-not-see-it"),
         pytest.param("ws-key-present", {}, "UpgradeMiddleware", id="middleware"),
         pytest.param("ws-origin-check", {}, "UpgradeMiddleware", id="nobody-compares"),
         pytest.param("ws-origin-check", {"guarded": True}, "an option of its policy", id="an-option-opens"),
