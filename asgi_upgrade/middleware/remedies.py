@@ -129,7 +129,8 @@ def _remedy_of(origin: Origin, request: _Request, facts: Facts) -> str:
         names = f"{quote(origin.host)} and {quote(host.name)}"
         return f"Open the page and the WebSocket under one name: {names} are two origins. Or: {listing}"
     if _is_internal(host.name) and not _is_internal(origin.host):
-        return f"If a proxy stands in front, have it pass Host on {_HOST_ON}: {quote(host)} is inside. Else: {listing}"
+        inside = f"{quote(host)} is no public name"
+        return f"If a proxy stands in front, have it pass Host on {_HOST_ON}: {inside}. Else: {listing}"
     return listing
 
 

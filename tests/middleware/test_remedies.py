@@ -47,13 +47,13 @@ def listing(origin: str) -> str:
         ),
         pytest.param(
             from_origin(b"https://shop.example", b"backend:8000"),
-            f'If a proxy stands in front, have it pass Host on {NGINX}: "backend:8000" is inside. Else: '
+            f'If a proxy stands in front, have it pass Host on {NGINX}: "backend:8000" is no public name. Else: '
             + listing("https://shop.example"),
             id="host-rewritten",
         ),
         pytest.param(
             from_origin(b"https://shop.example", b"10.0.0.7:8000"),
-            f'If a proxy stands in front, have it pass Host on {NGINX}: "10.0.0.7:8000" is inside. Else: '
+            f'If a proxy stands in front, have it pass Host on {NGINX}: "10.0.0.7:8000" is no public name. Else: '
             + listing("https://shop.example"),
             id="host-is-a-private-address",
         ),
