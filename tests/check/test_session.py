@@ -28,6 +28,7 @@ from tests.support.broken.scripted import (
     unused_port,
 )
 from tests.support.broken.server import little_server
+from tests.support.serving import ADAPTERS
 from tests.support.survey_app import echo, page
 
 LOGIN = (
@@ -628,7 +629,7 @@ OTHERS = UpgradePolicy(
 )
 
 
-@pytest.mark.parametrize("parser", ["H11Protocol", "HttpToolsProtocol", "ZttpProtocol"])
+@pytest.mark.parametrize("parser", [adapter.__name__ for adapter in ADAPTERS.values()])
 @pytest.mark.parametrize(("policy", "unexercised"), [(EVERY_LINE, 4), (OTHERS, 32)], ids=["every-line", "others"])
 def test_what_a_policy_says_is_what_the_middleware_does(parser: str, policy: UpgradePolicy, unexercised: int) -> None:
     app = Starlette(routes=[Route("/", page), WebSocketRoute("/ws", echo)])
