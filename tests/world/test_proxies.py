@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import select
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import websockets
 from websockets.sync.client import ClientConnection, connect
 
+from asgi_upgrade import UpgradeMiddleware
 from tests.support.serving import ADAPTERS, RawClient, Serving, serve
 from tests.support.wire import request
 from tests.world.conftest import Record
@@ -24,6 +26,7 @@ from tests.world.proxy import ANSWERED, ENVOY_HTTP2, PROXIES, SPOOFED, Front, Pr
 pytestmark = pytest.mark.world
 
 FOREIGN = (b"Origin", b"https://evil.example")
+FORGED = (b"X-Forwarded-For", b"192.0.2.66")
 CHUNK_FRAME = b"\x82\xff" + len(CHUNK).to_bytes(8) + b"\x00\x00\x00\x00" + CHUNK
 END_FRAME = b"\x81\x83\x00\x00\x00\x00end"
 
@@ -215,6 +218,29 @@ def test_shutdown(name: str, tmp_path: Path, record: Record) -> None:
             client.send(GOING_DOWN)
             assert client.read_until_closed() == b""
         assert app.next("/echo/shutdown")[0] == 1012
+
+
+@pytest.mark.parametrize("name", CARRIERS)
+def test_a_client_does_not_choose_its_address(name: str, tmp_path: Path, record: Record) -> None:
+    """The proxy is trusted; what counts as the client is what the proxy saw, whatever the client says of itself."""
+    proxy = CARRIERS[name]
+    record(name, proxy.version(), "a forged X-Forwarded-For, and others", "the client is who the proxy saw")
+    clients: list[str] = []
+    app = UpgradeMiddleware(
+        Fronted(), trusted_proxies=["127.0.0.1"], on_decision=lambda decision, _: clients.append(decision.client)
+    )
+    others = [field for field in SPOOFED if field[0] not in (b"Origin", b"X-Forwarded-For")]
+    forgeries = [others, [FORGED], [FORGED, FORGED], [*others, FORGED]]
+    with (
+        serve(app, http="zttp" if proxy.http2 else "httptools") as server,
+        proxy.before(server.port, tmp_path) as port,
+    ):
+        for forgery in forgeries:
+            sock = socket.create_connection(("127.0.0.1", port), WAIT, source_address=("127.0.0.2", 0))
+            with RawClient(sock) as client:
+                client.send(request(add=[*forgery, FOREIGN]))
+                assert client.read_response().status == 403
+    assert clients == ["127.0.0.2"] * len(forgeries)
 
 
 def test_http2_inside(tmp_path: Path, record: Record) -> None:

@@ -39,7 +39,7 @@ _AREAS = {
 }
 _AREA_OF = {rule.id: area for area, rules in _AREAS.items() for rule in rules}
 
-_ADAPTER = "On uvicorn: --http asgi_upgrade.uvicorn:AutoProtocol, with UpgradeMiddleware in the app"
+_ADAPTER = "On uvicorn: --http asgi_upgrade.uvicorn:{adapter}, with UpgradeMiddleware in the app"
 
 _WHERE = (
     ({"server"}, "In the server: neither an app nor a middleware sees this one."),
@@ -78,11 +78,15 @@ NOWHERE = Location(file="pyproject.toml")
 """Where a finding is pinned to that has no location, in formats that show none without."""
 
 _MIDDLEWARE = "UpgradeMiddleware"
-_BY_ADAPTER = "UpgradeMiddleware on the adapter (--http asgi_upgrade.uvicorn:AutoProtocol)"
-_BY_ZTTP = "UpgradeMiddleware on --http asgi_upgrade.uvicorn:ZttpProtocol"
+_BY_ADAPTER = "UpgradeMiddleware on the adapter (--http asgi_upgrade.uvicorn:{adapter})"
 _OPTION = "an option of its policy"
 _REST = "the server or the app"
-_BY = (_MIDDLEWARE, _BY_ADAPTER, _BY_ZTTP, _OPTION, _REST)
+_BY = (
+    _MIDDLEWARE,
+    *(_BY_ADAPTER.format(adapter=name) for name in ("AutoProtocol", "ZttpProtocol")),
+    _OPTION,
+    _REST,
+)
 """What can mend a failure, as the last line of a report has it."""
 
 _SHORT = 220
@@ -195,7 +199,7 @@ def summary(target: TargetReport, *, several: bool = False) -> str:
 def remedies(report: Report) -> str:
     """Say in one line what mends how many of the failures; nothing if there is none."""
     mended = Counter(_remedy(result.rule, target) for target, result in report.results() if result.verdict == "fail")
-    parts = [f"by {who}: {mended[who]}" for who in _BY if mended[who]]
+    parts = [f"by {who}: {mended[who]}" for who in sorted(mended, key=_BY.index)]
     return f"mended {'; '.join(parts)}" if parts else ""
 
 
@@ -207,7 +211,12 @@ def _remedy(rule: Rule, target: TargetReport) -> str:
         return _MIDDLEWARE
     if "adapter" not in rule.fixed_by or target.adapted:
         return _REST
-    return _BY_ZTTP if rule.id.startswith("h2-") else _BY_ADAPTER
+    return _BY_ADAPTER.format(adapter=_adapter(rule))
+
+
+def _adapter(rule: Rule) -> str:
+    """Return the class of the adapter that meets a rule: one of them speaks HTTP/2, and the other needs less."""
+    return "ZttpProtocol" if rule.id.startswith("h2-") else "AutoProtocol"
 
 
 def not_exercised(results: Iterable[Result]) -> dict[str, list[str]]:
@@ -249,11 +258,9 @@ def fix(rule: Rule) -> str:
     advice = [rule.fix] if rule.strict == "observe" or not rule.fixed_by else []
     by = {*rule.fixed_by, *(("adapter", "server") if rule.id in HIDDEN_SOMEWHERE else ())}
     if by == set(ON_REQUEST) and rule.id in HIDDEN_SOMEWHERE:
-        advice.append(_SOMETIMES_HIDDEN)
+        advice.append(_SOMETIMES_HIDDEN.format(adapter=_adapter(rule)))
     else:
-        advice += [where for enforcers, where in _WHERE if enforcers == by]
-    if rule.id.startswith("h2-"):
-        advice = [each.replace("AutoProtocol", "ZttpProtocol") for each in advice]  # the one that speaks HTTP/2
+        advice += [where.format(adapter=_adapter(rule)) for enforcers, where in _WHERE if enforcers == by]
     if rule.level == "policy":
         advice.append(_MEANT.get(rule.id, "If it is meant, say so in [tool.asgi-upgrade.policy]."))
     return " ".join(advice)

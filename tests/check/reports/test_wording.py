@@ -31,7 +31,7 @@ from asgi_upgrade.rules.checker import ALL_RULES, EXPIRED_IGNORE, UNUSED_IGNORE
 from tests.support.samples import EXCHANGE, FULL, HTTP10, MISMATCH, PASSED, SKIPPED, TARGET, report, result, target
 
 ADAPTER, REST = "UpgradeMiddleware on the adapter (--http asgi_upgrade.uvicorn:AutoProtocol)", "the server or the app"
-ZTTP = "UpgradeMiddleware on --http asgi_upgrade.uvicorn:ZttpProtocol"
+ZTTP = "UpgradeMiddleware on the adapter (--http asgi_upgrade.uvicorn:ZttpProtocol)"
 
 
 def test_findings_are_most_severe_first_and_one_for_all_paths() -> None:
