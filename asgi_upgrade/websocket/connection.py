@@ -213,8 +213,7 @@ class WebSocketConnection:
         if self._state is _OPEN and kind == "websocket.send":
             frame = frame_of(self._engine, message)
             if isinstance(frame, tuple):
-                for part in frame:
-                    self._stream.write(part)
+                self._stream.writelines(frame)
             elif self._queue and len(frame) <= _SHORT:
                 self._stream.write_later(frame)  # the application is behind, and will soon have more to say
             else:

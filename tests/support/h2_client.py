@@ -91,7 +91,8 @@ class H2Client:
                 self.conn.send_data(stream_id, data[:window])
                 data = data[window:]
                 self.flush()
-            self.receive()
+            else:
+                assert self.receive(), "the connection has ended"
         self.conn.send_data(stream_id, data, end_stream=end)
         self.flush()
 
