@@ -24,7 +24,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
 from asgi_upgrade.extension.exchange import offers_protocol
 from asgi_upgrade.types import Field
-from asgi_upgrade.uvicorn.connection import PARSING, Phase, UpgradingProtocol, is_later_http1
+from asgi_upgrade.uvicorn.connection import PARSING, UpgradingProtocol, is_later_http1
 from asgi_upgrade.uvicorn.http2 import ZttpH2Protocol
 
 _END_OF_HEAD = b"\r\n\r\n"
@@ -47,8 +47,10 @@ class _Part(enum.Enum):
     ENDED = enum.auto()
 
 
+# Asked for with every segment; in Python 3.11 the member of an enum is slow to look up.
 _HEAD = _Part.HEAD
-"""Asked for with every segment; in Python 3.11 the member of an enum is slow to look up."""
+_Request = zttp.Request
+_NEED_DATA = zttp.NEED_DATA
 
 
 class OneMessage:
@@ -61,6 +63,8 @@ class OneMessage:
     def __init__(self, limit: int) -> None:
         self.target = b""
         """The target of the last request."""
+        self.offers = False
+        """Whether the last request has an Upgrade field."""
         self.responding = False
         """Whether a response to this message has begun: zttp takes no other."""
         self._conn = conn = zttp.Connection(zttp.SERVER)
@@ -92,10 +96,13 @@ class OneMessage:
         """Take a segment, and return the first event."""
         if self._at == len(self._unfed):
             ended = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
-            if ended == len(data) and self._part is _HEAD and not self._seen and data.endswith(_END_OF_HEAD):
+            if ended == len(data) > 3 and self._part is _HEAD and not self._seen:
                 # Nearly every segment without content: one whole head, and nothing behind it.
-                self._unfed, self._at = data, len(data)
-                return self._told(self._conn.receive_event(data))
+                self._unfed, self._at = data, ended
+                event = self._conn.receive_event(data)
+                if type(event) is _Request:
+                    self._begin(event)
+                return event
             self._unfed, self._at = data, 0
         else:
             if type(self._unfed) is bytes:
@@ -113,13 +120,11 @@ class OneMessage:
             zttp.RemoteProtocolError: The request is malformed.
         """
         event = self._conn.next_event()
-        while event is zttp.NEED_DATA and self._at < len(self._unfed) and (piece := self._piece()):
+        while event is _NEED_DATA:
+            if self._at == len(self._unfed) or not (piece := self._piece()):
+                return event
             event = self._conn.receive_event(piece)
-        return self._told(event)
-
-    def _told(self, event: zttp.Event) -> zttp.Event:
-        """Note where the message stands."""
-        if type(event) is zttp.Request:
+        if type(event) is _Request:
             self._begin(event)
         elif type(event) is zttp.EndOfMessage:
             self._part = _Part.ENDED
@@ -143,6 +148,7 @@ class OneMessage:
             raise zttp.RemoteProtocolError("an octet above 0x7f in the target")
         self.target = event.target
         headers = cast(zttp.HeaderBlock, event.headers)
+        self.offers = headers.get(b"upgrade") is not None
         if event.end_stream:
             self._part = _Part.ENDED
         elif headers.get(b"transfer-encoding") is not None:
@@ -225,16 +231,16 @@ class ZttpH1Protocol(UpgradingProtocol, zttp_impl.ZttpProtocol):
             self._take(data)
             return
         super().data_received(data)
-        if self._phase is Phase.PARSING:
+        if self._phase is PARSING:
             if self.conn.kept > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
-            self._await_content()
+            cycle = self.cycle
+            if cycle is not None and cycle.more_body and cycle.response_complete:
+                self._await_content()
 
     def _await_content(self) -> None:
-        """Begin the idle time anew if the request has been answered, but its content still comes."""
-        cycle = self.cycle
-        unread = cycle is not None and cycle.response_complete and cycle.more_body
-        if unread and self.timeout_keep_alive_task is None and not self.transport.is_closing():
+        """Begin the idle time anew: the request has been answered, but its content still comes."""
+        if self.timeout_keep_alive_task is None and not self.transport.is_closing():
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
@@ -242,11 +248,8 @@ class ZttpH1Protocol(UpgradingProtocol, zttp_impl.ZttpProtocol):
     def _should_upgrade(self) -> bool:
         """Put an exchange under a request with Upgrade and under a CONNECT; called once per request."""
         self._exchange = None
-        connect, offered = self.scope["method"] == "CONNECT", False
-        for name, _ in self.headers:
-            if name == b"upgrade":
-                offered = True
-        if connect or offered:
+        connect = self.scope["method"] == "CONNECT"
+        if connect or self.conn.offers:
             codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
             if codings not in ([], [b"chunked"]):
                 # zttp undoes "chunked" only, and hands over what another coding left.
