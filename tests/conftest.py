@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.peer import run
+from tests.support.tracing import Tracing
 
 # How long an example takes says more about the machine than about the code.
 COMMON: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
@@ -28,6 +29,10 @@ ON_ZTTP = frozenset(
 )
 """Tests of the adapter on zttp, which the oldest uvicorn does not have."""
 HAS_ZTTP = find_spec("uvicorn.protocols.http.zttp_h2_impl") is not None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Tracing())
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
