@@ -12,16 +12,19 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextvars import Context
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVarTuple, Unpack, cast
 
 import uvicorn
 
 from asgi_upgrade.types import ASGIApp
 from asgi_upgrade.uvicorn import HttpToolsProtocol
 from asgi_upgrade.uvicorn.h11 import H11Protocol
+
+Ts = TypeVarTuple("Ts")
 
 TIMEOUT = 5.0
 """Seconds that any single wait may take."""
@@ -32,6 +35,42 @@ if find_spec("uvicorn.protocols.http.zttp_h2_impl") is not None:
     from asgi_upgrade.uvicorn.zttp import ZttpProtocol
 
     ADAPTERS["zttp"] = ZttpProtocol
+
+
+class _Hurried:
+    """A loop in which uvicorn's shutdown, hurried, looks whether all is done ten times as often."""
+
+    nap = 0.1
+    """Seconds between two looks of uvicorn's, whose code this leaves as it is."""
+    hurried = False
+
+    def shortened(self, delay: float) -> float:
+        return delay / 10 if self.hurried and delay == self.nap else delay
+
+
+class AsyncioLoop(_Hurried, asyncio.SelectorEventLoop):
+    """asyncio's own."""
+
+    def call_later(
+        self, delay: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return super().call_later(self.shortened(delay), callback, *args, context=context)
+
+
+if find_spec("uvloop") is not None:
+    import uvloop
+
+    class UvloopLoop(_Hurried, uvloop.Loop):  # type: ignore[misc]  # As in uvloop, where it is a loop of asyncio's.
+        """uvloop's."""
+
+        def call_later(
+            self, delay: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+        ) -> asyncio.TimerHandle:
+            return super().call_later(self.shortened(delay), callback, *args, context=context)
+
+
+LOOPS = {"asyncio": f"{__name__}:AsyncioLoop", "uvloop": f"{__name__}:UvloopLoop"}
+"""Where uvicorn finds the loop of each name."""
 
 
 class _Server(uvicorn.Server):
@@ -54,9 +93,10 @@ class _Server(uvicorn.Server):
     async def main_loop(self) -> None:
         await self._stop.wait()
 
-    def stop(self) -> None:
+    def stop(self, *, hurried: bool = False) -> None:
         self.should_exit = True
         assert self.loop is not None
+        cast(_Hurried, self.loop).hurried = hurried
         with contextlib.suppress(RuntimeError):  # The loop has ended already.
             self.loop.call_soon_threadsafe(self._stop.set)
 
@@ -89,12 +129,16 @@ class Serving:
         """Begin a graceful shutdown and return at once."""
         self.server.stop()
 
-    def stop(self) -> None:
-        """Shut down gracefully; fail if that takes too long or anything was raised into the loop."""
+    def stop(self, *, hurried: bool = False) -> None:
+        """Shut down gracefully; fail if that takes too long or anything was raised into the loop.
+
+        Args:
+            hurried: Whether to be quick about it, as where a test is not about the shutdown.
+        """
         if self.stopped:
             return
         self.stopped = True
-        self.server.stop()
+        self.server.stop(hurried=hurried)
         self.thread.join(TIMEOUT)
         if self.thread.is_alive():
             self.server.force_exit = True
@@ -146,7 +190,7 @@ def serve(
     """
     options: dict[str, Any] = {"lifespan": "off", "log_config": None, "log_level": "info", **config}
     http_class: Any = ADAPTERS[http] if adapter else http
-    settings = uvicorn.Config(app, http=http_class, loop=loop, uds=None if uds is None else str(uds), **options)
+    settings = uvicorn.Config(app, http=http_class, loop=LOOPS[loop], uds=None if uds is None else str(uds), **options)
     server = _Server(settings)
     sockets: list[socket.socket] | None = None
     port = 0
@@ -161,7 +205,7 @@ def serve(
     try:
         yield serving
     finally:
-        serving.stop()
+        serving.stop(hurried=not server.should_exit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
