@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from asgi_upgrade.check.wire.request import ProbeRequest
 from asgi_upgrade.check.wire.response import Response
 from asgi_upgrade.errors import ConfigurationError
 from asgi_upgrade.types import ASGIApp
+from asgi_upgrade.uvicorn.h11 import H11Protocol
 from tests.support.survey_app import plain
 
 GET = ProbeRequest(((b"Host", b"a"),), b"/")
@@ -124,6 +126,18 @@ def test_an_application_is_served_as_told(server_options: dict[str, Any], served
     status, by = asyncio.run(ask(plain, **server_options))
     assert status == 200
     assert by.startswith(f"uvicorn {uvicorn.__version__} {served_by}")
+
+
+def test_small_writes_are_sent_at_once_as_by_uvicorn_itself() -> None:
+    seen: list[int] = []
+
+    class Http(H11Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            seen.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    assert asyncio.run(ask(plain, http=Http))[0] == 200
+    assert seen == [1]
 
 
 def test_options_written_as_text_are_read_as_what_they_look_like() -> None:
