@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,24 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
         return True
     name = f"{collection_path.parent.name}/{collection_path.stem}"
     return True if name in ON_ZTTP and not HAS_ZTTP else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Begin elsewhere in each of several processes: what one of them has compiled, the others need not."""
+    report = yield
+    worker = getattr(collector.config, "workerinput", None)
+    if worker is not None and collector.path == Path(__file__).parent:
+        part = int(worker["workerid"].removeprefix("gw")) * len(report.result) // worker["workercount"]
+        report.result = report.result[part:] + report.result[:part]
+    return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the files one order in all processes; within a file it is the file's own."""
+    items.sort(key=lambda item: item.path)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -169,8 +169,8 @@ class Serving:
 def listen() -> socket.socket:
     """Return a socket that listens on a loopback port of the system's choice.
 
-    It names its protocol, as one that uvicorn makes for ``--host`` and ``--port``: asyncio sets TCP_NODELAY only on what
-    such a one accepts, and else the second of two small writes waits 40 ms, until the client acknowledges the first.
+    It names its protocol, as one that uvicorn makes for ``--host`` and ``--port``: asyncio sets TCP_NODELAY only on
+    what such a one accepts, and else the second of two small writes waits 40 ms for the client's acknowledgement.
     """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))

@@ -3,18 +3,23 @@
 Where Python has no ``sys.monitoring``, coverage is told of every call and line in a thread, whosever they are; what is
 configured only says which of them to write down. Half of what the suite costs would go into being told of pytest's and
 Hypothesis' lines. So the tracer is taken away while tests are run, and is there for each fixture's set-up, each test
-function, and each example that Hypothesis makes. Other threads keep theirs throughout.
+function, and each example that Hypothesis makes. Other threads keep theirs throughout. It is away while tests are
+collected, too; what the package does when it is imported has been traced by then.
 """
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any
 
 import pytest
+
+import asgi_upgrade
 
 Around = Generator[None, object, object]
 """A hook around others: what is after ``yield`` runs when they have."""
@@ -34,6 +39,17 @@ class Tracing:
             yield
         finally:
             sys.settrace(before)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection(self) -> Around:
+        """Import the package, and take the tracer away for the rest: compiling tests is more work than running some."""
+        if self._tracer is None:
+            return (yield)
+        for module in pkgutil.walk_packages(asgi_upgrade.__path__, "asgi_upgrade."):
+            with suppress(ImportError):  # What it is an adapter to is not there; its own tests know.
+                importlib.import_module(module.name)
+        with self._only(None):
+            return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self) -> Around:
