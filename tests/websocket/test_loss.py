@@ -227,8 +227,9 @@ async def test_queued_messages_come_before_the_disconnect() -> None:
     assert [message.get("text") for message in seen] == ["1", "2", None]
 
 
-@either_engine
-async def test_what_a_partial_message_held_is_dropped_with_the_connection(engine: str) -> None:
+async def held_and_left(engine: str) -> tuple[int, int]:
+    """Lose a connection within a message of 1 MB; return the memory that is in use before and after, in octets."""
+
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await accept(receive, send)
         while (await receive())["type"] != "websocket.disconnect":
@@ -248,11 +249,18 @@ async def test_what_a_partial_message_held_is_dropped_with_the_connection(engine
         left = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    assert (held > 900_000, left < 100_000) == (True, True)
     assert server.ended == [False]
     go.set()
     await server.end()
     assert server.ended == [False]  # told once
+    return held, left
+
+
+@either_engine
+async def test_what_a_partial_message_held_is_dropped_with_the_connection(engine: str) -> None:
+    await held_and_left(engine)  # What is made at the first time only is none of it, as coverage's notes of lines.
+    held, left = await held_and_left(engine)
+    assert (held > 900_000, left < 100_000) == (True, True)
 
 
 @pytest.mark.parametrize("end", ["loss", "denial"])
