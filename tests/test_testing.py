@@ -610,10 +610,14 @@ async def test_websocket_text_subprotocol_and_close_code(http2: bool) -> None:
 
 
 @pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
-async def test_websocket_binary(http2: bool) -> None:
-    async with client_of(site(), http2=http2) as client, connect_ws("http://shop.example/binary", client) as websocket:
-        await websocket.send_bytes(b"\x00\x01" * 5000)
-        assert await websocket.receive_bytes() == b"\x01\x00" * 5000
+@pytest.mark.parametrize("size", [3, 5000, 50_000])
+async def test_websocket_binary(size: int, http2: bool) -> None:
+    async with (
+        client_of(site(), http2=http2) as client,
+        connect_ws("http://shop.example/binary", client, max_message_size_bytes=200_000) as websocket,
+    ):
+        await websocket.send_bytes(b"\x00\x01" * size)
+        assert await websocket.receive_bytes() == b"\x01\x00" * size
 
 
 @pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])

@@ -99,10 +99,9 @@ class OneMessage:
             if ended == len(data) > 3 and self._part is _HEAD and not self._seen:
                 # Nearly every segment without content: one whole head, and nothing behind it.
                 self._unfed, self._at = data, ended
-                event = self._conn.receive_event(data)
-                if type(event) is _Request:
-                    self._begin(event)
-                return event
+                request = cast(zttp.Request, self._conn.receive_event(data))  # which a whole head is, or malformed
+                self._begin(request)
+                return request
             self._unfed, self._at = data, 0
         else:
             if type(self._unfed) is bytes:
@@ -240,10 +239,7 @@ class ZttpH1Protocol(UpgradingProtocol, zttp_impl.ZttpProtocol):
 
     def _await_content(self) -> None:
         """Begin the idle time anew: the request has been answered, but its content still comes."""
-        if self.timeout_keep_alive_task is None and not self.transport.is_closing():
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def _should_upgrade(self) -> bool:
         """Put an exchange under a request with Upgrade and under a CONNECT; called once per request."""

@@ -113,6 +113,11 @@ class App:
         for _ in range(10):
             await cast(UpgradeExtension, extension_of(scope))["stream"].send(b"x" * 50_000)
 
+    async def send_nothing_between(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.open_connect(scope, send)
+        for data in (b"a", b"", b"b"):
+            await cast(UpgradeExtension, extension_of(scope))["stream"].send(data)
+
     async def hint(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.early_hint", "links": [b"</style.css>"]})
         await respond(send, 200, b"hinted")

@@ -185,6 +185,13 @@ def test_a_small_credit_on_a_large_response_costs_little(serving: Serving) -> No
         client.ended(stream)
 
 
+def test_nothing_is_sent_for_nothing(serving: Serving) -> None:
+    with H2Client.to(serving) as client:
+        stream = client.connect(b"/send_nothing_between")
+        assert client.read(stream, 2) == b"ab"
+        client.ended(stream)
+
+
 def test_an_end_waits_behind_what_was_sent(serving: Serving) -> None:
     with H2Client.to(serving, window=3) as client:
         stream = client.request(path=b"/a")
