@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import asgi_upgrade
+from tests.support.processes import untraced
 
 PACKAGE = Path(asgi_upgrade.__file__).parent
 ROOT = "asgi_upgrade"
@@ -235,7 +236,7 @@ def run_isolated(*options: str, code: str) -> dict[str, list[str]]:
     """Run code in another interpreter that finds this package; return what it prints as JSON."""
     head = f"import json, sys; sys.path.insert(0, {str(PACKAGE.parent)!r})\n"
     command = [sys.executable, "-I", *options, "-W", "error", "-c", head + code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=untraced(), capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     result: dict[str, list[str]] = json.loads(done.stdout)
     return result

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.processes import untraced
 from tests.support.shop import shop
 
 ROOT = Path(__file__).parent.parent
@@ -76,7 +77,7 @@ def test_the_action_checks(tmp_path: Path, inputs: dict[str, str], code: int) ->
     *_, step = read(ACTION)["runs"]["steps"]
     empty = dict.fromkeys(step["env"], "")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path, **empty, "SARIF": "found.sarif", **inputs}
+    environment = {**untraced(), "PYTHONPATH": str(ROOT), "PATH": path, **empty, "SARIF": "found.sarif", **inputs}
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", step["run"]],
         cwd=tmp_path,

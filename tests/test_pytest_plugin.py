@@ -12,6 +12,7 @@ from asgi_upgrade.check.assertion import Checked, checked, verdict_on
 from asgi_upgrade.check.result import Report
 from asgi_upgrade.errors import ConfigurationError
 from examples import chat
+from tests.support.processes import untraced
 from tests.support.samples import BROKEN, FULL, HTTP10, IGNORED, MISMATCH, PASSED, SKIPPED, report, result, target
 from tests.support.shop import shop
 
@@ -309,7 +310,9 @@ before = set(sys.modules)
 import asgi_upgrade.pytest_plugin
 print(sorted(name for name in set(sys.modules) - before if not name.startswith("asgi_upgrade")))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=untraced(), capture_output=True, text=True, timeout=WAIT, check=True
+    )
     assert done.stdout == "[]\n"
 
 

@@ -51,6 +51,7 @@ from asgi_upgrade.check.reports.outlet import RENDERERS
 from asgi_upgrade.cli import cli, main
 from tests.support.broken.scripted import unused_port
 from tests.support.broken.server import little_server
+from tests.support.processes import untraced
 from tests.support.samples import FULL
 from tests.support.shop import shop
 
@@ -980,7 +981,13 @@ slow = ("uvicorn", "rich", "asyncio", "ssl", "h11", "wsproto", "asgi_upgrade.che
 print([name for name in slow if name in sys.modules], file=sys.stderr)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT, check=True, cwd=PROJECT
+        [sys.executable, "-c", code],
+        env=untraced(),
+        capture_output=True,
+        text=True,
+        timeout=WAIT,
+        check=True,
+        cwd=PROJECT,
     )
     assert done.stderr == "[]\n"
 

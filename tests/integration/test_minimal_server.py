@@ -18,6 +18,7 @@ from asgi_upgrade.cli import main
 from examples import minimal_server
 from examples.minimal_server import Connection
 from tests.support.documented import PROJECT, WAIT
+from tests.support.processes import untraced
 from tests.support.serving import TIMEOUT
 from tests.support.upgrade_app import HEAD_101, LARGE, PLAIN, SWITCH, App, upgrade_request
 
@@ -27,7 +28,7 @@ def chat() -> Iterator[tuple[str, subprocess.Popen[str], list[str]]]:
     """Serve the chat as the example's docstring says; yield its address, its process and its log."""
     command = [sys.executable, "-m", "examples.minimal_server", "examples.chat:app", "0"]
     log: list[str] = []
-    with subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=PROJECT, env=untraced(), stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         first = process.stderr.readline()
         reader = threading.Thread(target=log.extend, args=(process.stderr,))

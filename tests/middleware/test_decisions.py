@@ -27,6 +27,7 @@ from asgi_upgrade.websocket.deflate import libraries
 from tests.support.asgi import FOREIGN, HANDSHAKE, Recorder, http_scope, problem, run, websocket_scope
 from tests.support.facts import handshake, native, reject
 from tests.support.peer import Transport
+from tests.support.processes import untraced
 
 # Worth knowing once
 
@@ -535,7 +536,7 @@ run(UpgradeMiddleware(Recorder()), websocket_scope([*HANDSHAKE, FOREIGN]))
 """
     root = Path(__file__).parent.parent.parent
     ran = subprocess.run(
-        [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", script], cwd=root, env=untraced(), capture_output=True, text=True, timeout=60, check=True
     )
     first, *_, last = ran.stderr.splitlines()
     assert " INFO rule=- status=- client=- policy in force: strict" in first

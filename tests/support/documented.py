@@ -10,6 +10,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.support.processes import untraced
+
 PROJECT = Path(__file__).parent.parent.parent
 WAIT = 20.0
 
@@ -35,7 +37,7 @@ def documented(example: str, *options: str) -> Iterator[tuple[str, list[str]]]:
     log: list[str] = []
     started = threading.Event()
     with subprocess.Popen(
-        command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command, cwd=PROJECT, env=untraced(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
         stderr = process.stderr
         assert stderr is not None

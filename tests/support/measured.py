@@ -23,6 +23,7 @@ import uvicorn
 
 from asgi_upgrade import Deflate, UpgradeMiddleware, WebSocketOptions
 from asgi_upgrade.types import Receive, Scope, Send
+from tests.support.processes import untraced
 from tests.support.serving import ADAPTERS, TIMEOUT, RawClient
 from tests.support.wire import request
 
@@ -116,7 +117,7 @@ class Watched:
 def watched(parser: str, **options: Any) -> Iterator[Watched]:
     """Run a server in a process of its own."""
     command = [sys.executable, "-m", "tests.support.measured", parser, json.dumps(options)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, env=untraced(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:

@@ -30,6 +30,7 @@ from asgi_upgrade.websocket.deflate import (
     negotiate,
 )
 from tests.support.libraries import each_library
+from tests.support.processes import untraced
 
 TAIL = b"\x00\x00\xff\xff"
 LARGE = 1 << 24
@@ -635,11 +636,11 @@ def test_without_zlib_ng_there_is_zlib() -> None:
         "from asgi_upgrade.websocket.deflate import libraries\n"
         "print([library.name for library in libraries()])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], env=untraced(), capture_output=True, text=True, check=True)
     assert done.stdout == "['zlib']\n"
 
 
 def test_zlib_ng_is_imported_where_messages_are_compressed_only() -> None:
     code = "import sys, asgi_upgrade.websocket\nprint('zlib_ng' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], env=untraced(), capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
