@@ -446,8 +446,11 @@ class UpgradedStream:
         try:
             callback(*args)
         except Exception:
-            logger.exception("%r failed; closing the connection", callback)
-            self.abort()
+            self._failed(callback)
+
+    def _failed(self, callback: Callable[..., None] | None) -> None:
+        logger.exception("%r failed; closing the connection", callback)
+        self.abort()
 
 
 class ServerStream(UpgradedStream):
@@ -477,7 +480,10 @@ class ServerStream(UpgradedStream):
         if self._writing is _CLOSING:
             return
         if self._receiver is not None and self.is_open:
-            self._call(self._receiver, data)
+            try:
+                self._receiver(data)
+            except Exception:
+                self._failed(self._receiver)
             return
         self._kept.append(data)
         self._change.tell()

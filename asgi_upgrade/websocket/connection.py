@@ -211,15 +211,20 @@ class WebSocketConnection:
         """
         kind = message["type"]
         if self._state is _OPEN and kind == "websocket.send":
-            frame = frame_of(self._engine, message)
-            if isinstance(frame, tuple):
-                self._stream.writelines(frame)
-            elif self._queue and len(frame) <= _SHORT:
-                self._stream.write_later(frame)  # the application is behind, and will soon have more to say
+            stream, text = self._stream, message.get("text")
+            # Nearly every message is text and nothing else; what is more, or amiss, is looked at with more care.
+            if isinstance(text, str) and message.get("bytes") is None:
+                frame = self._engine.text(text)
             else:
-                self._stream.write(frame)
-            if not self._stream.can_send_now:
-                await self._stream.drain()
+                frame = frame_of(self._engine, message)
+            if isinstance(frame, tuple):
+                stream.writelines(frame)
+            elif self._queue and len(frame) <= _SHORT:
+                stream.write_later(frame)  # the application is behind, and will soon have more to say
+            else:
+                stream.write(frame)
+            if not stream.can_send_now:
+                await stream.drain()
         elif self._state is State.OPEN and kind == "websocket.close":
             self.close(*close_of(message))
         elif self.opening is not None:

@@ -90,6 +90,9 @@ SHORT, MEDIUM, LONG = 125, 0xFFFF, (1 << 63) - 1
 
 _MEDIUM_HEAD, _LONG_HEAD = Struct("!BBH"), Struct("!BBQ")
 
+_TEXT_HEADS = tuple(bytes((FIN | TEXT, size)) for size in range(SHORT + 1))
+"""The header of a short text message, by its length."""
+
 
 class FrameWriter:
     """The sending half of a frame engine.
@@ -105,7 +108,11 @@ class FrameWriter:
 
     def text(self, data: str) -> Frame:
         """Return the frame of a text message."""
-        return self._message(TEXT, data.encode())
+        octets = data.encode()
+        # Most that is sent to many is short text that is not compressed: it is framed here, without a further call.
+        if self._deflater is None and (size := len(octets)) <= MEDIUM:
+            return _TEXT_HEADS[size] + octets if size <= SHORT else _MEDIUM_HEAD.pack(FIN | TEXT, 126, size) + octets
+        return self._message(TEXT, octets)
 
     def binary(self, data: bytes) -> Frame:
         """Return the frame of a binary message."""
