@@ -9,8 +9,8 @@ from pathlib import Path
 
 PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
 DECLARED = (
-    *("uvicorn", "starlette", "wsproto", "httpx", "fastapi", "httptools", "websockets", "zlib-ng", "click", "h2"),
-    *("rich", "tomlkit"),
+    *("uvicorn", "starlette", "wsproto", "httpx", "fastapi", "httptools", "websockets", "zlib-ng", "isal", "click"),
+    *("h2", "rich", "tomlkit"),
 )
 _REQUIREMENT = re.compile(r"([a-z0-9-]+)(?:\[[a-z,]+\])?>=([0-9.]+)")
 

@@ -1,13 +1,15 @@
 """permessage-deflate (RFC 7692): which offer is accepted, and the codec of the messages of one connection.
 
-The codec works on zlib, or on zlib-ng where it is installed, which does the same in about half the time. What differs
-between the two is said in ``Library`` and nowhere else.
+The codec works on zlib, or on what is faster where it is installed: zlib-ng does the same in about half the time, and
+ISA-L compresses in a quarter of it, but no further than uvicorn's own classes within an eighth, while zlib-ng, or zlib,
+goes on inflating. What differs between them is said in ``libraries`` and nowhere else.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any, NamedTuple, Protocol
 
@@ -56,47 +58,57 @@ class Decompressor(Protocol):
 
 
 class Library(NamedTuple):
-    """A library that reads and writes raw deflate (RFC 1951) through the interface of zlib.
+    """What writes and reads raw deflate (RFC 1951), by modules with the interface of zlib.
 
     Args:
-        name: Its name, for the log.
-        module: Its module.
-        level: How hard it tries: as hard as it takes to compress as far as zlib does at its default level.
+        name: The name of what compresses, for the log.
+        compresses: The module that compresses.
+        level: How hard it tries.
+        inflates: The module that inflates.
     """
 
     name: str
-    module: Any
+    compresses: Any
     level: int
+    inflates: Any
 
     def compressor(self, bits: int) -> Compressor:
         """Make a compressor with a window of so many bits, 9 to 15."""
-        stream: Compressor = self.module.compressobj(self.level, wbits=-bits)
+        stream: Compressor = self.compresses.compressobj(self.level, wbits=-bits)
         return stream
 
     def decompressor(self, bits: int) -> Decompressor:
         """Make a decompressor with a window of so many bits, 9 to 15."""
-        stream: Decompressor = self.module.decompressobj(wbits=-bits)
+        stream: Decompressor = self.inflates.decompressobj(wbits=-bits)
         return stream
 
     @property
     def error(self) -> type[Exception]:
-        """What it raises for data that is not deflate's."""
-        error: type[Exception] = self.module.error
+        """What is raised for data that is not deflate's."""
+        error: type[Exception] = self.inflates.error
         return error
 
 
-ZLIB = Library("zlib", zlib, zlib.Z_DEFAULT_COMPRESSION)
+ZLIB = Library("zlib", zlib, zlib.Z_DEFAULT_COMPRESSION, zlib)
 """The library that is always there."""
 
 
 @cache
 def libraries() -> tuple[Library, ...]:
     """Return, the same for the whole process, what is installed; the fastest comes last."""
-    try:
-        from zlib_ng import zlib_ng  # noqa: PLC0415 - need not be installed, and takes its time to import
-    except ImportError:
-        return (ZLIB,)
-    return ZLIB, Library("zlib-ng", zlib_ng, 4)
+    found = [ZLIB]
+    # They need not be installed, and take their time to import.
+    with suppress(ImportError):
+        from zlib_ng import zlib_ng  # noqa: PLC0415
+
+        # Level 4 compresses as far as zlib does at its default level.
+        found.append(Library("zlib-ng", zlib_ng, 4, zlib_ng))
+    with suppress(ImportError):
+        from isal import isal_zlib  # noqa: PLC0415
+
+        # ISA-L inflates no faster than zlib-ng, and short messages more slowly.
+        found.append(Library("isal", isal_zlib, 2, found[-1].inflates))
+    return tuple(found)
 
 
 class Agreement(NamedTuple):

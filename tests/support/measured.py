@@ -129,8 +129,8 @@ def watched(parser: str, **options: Any) -> Iterator[Watched]:
 def main() -> None:
     """Serve."""
     options = json.loads(sys.argv[2])
-    if options.pop("library", "") == "zlib":
-        sys.modules["zlib_ng"] = None  # type: ignore[assignment]  # as where it is not installed
+    for module in {"zlib": ["zlib_ng", "isal"], "zlib-ng": ["isal"]}.get(options.pop("library", ""), []):
+        sys.modules[module] = None  # type: ignore[assignment]  # as where it is not installed
     if "compression" in options:
         options["compression"] = Deflate(**options["compression"])
     app = UpgradeMiddleware(Application(), websocket=WebSocketOptions(**options))
