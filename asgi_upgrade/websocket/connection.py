@@ -211,10 +211,12 @@ class WebSocketConnection:
         """
         kind = message["type"]
         if self._state is _OPEN and kind == "websocket.send":
-            stream, text = self._stream, message.get("text")
-            # Nearly every message is text and nothing else; what is more, or amiss, is looked at with more care.
-            if isinstance(text, str) and message.get("bytes") is None:
+            stream, text, data = self._stream, message.get("text"), message.get("bytes")
+            # Nearly every message is the one or the other; what is else, or amiss, is looked at with more care.
+            if isinstance(text, str) and data is None:
                 frame = self._engine.text(text)
+            elif isinstance(data, bytes) and text is None:
+                frame = self._engine.binary(data)
             else:
                 frame = frame_of(self._engine, message)
             if isinstance(frame, tuple):

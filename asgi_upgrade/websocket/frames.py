@@ -91,7 +91,8 @@ SHORT, MEDIUM, LONG = 125, 0xFFFF, (1 << 63) - 1
 _MEDIUM_HEAD, _LONG_HEAD = Struct("!BBH"), Struct("!BBQ")
 
 _TEXT_HEADS = tuple(bytes((FIN | TEXT, size)) for size in range(SHORT + 1))
-"""The header of a short text message, by its length."""
+_BINARY_HEADS = tuple(bytes((FIN | BINARY, size)) for size in range(SHORT + 1))
+"""The header of a short message, by its length."""
 
 
 class FrameWriter:
@@ -109,13 +110,15 @@ class FrameWriter:
     def text(self, data: str) -> Frame:
         """Return the frame of a text message."""
         octets = data.encode()
-        # Most that is sent to many is short text that is not compressed: it is framed here, without a further call.
+        # Most that is sent is short and not compressed: it is framed here, without a further call.
         if self._deflater is None and (size := len(octets)) <= MEDIUM:
             return _TEXT_HEADS[size] + octets if size <= SHORT else _MEDIUM_HEAD.pack(FIN | TEXT, 126, size) + octets
         return self._message(TEXT, octets)
 
     def binary(self, data: bytes) -> Frame:
         """Return the frame of a binary message."""
+        if self._deflater is None and (size := len(data)) <= MEDIUM:
+            return _BINARY_HEADS[size] + data if size <= SHORT else _MEDIUM_HEAD.pack(FIN | BINARY, 126, size) + data
         return self._message(BINARY, data)
 
     def ping(self, payload: bytes) -> bytes:
