@@ -359,6 +359,16 @@ async def test_receiver_that_raises_is_logged_and_the_connection_aborted(caplog:
     assert "a receiver that fails" in caplog.text
 
 
+async def test_receiver_that_raises_when_octets_arrive_is_no_different(caplog: pytest.LogCaptureFixture) -> None:
+    transport = opened()
+    receiver = Receiver(transport.stream, fail=True)
+    transport.stream.feed(b"one")
+    assert transport.calls == ["abort"]
+    await passes()
+    assert receiver.got == [b"one", b""]
+    assert "failed; closing the connection" in caplog.text
+
+
 # Out
 
 

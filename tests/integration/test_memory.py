@@ -9,7 +9,7 @@ import zlib
 import pytest
 
 from asgi_upgrade.websocket.deflate import Library
-from tests.support.libraries import each_library
+from tests.support.libraries import each_inflater
 from tests.support.measured import HAS_PROC, MESSAGE, watched
 from tests.support.peer import BINARY, CONTINUATION, frame
 from tests.support.serving import RawClient
@@ -48,7 +48,7 @@ def stuff(client: RawClient, data: bytes) -> int:
 
 
 @either_engine
-@each_library
+@each_inflater
 @pytest.mark.parametrize("size", [1 << 20, 1000], ids=["one frame", "fragments"])
 def test_bomb_is_closed_before_it_goes_off(engine: str, library: Library, size: int) -> None:
     payload = bomb(100 * MIB)
@@ -67,7 +67,7 @@ def test_bomb_is_closed_before_it_goes_off(engine: str, library: Library, size: 
 
 
 @either_engine
-@each_library
+@each_inflater
 def test_corrupt_stream_is_closed_at_once(engine: str, library: Library) -> None:
     with (
         watched("httptools", engine=engine, compression={}, library=library.name) as server,

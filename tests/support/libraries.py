@@ -7,4 +7,8 @@ import pytest
 from asgi_upgrade.websocket.deflate import libraries
 
 each_library = pytest.mark.parametrize("library", [pytest.param(library, id=library.name) for library in libraries()])
-"""Everything that is installed, so that the same is asked of each; on the other side stands zlib."""
+each_inflater = pytest.mark.parametrize(
+    "library",
+    [pytest.param(library, id=library.name) for library in libraries() if library.inflates is library.compresses],
+)
+"""As ``each_library``, for a test that inflates only: without those that leave it to another."""

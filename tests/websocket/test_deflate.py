@@ -30,7 +30,7 @@ from asgi_upgrade.websocket.deflate import (
     libraries,
     negotiate,
 )
-from tests.support.libraries import each_library
+from tests.support.libraries import each_inflater, each_library
 from tests.support.processes import untraced
 
 TAIL = b"\x00\x00\xff\xff"
@@ -303,7 +303,7 @@ def inflate(library: Library, payload: bytes, max_size: int = LARGE) -> bytes:
     return Inflater(Agreement(library=library), max_size).inflate(payload, final=True)
 
 
-@each_library
+@each_inflater
 @pytest.mark.parametrize(
     ("payload", "message"),
     [
@@ -335,7 +335,7 @@ def test_message_as_others_write_it(library: Library, payload: str, message: byt
 HELLO_FINAL = bytes.fromhex("f348cdc9c90700")
 
 
-@each_library
+@each_inflater
 def test_final_blocks_that_give_nothing_are_counted(library: Library) -> None:
     """Each costs a new decompressor; what gives octets may go on for as long as it does."""
     inflater = Inflater(Agreement(library=library), LARGE)
@@ -353,14 +353,14 @@ def test_final_blocks_that_give_nothing_are_counted(library: Library) -> None:
         assert inflater.inflate(HELLO_FINAL * 60, final=True) == b"Hello" * 60, "counted for each message anew"
 
 
-@each_library
+@each_inflater
 def test_message_that_refers_to_the_one_before(library: Library) -> None:
     inflater = Inflater(Agreement(library=library), LARGE)
     assert inflater.inflate(bytes.fromhex("f248cdc9c90700"), final=True) == b"Hello"
     assert inflater.inflate(bytes.fromhex("f200110000"), final=True) == b"Hello"  # RFC 7692 section 7.2.3.2
 
 
-@each_library
+@each_inflater
 def test_window_is_dropped_between_messages_if_agreed(library: Library) -> None:
     inflater = Inflater(Agreement(library=library, client_no_context_takeover=True), LARGE)
     assert inflater.inflate(bytes.fromhex("f248cdc9c90700"), final=True) == b"Hello"
@@ -370,14 +370,14 @@ def test_window_is_dropped_between_messages_if_agreed(library: Library) -> None:
     assert caught.value.code == 1002
 
 
-@each_library
+@each_inflater
 def test_hint_that_is_not_agreed_keeps_the_window(library: Library) -> None:
     inflater, sender = Inflater(Agreement(library=library), LARGE), Sender(takeover=False)  # pmd-cnct-hint
     for _ in range(3):
         assert inflater.inflate(sender.send(b"message" * 50), final=True) == b"message" * 50
 
 
-@each_library
+@each_inflater
 def test_reference_beyond_the_agreed_window_is_corrupt(library: Library) -> None:
     sender, inflater = Sender(bits=15), Inflater(Agreement(library=library, client_max_window_bits=9), LARGE)
     assert inflater.inflate(sender.send(NOISE[:4000]), final=True) == NOISE[:4000]
@@ -386,7 +386,7 @@ def test_reference_beyond_the_agreed_window_is_corrupt(library: Library) -> None
     assert caught.value.code == 1002
 
 
-@each_library
+@each_inflater
 @pytest.mark.parametrize("bits", range(8, 16))
 def test_every_window_that_can_be_agreed_is_inflated(library: Library, bits: int) -> None:
     inflater = Inflater(Agreement(library=library, client_max_window_bits=bits), LARGE)
@@ -395,7 +395,7 @@ def test_every_window_that_can_be_agreed_is_inflated(library: Library, bits: int
         assert inflater.inflate(sender.send(b"abcdefg" * 20_000), final=True) == b"abcdefg" * 20_000
 
 
-@each_library
+@each_inflater
 @pytest.mark.parametrize(
     "payload",
     [
@@ -411,7 +411,7 @@ def test_corrupt_data_is_an_error(library: Library, payload: bytes) -> None:
     assert (caught.value.code, caught.value.reason) == (1002, "compressed data is corrupt")
 
 
-@each_library
+@each_inflater
 def test_message_of_just_the_greatest_size_passes(library: Library) -> None:
     inflater, sender = Inflater(Agreement(library=library), 1000), Sender()
     for _ in range(3):
@@ -422,7 +422,7 @@ def test_message_of_just_the_greatest_size_passes(library: Library) -> None:
     assert (caught.value.code, caught.value.reason) == (1009, "message larger than 1000 octets")
 
 
-@each_library
+@each_inflater
 def test_bomb_is_stopped_while_it_goes_off(library: Library) -> None:
     stream = zlib.compressobj(9, wbits=-15)
     bomb = b"".join(stream.compress(bytes(1 << 20)) for _ in range(100)) + stream.flush(zlib.Z_SYNC_FLUSH)
@@ -451,7 +451,7 @@ def test_bomb_is_stopped_while_it_goes_off(library: Library) -> None:
     assert sum(produced) == (1 << 20) + 1
 
 
-@each_library
+@each_inflater
 def test_bomb_behind_final_blocks_is_counted_as_one_message(library: Library) -> None:
     stream = zlib.compressobj(wbits=-15)
     block = stream.compress(bytes(600)) + stream.flush()
@@ -461,7 +461,7 @@ def test_bomb_behind_final_blocks_is_counted_as_one_message(library: Library) ->
     assert caught.value.code == 1009
 
 
-@each_library
+@each_inflater
 def test_bomb_in_fragments_is_counted_as_one_message(library: Library) -> None:
     inflater, sender = Inflater(Agreement(library=library), 1000), Sender()
     assert inflater.inflate(sender.send(bytes(600)) + TAIL, final=False) == bytes(600)
@@ -470,7 +470,7 @@ def test_bomb_in_fragments_is_counted_as_one_message(library: Library) -> None:
     assert caught.value.code == 1009
 
 
-@each_library
+@each_inflater
 def test_many_final_blocks_cost_no_more_than_they_are_long(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     piece = Inflater._piece
@@ -487,7 +487,7 @@ def test_many_final_blocks_cost_no_more_than_they_are_long(library: Library, mon
     assert max(seen) == 4096
 
 
-@each_library
+@each_inflater
 @given(st.lists(st.binary(max_size=300), max_size=5), st.integers(9, 15), st.booleans(), st.data())
 def test_what_zlib_compresses_is_inflated_wherever_it_is_cut(
     library: Library, messages: list[bytes], bits: int, takeover: bool, data: st.DataObject
@@ -504,7 +504,7 @@ def test_what_zlib_compresses_is_inflated_wherever_it_is_cut(
         assert found + inflater.inflate(payload[cuts[-1] if cuts else 0 :], final=True) == message
 
 
-@each_library
+@each_inflater
 @given(st.lists(st.tuples(st.binary(max_size=200), st.booleans()), max_size=6), st.integers(1, 500))
 def test_any_octets_give_bounded_octets_or_an_error(
     library: Library, parts: list[tuple[bytes, bool]], max_size: int

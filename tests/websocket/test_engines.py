@@ -22,7 +22,7 @@ from asgi_upgrade.websocket.engine_websockets import WebsocketsEngine
 from asgi_upgrade.websocket.engine_wsproto import Compression, WsprotoEngine
 from asgi_upgrade.websocket.frames import MORE, Close, Engine, Failure, Frame, More, Ping, Pong
 from asgi_upgrade.websocket.messages import accept_fields, close_of, frame_of, message_of
-from tests.support.libraries import each_library
+from tests.support.libraries import each_inflater, each_library
 from tests.support.peer import BINARY, CLOSE, CONTINUATION, MASK, PING, PONG, TEXT, close_frame, frame, octets_of
 
 MAX_SIZE = 1024
@@ -439,7 +439,7 @@ COMPRESSED = [
 
 
 @either_engine
-@each_library
+@each_inflater
 @pytest.mark.parametrize(("frames", "expected"), COMPRESSED)
 def test_events_of_compressed_frames(name: str, library: Library, frames: list[bytes], expected: list[Event]) -> None:
     stream = b"".join(frames)
@@ -467,7 +467,7 @@ COMPRESSED_FAULTS = [
 
 
 @either_engine
-@each_library
+@each_inflater
 @pytest.mark.parametrize(("octets", "code"), COMPRESSED_FAULTS)
 def test_broken_compression_is_one_failure_and_the_end(name: str, library: Library, octets: bytes, code: int) -> None:
     for segments in ([octets], [octets[i : i + 1] for i in range(len(octets))]):
@@ -479,7 +479,7 @@ def test_broken_compression_is_one_failure_and_the_end(name: str, library: Libra
 
 
 @either_engine
-@each_library
+@each_inflater
 def test_bad_compressed_text_is_found_before_its_message_ends(name: str, library: Library) -> None:
     (bad,) = deflated(b"a" * 50 + b"\xff")
     (failure,) = events(compressing(name, library), frame(TEXT, bad + b"\x00\x00\xff\xff", fin=False, rsv=4))
@@ -488,7 +488,7 @@ def test_bad_compressed_text_is_found_before_its_message_ends(name: str, library
 
 
 @either_engine
-@each_library
+@each_inflater
 def test_compressed_message_of_just_the_greatest_size_passes(name: str, library: Library) -> None:
     payloads = deflated(*[b"x" * MAX_SIZE] * 3)
     assert (
@@ -498,7 +498,7 @@ def test_compressed_message_of_just_the_greatest_size_passes(name: str, library:
 
 
 @either_engine
-@each_library
+@each_inflater
 def test_small_bomb_is_told_from_its_size(name: str, library: Library) -> None:
     (failure,) = events(compressing(name, library), frame(BINARY, deflated(bytes(1 << 24))[0], rsv=4))
     assert failure == Failure(1009, "message larger than 1024 octets")
