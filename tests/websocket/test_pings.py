@@ -54,10 +54,10 @@ async def test_pings_go_on_while_the_queue_is_full_and_the_pong_has_longer() -> 
             pass
 
     go = asyncio.Event()
-    server = Server(app, limits=Limits(max_queue=1, ping_interval=0.05, ping_timeout=0.05))
+    server = Server(app, limits=Limits(max_queue=1, ping_interval=0.1, ping_timeout=0.15))
     (ping,) = await server.frames()
     server.feed(frame(TEXT, b"x") + frame(PONG, bytes(ping.payload)))
-    await server.frames(2)
+    await server.frames(3)  # the third when the first has not been answered for 0.2 s
     assert server.transport.calls == ["pause_reading"]
     go.set()
     await passes()
