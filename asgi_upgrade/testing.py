@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 try:
@@ -305,9 +305,6 @@ class _Connection:
         self._for_client.set()
         if len(self._to_client) > _HIGH_WATER:
             self.stream.pause_writing()
-
-    def writelines(self, parts: Sequence[bytes | bytearray]) -> None:
-        self.write(b"".join(parts))
 
     def get_write_buffer_size(self) -> int:
         return len(self._to_client)

@@ -39,7 +39,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import Protocol
 
@@ -83,8 +83,6 @@ class StreamTransport(Protocol):
 
     def write(self, data: bytes | bytearray, /) -> None: ...  # noqa: D102 - as asyncio.WriteTransport
     def can_write_eof(self) -> bool: ...  # noqa: D102
-    def writelines(self, parts: Sequence[bytes | bytearray], /) -> None: ...  # noqa: D102
-
     def write_eof(self) -> None: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102
     def abort(self) -> None: ...  # noqa: D102
@@ -265,21 +263,6 @@ class UpgradedStream:
             self._flush()
         else:
             self._transport.write(data)
-
-    def writelines(self, parts: Sequence[bytes | bytearray]) -> None:
-        """Write octets that are in several parts, which need not be joined for it.
-
-        Args:
-            parts: What to write, in order.
-
-        Raises:
-            ClientDisconnected: The connection is closed.
-            RuntimeError: ``send_eof`` has ended the outgoing half.
-        """
-        if self._writing is not _OPEN or self._transport.is_closing():
-            raise self._not_writable()
-        self._flush()
-        self._transport.writelines(parts)
 
     def write_later(self, data: bytes | bytearray) -> None:
         """Write octets together with those behind them, at the end of this turn of the loop at the latest.

@@ -25,7 +25,7 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from functools import partial
 from typing import Any, cast
 
@@ -43,9 +43,6 @@ from asgi_upgrade.uvicorn.linger import ABORT_AFTER
 
 HIGH = 65536
 """How many octets of a stream may wait for its peer before whoever writes them waits, too."""
-
-AT_ONCE = 131072
-"""How many octets of a stream are written before it is looked whether the socket takes more."""
 
 LINGER = 2.0
 """How long, in seconds, a peer may take to end its half behind ours, before the stream is reset without an error."""
@@ -116,13 +113,11 @@ class Outgoing:
             self._handle.send_informational(status, headers)
             self._protocol.flush()
 
-    def send_data(self, *parts: bytes | bytearray) -> None:
+    def send_data(self, data: bytes | bytearray) -> None:
         """Send octets, now or when the peer grants credit for them."""
-        if not self.is_gone:
-            for data in parts:
-                if data:
-                    self._waiting.append(memoryview(bytes(data)))
-                    self._size += len(data)
+        if data and not self.is_gone:
+            self._waiting.append(memoryview(bytes(data)))
+            self._size += len(data)
             self.pump()
 
     def end_message(self, trailers: list[Field] | None = None) -> None:
@@ -154,10 +149,9 @@ class Outgoing:
     def pump(self) -> None:
         """Send what the windows allow, and the end of the message behind the last of it."""
         protocol, handle = self._protocol, self._handle
-        unwritten = 0
         while self._waiting and not self.is_gone and not protocol.flow.write_paused:
             piece = self._waiting.popleft()
-            window = min(handle.send_window or 0, protocol.conn.send_window, AT_ONCE - unwritten)
+            window = min(handle.send_window or 0, protocol.conn.send_window, HIGH)
             if window < len(piece):
                 self._waiting.appendleft(piece[max(window, 0) :])
                 piece = piece[: max(window, 0)]
@@ -165,11 +159,6 @@ class Outgoing:
                 break
             self._size -= len(piece)
             handle.send_data(piece)
-            unwritten += len(piece)
-            if unwritten == AT_ONCE:
-                protocol.flush()  # only now is it known whether the socket takes more
-                unwritten = 0
-        if unwritten:
             protocol.flush()
         if self._ending and not self._waiting and not self.is_drained:
             self._ended = True
@@ -260,10 +249,6 @@ class Tunnel(Outgoing):
     def write(self, data: bytes | bytearray) -> None:
         """Send octets."""
         self.send_data(data)
-
-    def writelines(self, parts: Iterable[bytes | bytearray]) -> None:
-        """Send octets that are in several parts."""
-        self.send_data(*parts)
 
     def can_write_eof(self) -> bool:
         """A stream of HTTP/2 has two halves, over TLS as well."""

@@ -220,7 +220,9 @@ class WebSocketConnection:
             else:
                 frame = frame_of(self._engine, message)
             if isinstance(frame, tuple):
-                stream.writelines(frame)
+                # Not with the transport's writelines: asyncio's does not say when its buffer is full (CVE-2024-12254).
+                for part in frame:
+                    stream.write(part)
             elif self._queue and len(frame) <= _SHORT:
                 stream.write_later(frame)  # the application is behind, and will soon have more to say
             else:

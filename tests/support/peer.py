@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, NamedTuple, TypeVar, TypeVarTuple, Unpack
 
@@ -79,9 +79,6 @@ class Transport:
         if self.congested:
             self.unread += len(data)
             self.stream.pause_writing()
-
-    def writelines(self, parts: Sequence[bytes | bytearray], /) -> None:
-        self.write(b"".join(parts))
 
     def parse(self) -> None:
         """Put the frames written so far into the queue."""
