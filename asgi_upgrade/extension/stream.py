@@ -429,11 +429,8 @@ class UpgradedStream:
         try:
             callback(*args)
         except Exception:
-            self._failed(callback)
-
-    def _failed(self, callback: Callable[..., None] | None) -> None:
-        logger.exception("%r failed; closing the connection", callback)
-        self.abort()
+            logger.exception("%r failed; closing the connection", callback)
+            self.abort()
 
 
 class ServerStream(UpgradedStream):
@@ -463,10 +460,7 @@ class ServerStream(UpgradedStream):
         if self._writing is _CLOSING:
             return
         if self._receiver is not None and self.is_open:
-            try:
-                self._receiver(data)
-            except Exception:
-                self._failed(self._receiver)
+            self._call(self._receiver, data)
             return
         self._kept.append(data)
         self._change.tell()

@@ -110,7 +110,7 @@ class Phase(Enum):
     LINGERING = auto()
 
 
-PARSING, SWITCHED = Phase.PARSING, Phase.SWITCHED
+PARSING, _SWITCHED = Phase.PARSING, Phase.SWITCHED
 """Asked for with every segment; in Python 3.11 the member of an enum is slow to look up."""
 
 
@@ -139,7 +139,7 @@ class UpgradingProtocol(_UvicornProtocol):
 
     def _take(self, data: bytes) -> None:
         """Take octets that are not the parser's."""
-        if self._phase is SWITCHED and self._stream is not None:
+        if self._phase is _SWITCHED and self._stream is not None:
             self._stream.feed(data)
         elif self._phase is Phase.HOLDING:
             self._hold(data)

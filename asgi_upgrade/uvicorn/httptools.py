@@ -15,7 +15,7 @@ from uvicorn.protocols.http import httptools_impl
 
 from asgi_upgrade.types import Field
 from asgi_upgrade.uvicorn.body import FRAMING, BodyReader
-from asgi_upgrade.uvicorn.connection import PARSING, SWITCHED, Phase, UpgradingProtocol, is_later_http1
+from asgi_upgrade.uvicorn.connection import PARSING, Phase, UpgradingProtocol, is_later_http1
 
 _INVALID = "Invalid HTTP request received."
 _plain_headers_complete = httptools_impl.HttpToolsProtocol.on_headers_complete
@@ -49,10 +49,7 @@ class HttpToolsProtocol(UpgradingProtocol, httptools_impl.HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Octets arrived; as uvicorn does it, but keeping the offset behind a head with Upgrade."""
         if self._phase is not PARSING:
-            if self._phase is SWITCHED and self._stream is not None:
-                self._stream.feed(data)  # every segment of an open connection: without the calls of _take
-            else:
-                self._take(data)
+            self._take(data)
             return
         self._unset_keepalive_if_required()
         try:
