@@ -211,14 +211,7 @@ class WebSocketConnection:
         """
         kind = message["type"]
         if self._state is _OPEN and kind == "websocket.send":
-            stream, text, data = self._stream, message.get("text"), message.get("bytes")
-            # Nearly every message is the one or the other; what is else, or amiss, is looked at with more care.
-            if isinstance(text, str) and data is None:
-                frame = self._engine.text(text)
-            elif isinstance(data, bytes) and text is None:
-                frame = self._engine.binary(data)
-            else:
-                frame = frame_of(self._engine, message)
+            stream, frame = self._stream, frame_of(self._engine, message)
             if isinstance(frame, tuple):
                 # Not with the transport's writelines: asyncio's does not say when its buffer is full (CVE-2024-12254).
                 for part in frame:

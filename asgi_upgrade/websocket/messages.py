@@ -58,8 +58,11 @@ def frame_of(engine: Engine, message: Message) -> Frame:
     text, data = message.get("text"), message.get("bytes")
     if isinstance(text, str) and data is None:
         return engine.text(text)
-    if isinstance(data, bytes | bytearray | memoryview) and text is None:
-        return engine.binary(bytes(data))
+    if text is None:
+        if isinstance(data, bytes):
+            return engine.binary(data)
+        if isinstance(data, bytearray | memoryview):
+            return engine.binary(bytes(data))
     got = f"text={type(text).__name__}, bytes={type(data).__name__}"
     raise RuntimeError(f"websocket.send needs either a str as text or bytes as bytes, got {got}")
 
