@@ -1,6 +1,6 @@
 """The rules on how a connection goes on around a handshake, and on whatever responses were seen on it.
 
-As in ``rules_wire``, the checker observes, and nothing reacts.
+As in ``wire``, the checker observes, and nothing reacts.
 """
 
 from asgi_upgrade.rules.rule import ANSWERER, ANYONE, SERVER, WIRE_ONLY, rule
