@@ -59,9 +59,9 @@ def frame_of(engine: Engine, message: Message) -> Frame:
     if isinstance(text, str) and data is None:
         return engine.text(text)
     if text is None:
-        if isinstance(data, bytes):
+        if type(data) is bytes:
             return engine.binary(data)
-        if isinstance(data, bytearray | memoryview):
+        if isinstance(data, bytes | bytearray | memoryview):
             return engine.binary(bytes(data))
     got = f"text={type(text).__name__}, bytes={type(data).__name__}"
     raise RuntimeError(f"websocket.send needs either a str as text or bytes as bytes, got {got}")

@@ -313,6 +313,13 @@ def test_frame_that_the_server_sends(name: str, made: Any, expected: tuple[int, 
 # The messages of an application
 
 
+class Short(bytes):
+    """Octets whose class has a length of its own."""
+
+    def __len__(self) -> int:
+        return 1
+
+
 def test_messages_of_what_arrived() -> None:
     assert message_of("") == {"type": "websocket.receive", "text": ""}
     assert message_of(b"") == {"type": "websocket.receive", "bytes": b""}
@@ -326,6 +333,7 @@ def test_messages_of_what_arrived() -> None:
         pytest.param({"text": "hi", "bytes": None}, (TEXT, "hi"), id="text, bytes None"),
         pytest.param({"text": None, "bytes": b""}, (BINARY, b""), id="empty bytes, text None"),
         pytest.param({"bytes": bytearray(b"x")}, (BINARY, b"x"), id="bytearray"),
+        pytest.param({"bytes": Short(b"long")}, (BINARY, b"long"), id="bytes of another class"),
         pytest.param({"bytes": memoryview(b"x")}, (BINARY, b"x"), id="memoryview"),
     ],
 )
