@@ -239,6 +239,7 @@ class ZttpH1Protocol(UpgradingProtocol, zttp_impl.ZttpProtocol):
 
     def _await_content(self) -> None:
         """Begin the idle time anew: the request has been answered, but its content still comes."""
+        self._unset_keepalive_if_required()  # where tasks begin at once, this very segment's answer has set it
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def _should_upgrade(self) -> bool:

@@ -193,6 +193,18 @@ def test_content_that_comes_after_its_answer_begins_the_idle_time_anew(app: App)
         assert client.read_until_closed() == b""
 
 
+def test_the_idle_time_has_one_timer_where_tasks_begin_at_once(app: App) -> None:
+    """An answer within the very segment has set one already: left behind, it would close the connection too early."""
+    with serve(app, http="zttp") as running, running.connect() as client:
+        client.send(upgrade_request("/reject_open", b"Content-Length: 3\r\n"))
+        assert client.read_response().status == 400
+        protocol: Any = next(iter(running.server.server_state.connections))
+        before = running.call(lambda: protocol.timeout_keep_alive_task)
+        running.call(protocol._await_content)
+        assert before.cancelled()
+        assert not protocol.timeout_keep_alive_task.cancelled()
+
+
 def test_content_that_comes_after_its_answer_keeps_the_connection(client: RawClient) -> None:
     for request in (
         upgrade_request("/reject_open", CHUNKED),
